@@ -1,0 +1,82 @@
+"""What Tricorn asks of an async library: the contract that every backend fulfils.
+
+The C core owns sockets, timers and protocols. A library is only asked to run tasks, to wait for one
+descriptor, to suspend and resume a task, and to cancel. A backend is an object with the members of
+:class:`Backend`; it is found by name through the entry-point group ``tricorn.backends``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Parking(Protocol):
+    """One place where one task waits to be woken.
+
+    ``wake`` may come before ``wait``: then ``wait`` does not suspend for long. Waking twice, or after the
+    waiter was cancelled, does nothing.
+    """
+
+    def wait(self) -> Awaitable[Any]:
+        """Suspend the calling task until :meth:`wake`; a cancellation is raised as the library does."""
+        ...
+
+    def wake(self) -> Awaitable[Any] | None:
+        """Let the waiter go on, at the earliest after the caller suspends.
+
+        Returns an awaitable where the library can only wake by suspending; the caller then awaits it.
+        """
+        ...
+
+
+class TaskGroup(Protocol):
+    """The tasks of one running server. Leaving the context waits for them all."""
+
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Awaitable[Any] | None:
+        """Start ``await function()`` as a task of the library, in the context variables of the server.
+
+        Returns an awaitable where the library can only spawn by suspending; the caller then awaits it.
+        The function never raises, save for a cancellation.
+        """
+        ...
+
+    def cancel(self) -> Awaitable[Any] | None:
+        """Cancel every task of the group that has not ended; they may still clean up."""
+        ...
+
+
+class Backend(Protocol):
+    """An async library, as the server sees it."""
+
+    name: str
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Start the library, run ``await main()`` in it and return its result."""
+        ...
+
+    def tasks(self) -> AbstractAsyncContextManager[TaskGroup]:
+        """Open a group of tasks that lasts as long as the context."""
+        ...
+
+    def watch(self, fd: int) -> AbstractAsyncContextManager[Callable[[], Awaitable[Any]]]:
+        """Prepare to wait for ``fd``; the function that it gives suspends until ``fd`` is readable.
+
+        Only one task at a time waits. It may return early; it must not miss that the descriptor is readable.
+        """
+        ...
+
+    def park(self) -> Parking:
+        """Return a new place to wait at, for the calling task."""
+        ...
+
+    def checkpoint(self) -> Awaitable[Any]:
+        """Let every other runnable task run once; a cancellation is raised here."""
+        ...
+
+    def sleep(self, seconds: float) -> Awaitable[Any]:
+        """Suspend for ``seconds`` by the library's clock."""
+        ...

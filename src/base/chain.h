@@ -1,0 +1,70 @@
+/* The output chain: bytes on their way to the socket, copied into pooled blocks when few, borrowed from their owner when many. */
+#ifndef TRI_BASE_CHAIN_H
+#define TRI_BASE_CHAIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/span.h"
+
+/* Bytes of a copied block, header included. */
+enum { TRI_CHAIN_BLOCK = 4096 };
+
+/* What the chains of one worker share: pools of blocks and of borrowed segments. */
+typedef struct tri_chain_pool {
+    tri_pool blocks;
+    tri_pool segments;
+} tri_chain_pool;
+
+typedef struct tri_segment tri_segment;
+
+/* An embedded chain. Empty, it holds no memory. */
+typedef struct tri_chain {
+    tri_segment *first;
+    tri_segment *last;
+    size_t bytes; /* still to be written */
+} tri_chain;
+
+/* A place to come back to; see tri_chain_rollback. */
+typedef struct tri_chain_mark {
+    tri_segment *last;
+    uint32_t length;
+    size_t bytes;
+} tri_chain_mark;
+
+/* Bytes borrowed until `release(owner)` is called, which happens exactly once, when they have been written or dropped. */
+typedef struct tri_loan {
+    tri_span bytes;
+    void (*release)(void *owner);
+    void *owner;
+} tri_loan;
+
+void tri_chain_pool_init(tri_chain_pool *pool, const tri_mem *mem);
+void tri_chain_pool_fini(tri_chain_pool *pool);
+
+void tri_chain_init(tri_chain *chain);
+/* Drops everything, releasing what was borrowed. */
+void tri_chain_clear(tri_chain *chain, tri_chain_pool *pool);
+
+/* `n` contiguous writable bytes at the end, n <= TRI_CHAIN_BLOCK - 64, or NULL. They count once tri_chain_commit says how many were used. */
+TRI_NODISCARD char *tri_chain_reserve(tri_chain *chain, tri_chain_pool *pool, size_t n);
+void tri_chain_commit(tri_chain *chain, size_t used);
+/* Copies any number of bytes. TRI_ENOMEM leaves the chain as it was. */
+TRI_NODISCARD int tri_chain_copy(tri_chain *chain, tri_chain_pool *pool, tri_span bytes);
+/* Appends borrowed bytes. On TRI_ENOMEM nothing was taken and release is not called. */
+TRI_NODISCARD int tri_chain_borrow(tri_chain *chain, tri_chain_pool *pool, tri_loan loan);
+
+/* Where the chain ends now. Valid until bytes before it are consumed past it. */
+tri_chain_mark tri_chain_here(const tri_chain *chain);
+/* Drops what was appended since `mark`; nothing of it may have been consumed. */
+void tri_chain_rollback(tri_chain *chain, tri_chain_pool *pool, tri_chain_mark mark);
+
+/* Fills `iov` with at most `max` entries and at most `limit` bytes from the front; returns how many entries. */
+int tri_chain_iov(const tri_chain *chain, struct iovec *iov, int max, size_t limit);
+/* Forgets the first `n` bytes, which were written; n <= chain->bytes. */
+void tri_chain_consume(tri_chain *chain, tri_chain_pool *pool, size_t n);
+
+#endif

@@ -1,0 +1,46 @@
+/* The allocator that every layer is handed, so that a test can fail the N-th allocation. */
+#ifndef TRI_BASE_MEM_H
+#define TRI_BASE_MEM_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+/* One function for all, after Lua's: `old` NULL allocates, `size` 0 frees and returns NULL, else it resizes. Returns NULL
+   when it refuses, and then `old` is still valid. `old_size` is what was asked for when `old` was obtained. */
+typedef struct tri_mem {
+    void *(*resize)(void *context, void *old, size_t old_size, size_t size);
+    void *context;
+} tri_mem;
+
+/* The C library's allocator. Static storage, never changes. */
+const tri_mem *tri_mem_libc(void);
+
+/* `size` bytes, not cleared, or NULL. The caller owns them. */
+TRI_NODISCARD void *tri_mem_alloc(const tri_mem *mem, size_t size);
+/* `size` zeroed bytes, or NULL. The caller owns them. */
+TRI_NODISCARD void *tri_mem_zalloc(const tri_mem *mem, size_t size);
+/* `old` grown or shrunk to `size`, or NULL with `old` untouched. */
+TRI_NODISCARD void *tri_mem_resize(const tri_mem *mem, void *old, size_t old_size, size_t size);
+/* Gives back what was obtained with `size`; NULL is fine. */
+void tri_mem_free(const tri_mem *mem, void *p, size_t size);
+
+/* Objects of one size, kept for reuse. At most `keep` idle ones are held; the rest go back to the allocator. */
+typedef struct tri_pool {
+    const tri_mem *mem;
+    size_t size;
+    /* private */
+    void *free;
+    unsigned idle;
+    unsigned keep;
+} tri_pool;
+
+/* `size` is at least that of a pointer. */
+void tri_pool_init(tri_pool *pool, const tri_mem *mem, size_t size, unsigned keep);
+/* Returns the idle objects; those still out must have been put back. */
+void tri_pool_fini(tri_pool *pool);
+/* An object with undefined contents, or NULL. */
+TRI_NODISCARD void *tri_pool_get(tri_pool *pool);
+void tri_pool_put(tri_pool *pool, void *object);
+
+#endif

@@ -1,0 +1,50 @@
+/* HTTP/1.1 and 1.0 (RFC 9112), server side, sans-I/O, behind http/protocol.h. Strict: what a lenient reading could turn into
+   two different messages is refused, and nothing after it is parsed. */
+#ifndef TRI_HTTP_HTTP1_H
+#define TRI_HTTP_HTTP1_H
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "http/protocol.h"
+
+/* What the connections of one worker share. */
+typedef struct tri_http1_shared {
+    const tri_mem *mem;
+    const tri_limits *limits;
+    tri_chain_pool *chains;
+    /* private */
+    tri_head scratch; /* the head that is being parsed, as long as all of it lies in the bytes handed to recv */
+} tri_http1_shared;
+
+/* Allocates the scratch head's fields for limits->fields. TRI_ENOMEM. `mem`, `limits` and `chains` are borrowed for its life. */
+TRI_NODISCARD int tri_http1_shared_init(tri_http1_shared *shared, const tri_mem *mem, const tri_limits *limits, tri_chain_pool *chains);
+void tri_http1_shared_fini(tri_http1_shared *shared);
+
+typedef struct tri_http1_partial tri_http1_partial;
+
+/* One connection's protocol state, embedded; at most 160 bytes (a test pins it), and between exchanges it holds no memory. */
+typedef struct tri_http1 {
+    tri_protocol protocol;
+    /* private; the implementer of http1.c lays these out */
+    tri_http1_shared *shared;
+    tri_chain out;
+    tri_chain_mark held;
+    tri_http1_partial *partial; /* a head that came in pieces, or a chunk line */
+    uint64_t remaining;         /* of the body or chunk */
+    uint64_t body_seen;
+    uint64_t promised;          /* of the answer's Content-Length */
+    uint32_t ext_seen;
+    uint8_t in_state;
+    uint8_t out_state;
+    uint16_t flags;
+    uint16_t head_flags;
+    uint16_t status;
+} tri_http1;
+
+/* Makes `self` ready for a new connection; no allocation. `shared` is borrowed for its life. */
+void tri_http1_init(tri_http1 *self, tri_http1_shared *shared);
+
+/* The reason phrase of RFC 9110 (and the registry) for `status`, "" when it has none. Static storage. */
+const char *tri_http_reason(int status);
+
+#endif

@@ -1,0 +1,21 @@
+/* A peer's or listener's address, small enough to keep with every connection. */
+#ifndef TRI_NET_ADDR_H
+#define TRI_NET_ADDR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum tri_family { TRI_FAMILY_NONE, TRI_FAMILY_IPV4, TRI_FAMILY_IPV6, TRI_FAMILY_UNIX };
+
+typedef struct tri_addr {
+    uint8_t family; /* enum tri_family */
+    uint16_t port;  /* host byte order */
+    uint8_t ip[16]; /* 4 or 16 bytes, network byte order; an IPv4-mapped IPv6 address is stored as IPv4 */
+} tri_addr;
+
+enum { TRI_ADDR_TEXT = 46 };
+
+/* Writes the numeric host, terminated, and returns its length; 0 for a family that has none. */
+size_t tri_addr_text(const tri_addr *addr, char text[TRI_ADDR_TEXT]);
+
+#endif
