@@ -1,0 +1,59 @@
+"""The applications that are measured: bare ASGI, the same object for every server.
+
+`sleep0_asyncio`, `sleep0_trio` and `sleep0_curio` suspend once before they answer, in the library of that name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+HELLO = b"Hello, World!"
+
+
+async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 13 bytes."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"content-type", b"text/plain"), (b"content-length", b"13")],
+        }
+    )
+    await send({"type": "http.response.body", "body": HELLO})
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    """Take part in the lifespan protocol, with nothing to set up."""
+    while True:
+        event = (await receive())["type"]
+        await send({"type": event + ".complete"})
+        if event == "lifespan.shutdown":
+            return
+
+
+def suspending(library: str) -> Application:
+    """Make the application that sleeps once for no time at all, then answers as `hello` does."""
+    sleep = importlib.import_module(library).sleep
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await sleep(0)
+        await hello(scope, receive, send)
+
+    return application
+
+
+def __getattr__(name: str) -> Application:
+    if name.startswith("sleep0_"):
+        return suspending(name.removeprefix("sleep0_"))
+    raise AttributeError(name)

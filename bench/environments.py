@@ -1,0 +1,92 @@
+"""What a run needs before it starts: an environment for each peer, all of one interpreter, and the load generator."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.servers import OWN, Server
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "bench"
+DEFAULT_PYTHON = "/usr/bin/python3.11"
+
+DESCRIBE = """
+import importlib.metadata, json, platform, sys
+print(json.dumps({
+    "python": sys.version.replace("\\n", " "),
+    "base": getattr(sys, "_base_executable", sys.executable),
+    "packages": {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()},
+}))
+"""
+
+
+class Unusable(Exception):
+    """An environment or a program cannot be used; the text says why."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An installed environment and what is in it."""
+
+    programs: Path
+    python: str
+    packages: dict[str, str]
+
+    def versions(self, server: Server) -> str:
+        """Name the server's packages that matter with their versions."""
+        known = (name for name in server.shown if name in self.packages)
+        return ", ".join(f"{name} {self.packages[name]}" for name in known)
+
+
+def run_checked(command: list[str]) -> str:
+    """Run a command and return what it printed; its last lines are the text of the failure."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unusable(f"{Path(command[0]).name} failed: " + (done.stderr or done.stdout).strip()[-400:])
+    return done.stdout
+
+
+def install(python: str, name: str, packages: tuple[str, ...]) -> Path:
+    """Make the environment `name` with these packages, unless it is there; return the folder of its programs."""
+    folder = BUILD / "env" / name
+    stamp = folder / "installed.json"
+    wanted = json.dumps([python, packages])
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print(f"installing {' '.join(packages)}", file=sys.stderr)
+        run_checked([python, "-m", "venv", "--clear", str(folder)])
+        run_checked([str(folder / "bin" / "python"), "-m", "pip", "install", "-q", *packages])
+        stamp.write_text(wanted)
+    return folder / "bin"
+
+
+def prepare(server: Server, python: str) -> Environment:
+    """Return the server's environment, installed if it was not."""
+    if server.environment == OWN:
+        programs = ROOT / ".venv" / "bin"
+    else:
+        programs = install(python, server.environment, server.packages)
+    if not (programs / "python").exists():
+        raise Unusable("the project is not built: run `make build`")
+    facts = json.loads(run_checked([str(programs / "python"), "-c", DESCRIBE]))
+    return Environment(programs, facts["python"], facts["packages"])
+
+
+def same_interpreter(environments: dict[str, Environment]) -> str:
+    """Return the one interpreter of all environments; figures from two interpreters cannot be compared."""
+    found = {environment.python for environment in environments.values()}
+    if len(found) != 1:
+        raise Unusable("the environments have different interpreters: " + "; ".join(sorted(found)))
+    return found.pop()
+
+
+def load_generator() -> Path:
+    """Compile bench/load.c, unless its program is newer, and return the program."""
+    source, program = ROOT / "bench" / "load.c", BUILD / "load"
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        BUILD.mkdir(parents=True, exist_ok=True)
+        run_checked(["gcc", "-std=gnu11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-o", str(program), str(source)])
+    return program

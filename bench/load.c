@@ -1,0 +1,438 @@
+/*
+ * A load generator for HTTP/1.1 that checks every answer.
+ *
+ *     load --port P --request FILE --body FILE [--length N] [--status 200] [--connections N] [--depth N]
+ *          [--requests N] [--seconds S] [--warm S] [--close] [--gate]
+ *
+ * Each of N connections sends `depth` copies of the request in one write, waits until all are answered, and sends the
+ * next. An answer must have the status, a Content-Length of N bytes (default: the size of FILE) and as its body FILE,
+ * repeated to that length. The first wrong answer, surplus byte, lost connection or silence of 30 seconds ends the
+ * program with 1 and one line that says what was wrong. With --close each answer must be followed by the end of the
+ * connection, and a new one is opened. A phase ends after --requests or --seconds, when all that was sent is answered.
+ *
+ * With --gate, "ready" is printed after the warm-up and a line is awaited; the figures follow as one line of JSON, and
+ * the connections stay open until a second line or the end of the input, so that a caller can read clocks at both ends.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { HEAD_MAX = 8192, READ_MAX = 1 << 18, EVENTS_MAX = 256, SILENCE_MS = 30000, SLOTS = 32, BUCKETS = 64 * SLOTS };
+
+typedef enum conn_state { CONN_HEAD, CONN_BODY, CONN_END } conn_state;
+
+typedef struct conn {
+    int fd;
+    conn_state state;
+    bool blocked;          /* the socket's buffer is full: waiting until it is writable */
+    unsigned batch;        /* requests of the running batch */
+    unsigned unanswered;   /* of them */
+    size_t sent;           /* bytes of the batch */
+    uint64_t started;      /* when the batch was begun, in nanoseconds */
+    size_t head_size;      /* bytes of an unfinished head kept in `head` */
+    size_t body_at;        /* bytes of the body that were checked */
+    char head[HEAD_MAX];
+} conn;
+
+typedef struct blob {
+    char *p;
+    size_t n;
+} blob;
+
+/* What to do, from the command line. */
+static struct {
+    unsigned port, connections, depth, status;
+    uint64_t requests;
+    double seconds, warm;
+    size_t length;
+    bool has_length, close, gate;
+    blob request, body, batch;
+} plan = {.connections = 1, .depth = 1, .status = 200};
+
+/* The running phase: what was issued and seen. */
+static struct {
+    uint64_t limit, deadline;
+    uint64_t issued, answered, bytes;
+    unsigned closing; /* answered connections that the server has yet to close */
+    uint64_t latency_max, latency[BUCKETS];
+} phase;
+
+static int epoll_fd;
+static conn *conns;
+
+/* Ends the program with one line that says what was wrong. */
+static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("load: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(1);
+}
+
+/* The monotonic clock in nanoseconds. */
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+/* The histogram's bucket of a latency: 32 to each power of two, so the error is at most 3 %. */
+static unsigned bucket_of(uint64_t ns)
+{
+    if (ns < SLOTS)
+        return (unsigned)ns;
+    unsigned shift = 63U - (unsigned)__builtin_clzll(ns) - 5U;
+    return (shift + 1) * SLOTS + (unsigned)((ns >> shift) - SLOTS);
+}
+
+/* The largest latency that belongs to a bucket. */
+static uint64_t bucket_top(unsigned bucket)
+{
+    if (bucket < SLOTS)
+        return bucket;
+    unsigned shift = bucket / SLOTS - 1;
+    return (((uint64_t)SLOTS + bucket % SLOTS + 1) << shift) - 1;
+}
+
+/* The latency in microseconds that the share `part` of all answers did not exceed. */
+static double percentile_us(double part)
+{
+    uint64_t wanted = (uint64_t)(part * (double)phase.answered), seen = 0;
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        seen += phase.latency[i];
+        if (seen > wanted)
+            return (double)(bucket_top(i) < phase.latency_max ? bucket_top(i) : phase.latency_max) / 1e3;
+    }
+    return (double)phase.latency_max / 1e3;
+}
+
+/* Reads a whole file into memory. */
+static blob read_file(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file || fseek(file, 0, SEEK_END))
+        die("%s: %s", path, strerror(errno));
+    long size = ftell(file);
+    rewind(file);
+    blob content = {malloc((size_t)size + 1), (size_t)size};
+    if (!content.p || fread(content.p, 1, content.n, file) != content.n)
+        die("%s: cannot be read", path);
+    fclose(file);
+    return content;
+}
+
+/* Registers the connection for reading, and for writing while it is blocked. */
+static void conn_watch(conn *c, int operation)
+{
+    struct epoll_event event = {.events = EPOLLIN | (c->blocked ? (uint32_t)EPOLLOUT : 0U), .data.ptr = c};
+    if (epoll_ctl(epoll_fd, operation, c->fd, &event))
+        die("epoll_ctl: %s", strerror(errno));
+}
+
+/* Connects to the server on the loopback interface. */
+static void conn_open(conn *c)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)plan.port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int on = 1;
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address))
+        die("connect: %s", strerror(errno));
+    if (setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) || fcntl(c->fd, F_SETFL, O_NONBLOCK))
+        die("socket: %s", strerror(errno));
+    c->state = CONN_HEAD;
+    c->blocked = false;
+    conn_watch(c, EPOLL_CTL_ADD);
+}
+
+/* Writes what the socket takes of the batch; the rest goes when it is writable again. */
+static void conn_write(conn *c)
+{
+    size_t end = c->batch * plan.request.n;
+    while (c->sent < end) {
+        ssize_t n = send(c->fd, plan.batch.p + c->sent, end - c->sent, MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN)
+            die("send: %s", strerror(errno));
+        if (n < 0)
+            break;
+        c->sent += (size_t)n;
+    }
+    if (c->blocked != (c->sent < end)) {
+        c->blocked = !c->blocked;
+        conn_watch(c, EPOLL_CTL_MOD);
+    }
+}
+
+/* Begins the connection's next batch, unless the phase has issued enough. */
+static void conn_issue(conn *c)
+{
+    uint64_t left = phase.limit - phase.issued;
+    c->started = now_ns();
+    if (left == 0 || c->started >= phase.deadline)
+        return;
+    c->batch = left < plan.depth ? (unsigned)left : plan.depth;
+    c->unanswered = c->batch;
+    c->sent = 0;
+    phase.issued += c->batch;
+    conn_write(c);
+}
+
+/* Counts a complete answer. */
+static void conn_answered(conn *c)
+{
+    uint64_t latency = now_ns() - c->started;
+    phase.latency[bucket_of(latency)]++;
+    if (latency > phase.latency_max)
+        phase.latency_max = latency;
+    phase.answered++;
+    c->unanswered--;
+    c->state = plan.close ? CONN_END : CONN_HEAD;
+    phase.closing += plan.close;
+}
+
+/* The value of the first Content-Length field of a head, or -1. */
+static long long content_length(const char *head, const char *end)
+{
+    static const char name[] = "content-length:";
+    for (const char *line = head; line < end; line++) {
+        if (!strncasecmp(line, name, sizeof name - 1))
+            return strtoll(line + sizeof name - 1, NULL, 10);
+        line = memchr(line, '\n', (size_t)(end - line));
+        if (!line)
+            break;
+    }
+    return -1;
+}
+
+/* Checks the status and the length that a complete head announces; `end` is the last CRLF. */
+static void conn_check_head(conn *c, const char *head, const char *end)
+{
+    if (end - head < 12 || strncmp(head, "HTTP/1.", 7) || head[8] != ' ')
+        die("not an answer: %.*s", (int)(end - head), head);
+    if (strtoul(head + 9, NULL, 10) != plan.status)
+        die("status %.3s, not %u", head + 9, plan.status);
+    long long length = content_length(head, end);
+    if (length < 0 || (size_t)length != plan.length)
+        die("Content-Length %lld, not %zu", length, plan.length);
+    c->state = CONN_BODY;
+    c->head_size = 0;
+    c->body_at = 0;
+    if (plan.length == 0)
+        conn_answered(c);
+}
+
+/* Takes bytes of a head and returns how many; what is incomplete is kept for the next piece. */
+static size_t conn_take_head(conn *c, const char *p, size_t n)
+{
+    if (c->head_size == 0) {
+        const char *end = memmem(p, n, "\r\n\r\n", 4);
+        if (end) {
+            conn_check_head(c, p, end + 2);
+            return (size_t)(end - p) + 4;
+        }
+    }
+    size_t old = c->head_size, room = HEAD_MAX - old, take = n < room ? n : room;
+    memcpy(c->head + old, p, take);
+    c->head_size += take;
+    const char *end = memmem(c->head, c->head_size, "\r\n\r\n", 4);
+    if (!end && c->head_size == HEAD_MAX)
+        die("a head of more than %d bytes", HEAD_MAX);
+    if (!end)
+        return take;
+    size_t size = (size_t)(end - c->head) + 4;
+    conn_check_head(c, c->head, end + 2);
+    return size - old;
+}
+
+/* Compares bytes of a body with what is expected at that place and returns how many it took. */
+static size_t conn_take_body(conn *c, const char *p, size_t n)
+{
+    size_t left = plan.length - c->body_at, taken = n < left ? n : left;
+    for (size_t done = 0; done < taken;) {
+        size_t at = (c->body_at + done) % plan.body.n, run = plan.body.n - at;
+        if (run > taken - done)
+            run = taken - done;
+        if (memcmp(p + done, plan.body.p + at, run))
+            die("a wrong body near byte %zu", c->body_at + done);
+        done += run;
+    }
+    c->body_at += taken;
+    if (c->body_at == plan.length)
+        conn_answered(c);
+    return taken;
+}
+
+/* Checks the bytes that have arrived. */
+static void conn_take(conn *c, const char *p, size_t n)
+{
+    phase.bytes += n;
+    while (n > 0) {
+        if (c->unanswered == 0)
+            die("%zu bytes after the last answer", n);
+        size_t taken = c->state == CONN_HEAD ? conn_take_head(c, p, n) : conn_take_body(c, p, n);
+        p += taken;
+        n -= taken;
+    }
+}
+
+/* The server has closed: right after an answer under --close, wrong otherwise. */
+static void conn_ended(conn *c)
+{
+    if (c->state != CONN_END)
+        die("the connection was closed with %u requests unanswered", c->unanswered);
+    close(c->fd);
+    phase.closing--;
+    conn_open(c);
+    conn_issue(c);
+}
+
+/* Reads and checks what has arrived; a batch that is complete is followed by the next. */
+static void conn_read(conn *c)
+{
+    static char buffer[READ_MAX];
+    ssize_t n = recv(c->fd, buffer, sizeof buffer, 0);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n < 0)
+        die("recv: %s", strerror(errno));
+    if (n == 0) {
+        conn_ended(c);
+        return;
+    }
+    conn_take(c, buffer, (size_t)n);
+    if (c->unanswered == 0 && c->state == CONN_HEAD)
+        conn_issue(c);
+}
+
+/* Runs one phase to its end: every request that was issued is answered. */
+static void phase_run(uint64_t limit, double seconds)
+{
+    memset(&phase, 0, sizeof phase);
+    phase.limit = limit ? limit : UINT64_MAX;
+    phase.deadline = seconds > 0 ? now_ns() + (uint64_t)(seconds * 1e9) : UINT64_MAX;
+    for (unsigned i = 0; i < plan.connections; i++)
+        conn_issue(&conns[i]);
+    while (phase.answered < phase.issued || phase.closing > 0) {
+        struct epoll_event events[EVENTS_MAX];
+        int n = epoll_wait(epoll_fd, events, EVENTS_MAX, SILENCE_MS);
+        if (n == 0)
+            die("silence with %llu requests unanswered", (unsigned long long)(phase.issued - phase.answered));
+        for (int i = 0; i < n; i++) {
+            conn *c = events[i].data.ptr;
+            if (events[i].events & EPOLLOUT)
+                conn_write(c);
+            if (events[i].events & ~(uint32_t)EPOLLOUT)
+                conn_read(c);
+        }
+    }
+}
+
+/* The batch: as many copies of the request as one write carries. */
+static void batch_make(void)
+{
+    plan.batch.n = plan.request.n * plan.depth;
+    plan.batch.p = malloc(plan.batch.n);
+    if (!plan.batch.p)
+        die("out of memory");
+    for (unsigned i = 0; i < plan.depth; i++)
+        memcpy(plan.batch.p + i * plan.request.n, plan.request.p, plan.request.n);
+}
+
+static const struct option option_table[] = {
+    {"port", required_argument, NULL, 'p'},    {"request", required_argument, NULL, 'r'},
+    {"body", required_argument, NULL, 'b'},    {"length", required_argument, NULL, 'l'},
+    {"status", required_argument, NULL, 's'},  {"connections", required_argument, NULL, 'c'},
+    {"depth", required_argument, NULL, 'd'},   {"requests", required_argument, NULL, 'n'},
+    {"seconds", required_argument, NULL, 't'}, {"warm", required_argument, NULL, 'w'},
+    {"close", no_argument, NULL, 'C'},         {"gate", no_argument, NULL, 'G'},
+    {NULL, 0, NULL, 0},
+};
+
+/* Stores one option of the command line. */
+static void plan_set(int option, const char *value)
+{
+    switch (option) {
+    case 'p': plan.port = (unsigned)strtoul(value, NULL, 10); break;
+    case 'r': plan.request = read_file(value); break;
+    case 'b': plan.body = read_file(value); break;
+    case 'l': plan.length = strtoul(value, NULL, 10), plan.has_length = true; break;
+    case 's': plan.status = (unsigned)strtoul(value, NULL, 10); break;
+    case 'c': plan.connections = (unsigned)strtoul(value, NULL, 10); break;
+    case 'd': plan.depth = (unsigned)strtoul(value, NULL, 10); break;
+    case 'n': plan.requests = strtoull(value, NULL, 10); break;
+    case 't': plan.seconds = strtod(value, NULL); break;
+    case 'w': plan.warm = strtod(value, NULL); break;
+    case 'C': plan.close = true; break;
+    case 'G': plan.gate = true; break;
+    default: die("unknown option; the head of bench/load.c tells them");
+    }
+}
+
+/* Reads the command line; what cannot be run ends the program. */
+static void plan_read(int argc, char **argv)
+{
+    for (int option; (option = getopt_long(argc, argv, "", option_table, NULL)) != -1;)
+        plan_set(option, optarg);
+    if (!plan.has_length)
+        plan.length = plan.body.n;
+    if (plan.port == 0 || plan.port > 65535 || !plan.request.n || !plan.connections || !plan.depth)
+        die("--port and --request are needed; --connections and --depth are at least 1");
+    if (plan.length > 0 && plan.body.n == 0)
+        die("--body is needed to check %zu bytes", plan.length);
+    if (plan.requests == 0 && plan.seconds <= 0)
+        die("--requests or --seconds is needed");
+    if (plan.close && plan.depth > 1)
+        die("--close takes one request a connection");
+}
+
+/* Waits for a line of the caller. */
+static void gate_wait(void)
+{
+    char line[16];
+    if (plan.gate && !fgets(line, sizeof line, stdin))
+        exit(0);
+}
+
+int main(int argc, char **argv)
+{
+    plan_read(argc, argv);
+    batch_make();
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    conns = calloc(plan.connections, sizeof *conns);
+    if (epoll_fd < 0 || !conns)
+        die("out of memory or descriptors");
+    for (unsigned i = 0; i < plan.connections; i++)
+        conn_open(&conns[i]);
+    if (plan.warm > 0)
+        phase_run(0, plan.warm);
+    if (plan.gate && (puts("ready"), fflush(stdout)))
+        die("the caller is gone");
+    gate_wait();
+    uint64_t start = now_ns();
+    phase_run(plan.requests, plan.seconds);
+    printf("{\"requests\": %llu, \"seconds\": %.6f, \"bytes\": %llu, "
+           "\"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n",
+           (unsigned long long)phase.answered, (double)(now_ns() - start) / 1e9, (unsigned long long)phase.bytes,
+           percentile_us(0.5), percentile_us(0.9), percentile_us(0.99), (double)phase.latency_max / 1e3);
+    fflush(stdout);
+    gate_wait();
+    return 0;
+}

@@ -1,0 +1,102 @@
+"""The servers: one entry for each, with the packages of its environment and the command that starts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+OWN = "tricorn"
+"""The environment that `make build` made; every other one is made by the benchmark."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """How a server is installed and started with one worker and no access log.
+
+    `command` may name `{bin}` (its environment's programs), `{app}` and `{port}`.
+    """
+
+    name: str
+    environment: str
+    library: str
+    command: tuple[str, ...]
+    packages: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    """The distributions whose versions belong in the report."""
+
+    def arguments(self, programs: Path, app: str, port: int) -> list[str]:
+        """Return the command for one run."""
+        return [part.format(bin=programs, app=app, port=port) for part in self.command]
+
+
+def tricorn(loop: str, library: str) -> Server:
+    """Tricorn under one async library."""
+    options = ("--async-library", loop, "--no-access-log", "--log-level", "warning", "--port", "{port}")
+    command = ("{bin}/python", "-m", "tricorn", "{app}", *options)
+    return Server(f"tricorn-{loop}", OWN, library, command, shown=("tricorn", loop))
+
+
+SERVERS = {
+    server.name: server
+    for server in (
+        tricorn("asyncio", "asyncio"),
+        tricorn("uvloop", "asyncio"),
+        tricorn("trio", "trio"),
+        tricorn("curio", "curio"),
+        Server(
+            name="uvicorn",
+            environment="uvicorn",
+            library="asyncio",
+            packages=("uvicorn[standard]",),
+            shown=("uvicorn", "uvloop", "httptools"),
+            command=(
+                *("{bin}/python", "-m", "uvicorn", "{app}", "--port", "{port}", "--loop", "uvloop"),
+                *("--http", "httptools", "--no-access-log", "--log-level", "warning"),
+            ),
+        ),
+        Server(
+            name="hypercorn-trio",
+            environment="hypercorn",
+            library="trio",
+            packages=("hypercorn[trio]",),
+            shown=("hypercorn", "trio", "h11"),
+            command=(
+                *("{bin}/python", "-m", "hypercorn", "--worker-class", "trio", "--workers", "1"),
+                *("--log-level", "warning", "--bind", "127.0.0.1:{port}", "{app}"),
+            ),
+        ),
+        Server(
+            name="peregrine",
+            environment="peregrine",
+            library="asyncio",
+            packages=("peregrine-server", "uvloop"),
+            shown=("peregrine-server", "uvloop"),
+            command=(
+                *("{bin}/peregrine", "--port", "{port}", "--workers", "1", "--protocol", "asgi"),
+                *("--no-auto-venv", "--python-path", ".", "--log-level", "warning", "{app}"),
+            ),
+        ),
+        Server(
+            name="granian",
+            environment="granian",
+            library="asyncio",
+            packages=("granian[uvloop]",),
+            shown=("granian", "uvloop"),
+            command=(
+                *("{bin}/granian", "--interface", "asgi", "--loop", "uvloop", "--workers", "1"),
+                *("--no-access-log", "--log-level", "warning", "--port", "{port}", "{app}"),
+            ),
+        ),
+        Server(
+            name="pyvoy-trio",
+            environment="pyvoy",
+            library="trio",
+            packages=("pyvoy", "trio"),
+            shown=("pyvoy", "trio"),
+            command=(
+                *("{bin}/pyvoy", "--loop", "trio", "--worker-threads", "1"),
+                *("--log-level", "error", "--port", "{port}", "{app}"),
+            ),
+        ),
+    )
+}
