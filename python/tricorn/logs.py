@@ -1,0 +1,147 @@
+"""Logging: the loggers ``tricorn``, ``tricorn.error`` and ``tricorn.access``, in the look of uvicorn.
+
+Messages go to standard error, requests to standard output. The root logger is never touched.
+"""
+
+from __future__ import annotations
+
+import http
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Final, TextIO
+
+from tricorn.config import Config
+
+TRACE: Final = 5
+"""The level below DEBUG, for what happens on single connections."""
+
+Client = tuple[str, int | None] | None
+"""A client's address: host and port, as far as they are known."""
+
+AccessLogger = Callable[[Client, str, str, str, int], None]
+"""Logs one request: client address, method, target, HTTP version and status."""
+
+logger: Final = logging.getLogger("tricorn.error")
+"""Where the server writes its own messages."""
+
+_ACCESS_FORMAT: Final = '%s - "%s %s HTTP/%s" %d'
+_PHRASES: Final = {int(status): status.phrase for status in http.HTTPStatus}
+
+_RESET: Final = "\033[0m"
+_BOLD: Final = "\033[1m"
+_LEVEL_COLORS: Final = {
+    TRACE: "\033[34m",
+    logging.DEBUG: "\033[36m",
+    logging.INFO: "\033[32m",
+    logging.WARNING: "\033[33m",
+    logging.ERROR: "\033[31m",
+    logging.CRITICAL: "\033[91m",
+}
+_STATUS_COLORS: Final = {1: "\033[97m", 2: "\033[32m", 3: "\033[33m", 4: "\033[31m", 5: "\033[91m"}
+
+
+class Formatter(logging.Formatter):
+    """Formats a record as ``INFO:     message``.
+
+    Args:
+        colors: Whether to colour the level with ANSI sequences.
+    """
+
+    def __init__(self, colors: bool = False) -> None:
+        super().__init__()
+        self.colors = colors
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Put the level, padded to one width, before the record's message."""
+        return self.level(record.levelname, record.levelno) + record.message
+
+    def level(self, name: str, number: int) -> str:
+        """Return the level's name as the beginning of a line."""
+        padding = " " * max(1, 9 - len(name))
+        return f"{self._paint(_LEVEL_COLORS.get(number, ''), name)}:{padding}"
+
+    def _paint(self, color: str, text: str) -> str:
+        return f"{color}{text}{_RESET}" if self.colors and color else text
+
+
+class AccessFormatter(Formatter):
+    """Formats a record of the access log, with the phrase of its status: ``... "GET / HTTP/1.1" 200 OK``."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Put the level before the request; a record of another shape is formatted as any other."""
+        args = record.args
+        if record.msg != _ACCESS_FORMAT or not isinstance(args, tuple):
+            return super().formatMessage(record)
+        client, method, target, version, status = args
+        line = self._paint(_BOLD, f"{method} {target} HTTP/{version}")
+        return f'{self.level(record.levelname, record.levelno)}{client} - "{line}" {self._status(status)}'
+
+    def _status(self, status: Any) -> str:
+        text = f"{status} {_PHRASES.get(status, '')}".rstrip()
+        return self._paint(_STATUS_COLORS.get(status // 100, ""), text)
+
+
+def configure(config: Config) -> None:
+    """Set up the three loggers for ``config``; a second call replaces what the first one set up.
+
+    Not through ``dictConfig``, which closes every handler of the process: the application's too.
+    """
+    logging.addLevelName(TRACE, "TRACE")
+    level = logging.getLevelNamesMapping()[config.log_level.upper()]
+    _set_up("tricorn", level, _handler(sys.stderr, Formatter, config))
+    _set_up("tricorn.error", level, None)
+    _set_up("tricorn.access", level, _handler(sys.stdout, AccessFormatter, config))
+
+
+def access_logger(config: Config) -> AccessLogger | None:
+    """Return the function that logs a request, or ``None`` when nobody would see the line.
+
+    It takes the client's address, the method, the target as it was sent (percent-encoded), the HTTP version
+    such as ``"1.1"``, and the status.
+    """
+    access = logging.getLogger("tricorn.access")
+    if not config.access_log or not access.isEnabledFor(logging.INFO) or not access.hasHandlers():
+        return None
+
+    def log(client: Client, method: str, target: str, version: str, status: int) -> None:
+        # A record made by hand: Logger.info would spend its time on finding the caller's file and line.
+        args = (client_text(client), method, target, version, status)
+        access.handle(access.makeRecord(access.name, logging.INFO, "", 0, _ACCESS_FORMAT, args, None))
+
+    return log
+
+
+def client_text(client: Client) -> str:
+    """Return a client's address as the log shows it: ``host:port``, IPv6 in brackets, ``-`` if unknown."""
+    if client is None or not client[0]:
+        return "-"
+    host, port = client
+    if port is None:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def use_colors(setting: bool | None, stream: TextIO) -> bool:
+    """Decide whether to colour what goes to ``stream``: as set, else on terminals unless NO_COLOR is set."""
+    if setting is not None:
+        return setting
+    return not os.environ.get("NO_COLOR") and stream.isatty()
+
+
+def _handler(stream: TextIO, formatter: type[Formatter], config: Config) -> logging.Handler:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter(use_colors(config.use_colors, stream)))
+    return handler
+
+
+def _set_up(name: str, level: int, handler: logging.Handler | None) -> None:
+    """Give a logger its level and handler; one without a handler passes its records on to ``tricorn``."""
+    target = logging.getLogger(name)
+    target.setLevel(level)
+    for old in [old for old in target.handlers if isinstance(old.formatter, Formatter)]:
+        target.removeHandler(old)
+    if handler is not None:
+        target.addHandler(handler)
+        target.propagate = False
