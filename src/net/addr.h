@@ -15,7 +15,11 @@ typedef struct tri_addr {
 
 enum { TRI_ADDR_TEXT = 46 };
 
-/* Writes the numeric host, terminated, and returns its length; 0 for a family that has none. */
+/* Takes over what the kernel said; family NONE for one that is not known. An IPv6 scope is not kept. */
+struct sockaddr_storage;
+void tri_addr_from(tri_addr *addr, const struct sockaddr_storage *from);
+
+/* Writes the numeric host, terminated, and returns its length; "" and 0 for a family that has none. */
 size_t tri_addr_text(const tri_addr *addr, char text[TRI_ADDR_TEXT]);
 
 #endif

@@ -1,0 +1,52 @@
+#include "net/addr.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Takes over an IPv6 address, or the IPv4 address that is mapped into it. */
+static void take_ipv6(tri_addr *addr, const struct sockaddr_in6 *from)
+{
+    addr->port = ntohs(from->sin6_port);
+    if (IN6_IS_ADDR_V4MAPPED(&from->sin6_addr)) {
+        addr->family = TRI_FAMILY_IPV4;
+        memcpy(addr->ip, from->sin6_addr.s6_addr + 12, 4);
+    } else {
+        addr->family = TRI_FAMILY_IPV6;
+        memcpy(addr->ip, from->sin6_addr.s6_addr, 16);
+    }
+}
+
+void tri_addr_from(tri_addr *addr, const struct sockaddr_storage *from)
+{
+    memset(addr, 0, sizeof *addr);
+    switch (from->ss_family) {
+    case AF_INET: {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)from;
+        addr->family = TRI_FAMILY_IPV4;
+        addr->port = ntohs(in->sin_port);
+        memcpy(addr->ip, &in->sin_addr, 4);
+        break;
+    }
+    case AF_INET6:
+        take_ipv6(addr, (const struct sockaddr_in6 *)from);
+        break;
+    case AF_UNIX:
+        addr->family = TRI_FAMILY_UNIX;
+        break;
+    default:
+        break;
+    }
+}
+
+size_t tri_addr_text(const tri_addr *addr, char text[TRI_ADDR_TEXT])
+{
+    int family = addr->family == TRI_FAMILY_IPV4 ? AF_INET : AF_INET6;
+    text[0] = '\0';
+    if (addr->family != TRI_FAMILY_IPV4 && addr->family != TRI_FAMILY_IPV6)
+        return 0;
+    if (inet_ntop(family, addr->ip, text, TRI_ADDR_TEXT) == NULL)
+        return 0;
+    return strlen(text);
+}

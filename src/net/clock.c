@@ -1,0 +1,9 @@
+#define _GNU_SOURCE
+#include "net/clock.h"
+
+#include "net/sys.h"
+
+int64_t tri_clock_wall(void)
+{
+    return (int64_t)(tri_sys_clock_ns(CLOCK_REALTIME_COARSE) / 1000000000);
+}

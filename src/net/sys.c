@@ -1,0 +1,192 @@
+#define _GNU_SOURCE
+#include "net/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+/* Makes a call again for as long as signals interrupt it. */
+#define AGAIN(result, call)                       \
+    do {                                          \
+        result = (call);                          \
+    } while (result < 0 && errno == EINTR)
+
+uint64_t tri_sys_clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    if (clock_gettime(clock, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+int tri_sys_epoll_new(void)
+{
+    return epoll_create1(EPOLL_CLOEXEC);
+}
+
+int tri_sys_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    return epoll_ctl(epoll, operation, fd, event);
+}
+
+int tri_sys_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms)
+{
+    int result;
+    do {
+        result = epoll_wait(epoll, events, max, timeout_ms);
+    } while (result < 0 && errno == EINTR && timeout_ms < 0);
+    return result < 0 && errno == EINTR ? 0 : result;
+}
+
+int tri_sys_timer_new(void)
+{
+    return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+}
+
+int tri_sys_timer_set(int timer, uint64_t deadline_ms)
+{
+    struct itimerspec when = {
+        .it_value = { .tv_sec = (time_t)(deadline_ms / 1000), .tv_nsec = (long)(deadline_ms % 1000) * 1000000 },
+    };
+    return timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+int tri_sys_event_new(void)
+{
+    return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+void tri_sys_event_set(int event)
+{
+    int saved = errno;
+    uint64_t one = 1;
+    ssize_t result;
+    AGAIN(result, write(event, &one, sizeof one)); /* a full counter is readable already */
+    errno = saved;
+}
+
+void tri_sys_event_take(int fd)
+{
+    uint64_t count;
+    ssize_t result;
+    AGAIN(result, read(fd, &count, sizeof count)); /* EAGAIN: it is unreadable already */
+}
+
+int tri_sys_socket(int family)
+{
+    return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+int tri_sys_accept(int listener, struct sockaddr_storage *peer)
+{
+    int result;
+    do {
+        socklen_t size = sizeof *peer;
+        peer->ss_family = AF_UNSPEC;
+        result = accept4(listener, (struct sockaddr *)peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    } while (result < 0 && errno == EINTR);
+    return result;
+}
+
+int tri_sys_bind(int fd, const struct sockaddr *address, socklen_t size)
+{
+    return bind(fd, address, size);
+}
+
+int tri_sys_listen(int fd, int backlog)
+{
+    return listen(fd, backlog);
+}
+
+int tri_sys_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+    int result;
+    AGAIN(result, connect(fd, address, size));
+    return result;
+}
+
+int tri_sys_getsockname(int fd, struct sockaddr_storage *address)
+{
+    socklen_t size = sizeof *address;
+    address->ss_family = AF_UNSPEC;
+    return getsockname(fd, (struct sockaddr *)address, &size);
+}
+
+int tri_sys_option_get(int fd, int level, int option, int *value)
+{
+    socklen_t size = sizeof *value;
+    *value = 0;
+    return getsockopt(fd, level, option, value, &size);
+}
+
+int tri_sys_option_set(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof value);
+}
+
+ssize_t tri_sys_recv(int fd, void *bytes, size_t n)
+{
+    ssize_t result;
+    AGAIN(result, recv(fd, bytes, n, 0));
+    return result;
+}
+
+ssize_t tri_sys_send(int fd, const struct iovec *iov, size_t n)
+{
+    ssize_t result;
+    if (n == 1) {
+        AGAIN(result, send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL));
+        return result;
+    }
+    struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n };
+    AGAIN(result, sendmsg(fd, &message, MSG_NOSIGNAL));
+    return result;
+}
+
+int tri_sys_shutdown(int fd, int how)
+{
+    return shutdown(fd, how);
+}
+
+int tri_sys_set_flags(int fd)
+{
+    int status = fcntl(fd, F_GETFL);
+    if (status < 0 || fcntl(fd, F_SETFL, status | O_NONBLOCK) < 0)
+        return -1;
+    int flags = fcntl(fd, F_GETFD);
+    return flags < 0 ? -1 : fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+}
+
+void tri_sys_close(int fd)
+{
+    int saved = errno;
+    (void)close(fd);
+    errno = saved;
+}
+
+int tri_sys_lstat(const char *path, struct stat *status)
+{
+    return lstat(path, status);
+}
+
+int tri_sys_chmod(const char *path, mode_t mode)
+{
+    return chmod(path, mode);
+}
+
+int tri_sys_unlink(const char *path)
+{
+    return unlink(path);
+}
+
+int tri_sys_bind_masked(int fd, const struct sockaddr *address, socklen_t size, mode_t mode)
+{
+    mode_t mask = umask(~mode & 0777);
+    int result = bind(fd, address, size);
+    int saved = errno;
+    (void)umask(mask);
+    errno = saved;
+    return result;
+}

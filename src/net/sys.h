@@ -1,0 +1,57 @@
+/* The system calls of this layer, all in one place: a port to another kernel, or a test that makes one fail, starts here.
+   Each returns what the call returns, with errno; calls that a signal interrupts are made again. */
+#ifndef TRI_NET_SYS_H
+#define TRI_NET_SYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "base/error.h"
+
+/* Nanoseconds of `clock`; 0 if the machine does not have it. */
+uint64_t tri_sys_clock_ns(clockid_t clock);
+
+/* Each new descriptor is non-blocking and close-on-exec. */
+TRI_NODISCARD int tri_sys_epoll_new(void);
+TRI_NODISCARD int tri_sys_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+/* An interrupted wait without end goes on; a timed one ends with 0 events. */
+TRI_NODISCARD int tri_sys_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms);
+TRI_NODISCARD int tri_sys_timer_new(void);
+/* Makes the timer readable at `deadline_ms` of CLOCK_MONOTONIC, which is not 0. */
+TRI_NODISCARD int tri_sys_timer_set(int timer, uint64_t deadline_ms);
+TRI_NODISCARD int tri_sys_event_new(void);
+/* Makes the event readable; keeps errno, and is safe in a signal handler. */
+void tri_sys_event_set(int event);
+/* Makes a timer or event unreadable. */
+void tri_sys_event_take(int fd);
+
+TRI_NODISCARD int tri_sys_socket(int family);
+TRI_NODISCARD int tri_sys_accept(int listener, struct sockaddr_storage *peer);
+TRI_NODISCARD int tri_sys_bind(int fd, const struct sockaddr *address, socklen_t size);
+TRI_NODISCARD int tri_sys_listen(int fd, int backlog);
+TRI_NODISCARD int tri_sys_connect(int fd, const struct sockaddr *address, socklen_t size);
+TRI_NODISCARD int tri_sys_getsockname(int fd, struct sockaddr_storage *address);
+TRI_NODISCARD int tri_sys_option_get(int fd, int level, int option, int *value);
+TRI_NODISCARD int tri_sys_option_set(int fd, int level, int option, int value);
+TRI_NODISCARD ssize_t tri_sys_recv(int fd, void *bytes, size_t n);
+/* Without SIGPIPE. */
+TRI_NODISCARD ssize_t tri_sys_send(int fd, const struct iovec *iov, size_t n);
+TRI_NODISCARD int tri_sys_shutdown(int fd, int how);
+/* Sets O_NONBLOCK and FD_CLOEXEC. */
+TRI_NODISCARD int tri_sys_set_flags(int fd);
+/* Never repeated: the descriptor is gone whatever close() says. Keeps errno. */
+void tri_sys_close(int fd);
+
+TRI_NODISCARD int tri_sys_lstat(const char *path, struct stat *status);
+TRI_NODISCARD int tri_sys_chmod(const char *path, mode_t mode);
+TRI_NODISCARD int tri_sys_unlink(const char *path);
+/* Binds as tri_sys_bind, so that the file made has no permissions but those of `mode`. */
+TRI_NODISCARD int tri_sys_bind_masked(int fd, const struct sockaddr *address, socklen_t size, mode_t mode);
+
+#endif
