@@ -1,7 +1,7 @@
 """Write docs/options.md and docs/limits.md from the table of options.
 
-Usage: ``python tools/gen_options.py`` writes both pages; with ``--check`` it writes nothing and fails when one is
-not what the table says.
+Usage: ``python tools/gen_options.py`` writes both pages; with ``--check`` it writes nothing and fails when one
+is not what the table says.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "python"))
 
 from tricorn.options import APP, GROUPS, LIMITS, OPTIONS, TIMEOUTS, Option  # noqa: E402
 
-NOTE = "<!-- Written by tools/gen_options.py from python/tricorn/options.py: change the table, not this page. -->"
+NOTE = "<!-- Written by tools/gen_options.py from python/tricorn/options.py: change that table. -->"
 
 OPTIONS_HEAD = f"""{NOTE}
 # Options
@@ -25,20 +25,20 @@ OPTIONS_HEAD = f"""{NOTE}
 An option is given in one of three ways; the first that is there counts:
 
 1. on the command line: `tricorn main:app --port 9000`;
-2. in the environment: `TRICORN_PORT=9000 tricorn main:app`. A flag takes `1` or `0`; an option that may be given
-   several times takes its values separated by white space;
+2. in the environment: `TRICORN_PORT=9000 tricorn main:app`. A flag takes `1` or `0`; an option that may be
+   given several times takes its values separated by white space;
 3. the default.
 
-From Python it is a keyword with underscores for dashes: `tricorn.run("main:app", port=9000)`. Times are in seconds
-and may have decimals, sizes are in bytes. A wrong option ends the command with code 2, a server that cannot start
-with code 3, each with one line that says why.
+From Python it is a keyword with underscores for dashes: `tricorn.run("main:app", port=9000)`. Times are in
+seconds and may have decimals, sizes are in bytes. A wrong option ends the command with code 2, a server that
+cannot start with code 3, each with one line that says why.
 """
 
 LIMITS_HEAD = f"""{NOTE}
 # Limits and deadlines
 
-Every limit stands in one struct of the core, and every one can be set. The core answers by itself when a limit is
-hit; the application does not hear of the request, unless it already runs.
+Every limit stands in one struct of the core, and every one can be set. The core answers by itself when a limit
+is hit; the application does not hear of the request, unless it already runs.
 """
 
 

@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from tricorn import logs
 from tricorn._version import __version__
@@ -36,9 +38,9 @@ class _Type(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generi
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[click.shell_completion.CompletionItem]:
+    ) -> list[CompletionItem]:
         names = [name for name in self.option.choices if name.startswith(incomplete)]
-        return [click.shell_completion.CompletionItem(name) for name in names]
+        return [CompletionItem(name) for name in names]
 
 
 class _Command(click.Command):
@@ -167,7 +169,7 @@ def _usage_text(error: click.UsageError) -> str:
     if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
         return text
     source = error.ctx.get_parameter_source(error.param.name or "")
-    if source is not click.core.ParameterSource.ENVIRONMENT:
+    if source is not ParameterSource.ENVIRONMENT:
         return text
     return f"Invalid value for the environment variable {error.param.envvar}: {error.message}"
 

@@ -166,4 +166,6 @@ def _join_fields(fields: Any) -> Any:
 
 
 def _is_pair(field: Any) -> bool:
-    return isinstance(field, tuple) and len(field) == 2 and all(isinstance(part, str) for part in field)
+    if not isinstance(field, tuple) or len(field) != 2:
+        return False
+    return all(isinstance(part, str) for part in field) and ":" not in field[0]

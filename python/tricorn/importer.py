@@ -182,7 +182,7 @@ def _walk(module: ModuleType, path: str) -> object:
             remedy = (
                 f"did you mean {' or '.join(map(repr, close))}?"
                 if close
-                else "name the attribute that it has"
+                else "name the attribute that is the application"
             )
             raise StartupError(f"{where} has no attribute {part!r}", remedy) from None
         where = f"{part!r} in {where}"

@@ -1,0 +1,322 @@
+"""The command: what each option becomes, the help, the exit codes, and one line for every error."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import tricorn
+from tricorn import cli
+from tricorn.config import Config
+from tricorn.errors import StartupError, UsageError
+from tricorn.options import OPTIONS, Option
+
+Invoke = Callable[..., Result]
+
+
+class FakeServer(types.ModuleType):
+    """Stands for tricorn.server: notes the configuration, and ends as the test says."""
+
+    def __init__(self) -> None:
+        super().__init__("tricorn.server")
+        self.config: Config | None = None
+        self.outcome: int | BaseException = 0
+
+    def run(self, config: Config) -> int:
+        self.config = config
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    """Put a fake server in place, and take away the log handlers that the command makes."""
+    fake = FakeServer()
+    monkeypatch.setitem(sys.modules, "tricorn.server", fake)
+    for name in [name for name in os.environ if name.startswith("TRICORN_")]:
+        monkeypatch.delenv(name)
+    loggers = [logging.getLogger(name) for name in ("tricorn", "tricorn.error", "tricorn.access")]
+    saved = [(logger, logger.level, list(logger.handlers), logger.propagate) for logger in loggers]
+    yield fake
+    for logger, level, handlers, propagate in saved:
+        logger.setLevel(level)
+        logger.handlers = handlers
+        logger.propagate = propagate
+
+
+@pytest.fixture
+def invoke(server: FakeServer) -> Invoke:
+    """Return a function that runs the command with arguments and environment variables."""
+
+    def run(*args: str, **env: str) -> Result:
+        return CliRunner().invoke(cli.build(), list(args), prog_name="tricorn", env=env)
+
+    return run
+
+
+def config_of(result: Result, server: FakeServer) -> Config:
+    """Return the configuration of a run that succeeded."""
+    assert (result.exit_code, result.output) == (0, "")
+    assert server.config is not None
+    return server.config
+
+
+def error_of(result: Result, code: int) -> str:
+    """Return the one line that a run failed with."""
+    assert result.exit_code == code, result.output
+    line = result.output
+    assert line.startswith("ERROR:    ")
+    assert line.count("\n") == 1
+    assert line.endswith("\n")
+    return line.removeprefix("ERROR:    ").rstrip()
+
+
+def example(option: Option) -> tuple[str, Any]:
+    """Return a text other than the default for an option, and the value that it means."""
+    texts = {
+        "host": "::1",
+        "uds-mode": "600",
+        "header": "X-A:b",
+        "root-path": "/api",
+        "async-library": "trio",
+    }
+    if option.name in texts:
+        text = texts[option.name]
+    elif option.choices:
+        text = next(choice for choice in option.choices if choice != option.default)
+    else:
+        text = {"integer": "5000", "seconds": "1.5", "text": "some/where"}[option.kind]
+    value = option.parse(text)
+    return text, (value,) if option.multiple else value
+
+
+VALUED = [option for option in OPTIONS if option.kind != "flag"]
+NEEDS = {"uds-mode": ["--uds", "socket"]}
+
+
+def test_defaults(invoke: Invoke, server: FakeServer) -> None:
+    assert config_of(invoke("main:app"), server) == Config("main:app")
+
+
+@pytest.mark.parametrize("option", VALUED, ids=lambda option: option.name)
+def test_option(invoke: Invoke, server: FakeServer, option: Option) -> None:
+    text, value = example(option)
+    config = config_of(invoke("main:app", f"--{option.name}", text, *NEEDS.get(option.name, [])), server)
+    assert getattr(config, option.attribute) == value
+    assert value != option.default
+
+
+@pytest.mark.parametrize("option", VALUED, ids=lambda option: option.name)
+def test_option_from_the_environment(invoke: Invoke, server: FakeServer, option: Option) -> None:
+    text, value = example(option)
+    config = config_of(invoke("main:app", *NEEDS.get(option.name, []), **{option.env: text}), server)
+    assert getattr(config, option.attribute) == value
+
+
+@pytest.mark.parametrize("option", [row for row in OPTIONS if row.negative], ids=lambda option: option.name)
+def test_flag_with_two_forms(invoke: Invoke, server: FakeServer, option: Option) -> None:
+    for argument, value in ((f"--{option.name}", True), (f"--no-{option.name}", False)):
+        assert getattr(config_of(invoke("main:app", argument), server), option.attribute) is value
+    for text, value in (("1", True), ("true", True), ("0", False), ("off", False)):
+        config = config_of(invoke("main:app", **{option.env: text}), server)
+        assert getattr(config, option.attribute) is value
+
+
+def test_factory(invoke: Invoke, server: FakeServer) -> None:
+    assert config_of(invoke("main:make", "--factory"), server).factory is True
+    assert config_of(invoke("main:make", TRICORN_FACTORY="1"), server).factory is True
+
+
+def test_application_from_the_environment(invoke: Invoke, server: FakeServer) -> None:
+    assert config_of(invoke(TRICORN_APP="main:app"), server).app == "main:app"
+
+
+def test_command_line_beats_the_environment(invoke: Invoke, server: FakeServer) -> None:
+    config = config_of(invoke("main:app", "--port", "1", TRICORN_PORT="2", TRICORN_APP="other:app"), server)
+    assert (config.app, config.port) == ("main:app", 1)
+
+
+def test_several_fields(invoke: Invoke, server: FakeServer) -> None:
+    config = config_of(invoke("main:app", "--header", "X-A: b", "--header", "X-C:d"), server)
+    assert config.header == ("X-A: b", "X-C:d")
+
+
+def test_several_fields_from_the_environment(invoke: Invoke, server: FakeServer) -> None:
+    config = config_of(invoke("main:app", TRICORN_HEADER="X-A:b  X-C:d"), server)
+    assert config.header == ("X-A:b", "X-C:d")
+
+
+def test_uvicorns_name_for_the_head(invoke: Invoke, server: FakeServer) -> None:
+    config = config_of(invoke("main:app", "--h11-max-incomplete-event-size", "9000"), server)
+    assert config.limits["head"] == 9000
+
+
+def test_loop_is_an_alias(invoke: Invoke, server: FakeServer) -> None:
+    assert config_of(invoke("main:app", "--loop", "trio"), server).library == "trio"
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        ([], "APP is missing: name the application as module:attribute"),
+        (["main:app", "--prot", "5"], "--port"),
+        (["main:app", "--port"], "'--port' requires an argument"),
+        (["main:app", "--port", "70000"], "Invalid value for '--port': must be from 0 to 65535, not 70000"),
+        (["main:app", "--header", "nonsense"], "Invalid value for '--header': must have the form Name:Value"),
+        (["main:app", "--header", "A: b\r\nC: d"], "must not have control characters"),
+        (["main:app", "--lifespan", "maybe"], "must be one of auto, on, off, not 'maybe'"),
+        (["main:app", "other:app"], "unexpected extra argument"),
+        (["main:app", "--loop", "trio", "--async-library", "curio"], "--loop trio contradicts"),
+        (["main:app", "--uds", "s", "--fd", "3"], "--uds and --fd"),
+        (["main:app", "--factory=yes"], "does not take a value"),
+    ],
+)
+def test_usage_error_is_one_line(invoke: Invoke, server: FakeServer, args: list[str], problem: str) -> None:
+    assert problem in error_of(invoke(*args), 2)
+    assert server.config is None
+
+
+def test_usage_error_points_to_the_help(invoke: Invoke) -> None:
+    assert error_of(invoke("main:app", "--port", "x"), 2).endswith("; see 'tricorn --help'")
+
+
+def test_bad_value_from_the_environment_names_the_variable(invoke: Invoke) -> None:
+    line = error_of(invoke("main:app", TRICORN_PORT="http"), 2)
+    assert line.startswith("Invalid value for the environment variable TRICORN_PORT: must be a whole number")
+
+
+def test_contradiction_across_environment_and_command_line(invoke: Invoke) -> None:
+    assert "contradicts" in error_of(invoke("main:app", "--loop", "trio", TRICORN_ASYNC_LIBRARY="curio"), 2)
+
+
+def test_startup_error(invoke: Invoke, server: FakeServer) -> None:
+    server.outcome = StartupError("the port 8000\nis taken", "choose another one with --port")
+    assert error_of(invoke("main:app"), 3) == "the port 8000 is taken; choose another one with --port"
+
+
+def test_startup_error_is_shown_at_every_log_level(invoke: Invoke, server: FakeServer) -> None:
+    server.outcome = StartupError("the port 8000 is taken")
+    assert error_of(invoke("main:app", "--log-level", "critical"), 3) == "the port 8000 is taken"
+
+
+def test_usage_error_of_the_server(invoke: Invoke, server: FakeServer) -> None:
+    server.outcome = UsageError("'main' is not of the form module:attribute", "write for example main:app")
+    assert "write for example main:app" in error_of(invoke("main"), 2)
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_exit_code_is_that_of_the_server(invoke: Invoke, server: FakeServer, code: int) -> None:
+    server.outcome = code
+    result = invoke("main:app")
+    assert (result.exit_code, result.output) == (code, "")
+
+
+def test_interrupt(invoke: Invoke, server: FakeServer) -> None:
+    server.outcome = KeyboardInterrupt()
+    assert invoke("main:app").exit_code == 130
+
+
+def test_core_that_is_not_built(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tricorn.server", None)
+    line = error_of(invoke("main:app"), 3)
+    assert line.startswith("the core of tricorn cannot be loaded")
+    assert "pip install ." in line
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help(invoke: Invoke, flag: str) -> None:
+    result = invoke(flag)
+    assert result.exit_code == 0
+    assert result.output.startswith("Usage: tricorn [OPTIONS] APP\n")
+    assert max(map(len, result.output.splitlines())) <= 80
+    for option in OPTIONS:
+        assert re.search(rf"^  --{option.name}\b", result.output, flags=re.MULTILINE)
+    for text in ("Where to listen:", "Limits:", "Deadlines, in seconds:", "--version", "TRICORN_"):
+        assert text in result.output
+
+
+def test_help_names_attacks_and_defaults(invoke: Invoke) -> None:
+    text = " ".join(invoke("--help").output.split())
+    assert "Stops endless targets (414). [default: 16384]" in text
+    assert "[default: 127.0.0.1]" in text
+
+
+def test_version(invoke: Invoke) -> None:
+    result = invoke("--version")
+    assert result.exit_code == 0
+    assert re.fullmatch(
+        rf"tricorn {re.escape(tricorn.__version__)} \(.+\) with \w+ 3\.\S+ on \w+ \S+\n", result.output
+    )
+
+
+def test_version_names_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = types.ModuleType("tricorn._core")
+    core.__version__ = "9.9.9"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tricorn._core", core)
+    assert "(core 9.9.9)" in cli.version_text()
+    monkeypatch.setitem(sys.modules, "tricorn._core", None)
+    assert "(no core built)" in cli.version_text()
+
+
+def test_completion_of_choices() -> None:
+    command = cli.build()
+    param = next(param for param in command.params if param.name == "async_library")
+    items = param.type.shell_complete(command.make_context("tricorn", ["a:b"]), param, "as")
+    assert [item.value for item in items] == ["asyncio"]
+
+
+def test_run_from_python(server: FakeServer) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    tricorn.run(app, port=0, headers=[("X-A", "b")])
+    assert server.config == Config(app, port=0, header=("X-A:b",))
+
+
+def test_run_from_python_raises(server: FakeServer) -> None:
+    with pytest.raises(UsageError, match="did you mean 'port'"):
+        tricorn.run("main:app", prot=1)
+    server.outcome = StartupError("the port is taken")
+    with pytest.raises(StartupError):
+        tricorn.run("main:app")
+    server.outcome = 1
+    with pytest.raises(SystemExit) as caught:
+        tricorn.run("main:app")
+    assert caught.value.code == 1
+
+
+def run_module(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m tricorn``."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TRICORN_")}
+    if "PYTHONPATH" in env:
+        env["PYTHONPATH"] = str(Path(env["PYTHONPATH"]).absolute())
+    command = [sys.executable, "-m", "tricorn", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env)
+
+
+def test_module_version(tmp_path: Path) -> None:
+    done = run_module("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, cli.version_text() + "\n", "")
+
+
+def test_module_usage_error(tmp_path: Path) -> None:
+    done = run_module(cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("ERROR:    APP is missing")
+    assert done.stderr.endswith("see 'python -m tricorn --help'\n")
+
+
+def test_module_does_not_need_the_core_for_help(tmp_path: Path) -> None:
+    done = run_module("--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: python -m tricorn ")

@@ -1,0 +1,182 @@
+"""The configuration: defaults, checks, and what the core gets of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tricorn
+from tricorn.config import Config
+from tricorn.errors import UsageError
+from tricorn.options import OPTIONS
+
+BASE = Path(__file__).resolve().parents[2] / "src" / "base"
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """An application that is never called here."""
+
+
+def test_fields_are_the_options_of_the_table() -> None:
+    fields = {field.name: field.default for field in dataclasses.fields(Config)}
+    assert fields.pop("app") is dataclasses.MISSING
+    assert fields == {option.attribute: option.default for option in OPTIONS}
+
+
+def test_is_exported() -> None:
+    assert tricorn.Config is Config
+    assert re.fullmatch(r"\d+\.\d+\.\d+\w*", tricorn.__version__)
+
+
+def test_is_frozen_and_comparable() -> None:
+    config = Config(app, port=0)
+    assert config == Config(app, port=0)
+    assert config != Config(app, port=1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.port = 1  # type: ignore[misc]
+
+
+def test_replace_checks_again() -> None:
+    with pytest.raises(UsageError):
+        dataclasses.replace(Config(app), port=-1)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"main:app", ["main:app"]])
+def test_application_must_be_callable(value: Any) -> None:
+    with pytest.raises(UsageError, match="cannot be called; pass"):
+        Config(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"port": 70000}, "port must be from 0 to 65535, not 70000"),
+        ({"port": "80"}, "port must be a whole number, not '80'"),
+        ({"lifespan": "maybe"}, "lifespan must be one of auto, on, off, not 'maybe'"),
+        ({"timeout_write": 0}, "timeout_write must be from 0.001 to 86400, not 0"),
+        ({"header": ("X: a\r\nb: c",)}, "header must not have control characters"),
+        ({"uds": ""}, "--uds is empty"),
+        ({"uds": "/tmp/s", "fd": 3}, "--uds and --fd"),
+        ({"uds_mode": 0o600}, "--uds-mode is given without --uds"),
+        ({"loop": "trio", "async_library": "asyncio"}, "--loop trio contradicts --async-library asyncio"),
+        ({"loop": "none", "async_library": "trio"}, "--loop none contradicts"),
+    ],
+)
+def test_refuses(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config(app, **options)
+    assert str(caught.value).startswith(problem)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "library"),
+    [
+        ({}, "auto"),
+        ({"loop": "trio"}, "trio"),
+        ({"async_library": "curio"}, "curio"),
+        ({"loop": "uvloop", "async_library": "uvloop"}, "uvloop"),
+        ({"loop": "none"}, "asyncio"),
+        ({"loop": "none", "async_library": "asyncio"}, "asyncio"),
+        ({"loop": "auto", "async_library": "trio"}, "trio"),
+    ],
+)
+def test_library(options: dict[str, Any], library: str) -> None:
+    assert Config(app, **options).library == library
+
+
+def core_defaults() -> dict[str, int]:
+    """The defaults that src/base/limits.c states, in its order."""
+    text = (BASE / "limits.c").read_text(encoding="utf-8")
+    return {name: int(value) for name, value in re.findall(r"\.(\w+) = (\d+),", text)}
+
+
+def test_limits_are_the_fields_of_the_core() -> None:
+    struct = (BASE / "limits.h").read_text(encoding="utf-8")
+    fields = re.findall(r"^    uint(?:32|64)_t (\w+);", struct, flags=re.MULTILINE)
+    assert len(fields) == 19
+    assert set(Config(app).limits) == set(fields)
+
+
+def test_limits_default_to_those_of_the_core() -> None:
+    assert Config(app).limits == core_defaults()
+
+
+def test_limits_are_all_settable() -> None:
+    options: dict[str, Any] = {}
+    for option in OPTIONS:
+        if option.field:
+            options[option.attribute] = 7.5 if option.kind == "seconds" else 40000
+    limits = Config(app, **options).limits
+    assert limits.pop("send_low") == 10000
+    times = {name: value for name, value in limits.items() if name.endswith("_ms")}
+    assert set(times.values()) == {7500}
+    assert {value for name, value in limits.items() if name not in times} == {40000}
+
+
+def test_limits_fit_the_core_at_their_largest() -> None:
+    largest = {option.attribute: option.check(option.maximum) for option in OPTIONS if option.field}
+    for name, value in Config(app, **largest).limits.items():
+        assert isinstance(value, int)
+        assert 0 <= value < (2**64 if name == "body" else 2**32)
+
+
+def test_keep_alive_of_zero_is_not_endless() -> None:
+    assert Config(app, timeout_keep_alive=0).limits["keep_alive_ms"] == 1
+
+
+def test_default_fields() -> None:
+    config = Config(app, header=("X-A: b", "x-a:c"))
+    assert config.default_fields == [(b"X-A", b"b"), (b"x-a", b"c")]
+
+
+def test_server_and_date() -> None:
+    config = Config(app)
+    assert (config.server_name, config.sends_date) == (b"tricorn", True)
+    config = Config(app, server_header=False, date_header=False)
+    assert (config.server_name, config.sends_date) == (b"", False)
+
+
+def test_own_server_and_date_replace_those_of_the_core() -> None:
+    config = Config(app, header=("SERVER: mine", "date: today"))
+    assert (config.server_name, config.sends_date) == (b"", False)
+    assert config.default_fields == [(b"SERVER", b"mine"), (b"date", b"today")]
+
+
+def test_from_options_knows_other_names() -> None:
+    config = Config.from_options(app, headers=[("X-A", "b"), "c:d"], h11_max_incomplete_event_size=9000)
+    assert config.header == ("X-A:b", "c:d")
+    assert config.limit_request_head == 9000
+
+
+def test_from_options_is_the_constructor_otherwise() -> None:
+    assert Config.from_options("main:app", port=0) == Config("main:app", port=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prot": 1}, "there is no option 'prot'; did you mean 'port'?"),
+        ({"zzzzzz": 1}, "there is no option 'zzzzzz'; 'tricorn --help' lists the options"),
+        ({"header": [], "headers": []}, "header is given twice, once as headers; give it once"),
+    ],
+)
+def test_from_options_refuses(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.from_options(app, **options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("fields", ["X-A: b", 5, [("X:A", "b")], [("X-A",)], [("X-A", 1)], [["X-A", "b"]]])
+def test_from_options_refuses_odd_fields(fields: Any) -> None:
+    with pytest.raises(UsageError, match="^header must be"):
+        Config.from_options(app, headers=fields)
+
+
+def test_pair_cannot_smuggle_a_line() -> None:
+    with pytest.raises(UsageError, match="control"):
+        Config.from_options(app, headers=[("X-A", "b\r\nSet-Cookie: c")])

@@ -1,0 +1,293 @@
+"""The table of options: its own consistency, and how values are read and checked."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tricorn import options
+from tricorn.options import APP, BY_ATTRIBUTE, GROUPS, OPTIONS, Option, parse_field
+
+ROOT = Path(__file__).resolve().parents[2]
+
+UVICORN = {  # names and defaults that uvicorn's users know
+    "host": "127.0.0.1",
+    "port": 8000,
+    "uds": None,
+    "fd": None,
+    "loop": "auto",
+    "lifespan": "auto",
+    "log-level": "info",
+    "access-log": True,
+    "use-colors": None,
+    "server-header": True,
+    "date-header": True,
+    "header": (),
+    "root-path": "",
+    "limit-concurrency": None,
+    "backlog": 2048,
+    "timeout-keep-alive": 5,
+    "timeout-graceful-shutdown": None,
+    "app-dir": "",
+    "factory": False,
+}
+
+
+def test_names_are_unique() -> None:
+    names = [name for option in OPTIONS for name in (option.name, *option.aliases, *option.keywords)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("option", [APP, *OPTIONS], ids=lambda option: option.name)
+def test_row_is_complete(option: Option) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", option.name)
+    assert option.group in GROUPS
+    assert option.help[0].isupper()
+    assert option.help.endswith(".")
+    assert option.negative is False or option.kind == "flag"
+    if option.kind in ("integer", "octal", "seconds"):
+        assert option.minimum is not None
+        assert option.maximum is not None
+    if option.field:
+        assert option.attack
+        assert option.answer
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_default_passes_its_own_check(option: Option) -> None:
+    assert option.check(option.default) == option.default
+
+
+@pytest.mark.parametrize(("name", "default"), UVICORN.items())
+def test_uvicorns_names_and_defaults(name: str, default: Any) -> None:
+    option = BY_ATTRIBUTE[name.replace("-", "_")]
+    assert option.name == name
+    assert option.default == default
+
+
+def test_environment_names() -> None:
+    assert APP.env == "TRICORN_APP"
+    assert BY_ATTRIBUTE["async_library"].env == "TRICORN_ASYNC_LIBRARY"
+
+
+def test_alias_of_uvicorn() -> None:
+    head = BY_ATTRIBUTE["limit_request_head"]
+    assert head.flags == ("--limit-request-head", "--h11-max-incomplete-event-size")
+
+
+def test_signature() -> None:
+    assert BY_ATTRIBUTE["access_log"].signature == "--access-log / --no-access-log"
+    assert BY_ATTRIBUTE["factory"].signature == "--factory"
+    assert BY_ATTRIBUTE["port"].signature == "--port INTEGER"
+    assert BY_ATTRIBUTE["uds"].signature == "--uds PATH"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "text"),
+    [
+        ("host", "127.0.0.1"),
+        ("access_log", "on"),
+        ("factory", "off"),
+        ("timeout_keep_alive", "5"),
+        ("header", ""),
+        ("limit_concurrency", "no limit"),
+        ("fd", "none"),
+    ],
+)
+def test_default_text(attribute: str, text: str) -> None:
+    assert BY_ATTRIBUTE[attribute].default_text == text
+
+
+def test_description_names_the_attack() -> None:
+    assert "Stops endless targets (414)." in BY_ATTRIBUTE["limit_request_line"].description
+    assert "One of auto, on, off." in BY_ATTRIBUTE["lifespan"].description
+
+
+@pytest.mark.parametrize(
+    ("attribute", "text", "value"),
+    [
+        ("port", "0", 0),
+        ("port", "65535", 65535),
+        ("uds_mode", "600", 0o600),
+        ("uds_mode", "0600", 0o600),
+        ("uds_mode", "0o600", 0o600),
+        ("timeout_keep_alive", "0", 0.0),
+        ("timeout_keep_alive", "2.5", 2.5),
+        ("timeout_graceful_shutdown", "1e1", 10.0),
+        ("lifespan", "off", "off"),
+        ("header", "X-A: b", "X-A: b"),
+        ("limit_request_body", str(2**64 - 1), 2**64 - 1),
+        ("host", "", ""),
+        ("host", "::1", "::1"),
+        ("root_path", "/api", "/api"),
+    ],
+)
+def test_parse(attribute: str, text: str, value: Any) -> None:
+    parsed = BY_ATTRIBUTE[attribute].parse(text)
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "text", "problem"),
+    [
+        ("port", "-1", "from 0 to 65535, not -1"),
+        ("port", "65536", "from 0 to 65535"),
+        ("port", "http", "a whole number, not 'http'"),
+        ("port", "80.5", "a whole number"),
+        ("port", "", "a whole number"),
+        ("uds_mode", "888", "an octal number"),
+        ("uds_mode", "1777", "from 0 to 777, not 1777"),
+        ("timeout_keep_alive", "-0.1", "from 0 to 86400, not -0.1"),
+        ("timeout_keep_alive", "nan", "from 0 to 86400"),
+        ("timeout_keep_alive", "inf", "from 0 to 86400"),
+        ("timeout_request_head", "0", "from 0.001 to 86400, not 0"),
+        ("timeout_write", "5s", "a number of seconds, not '5s'"),
+        ("lifespan", "yes", "one of auto, on, off, not 'yes'"),
+        ("log_level", "INFO", "one of critical"),
+        ("async_library", "twisted", "one of auto, asyncio, uvloop, trio, curio"),
+        ("host", "127.0.0.1:80", "without brackets and port"),
+        ("host", "[::1]", "without brackets"),
+        ("host", "a b", "white space"),
+        ("host", "a\0b", "NUL"),
+        ("uds", "/tmp/\0", "NUL"),
+        ("root_path", "api", "give '/api'"),
+        ("root_path", "/api/", "give '/api'"),
+        ("root_path", "/", "give an empty string"),
+        ("limit_request_body", str(2**64), "from 0 to"),
+        ("limit_send_buffer", "10", "from 4096 to"),
+        ("header", "X-A", "Name:Value"),
+    ],
+)
+def test_parse_refuses(attribute: str, text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match="^must ") as caught:
+        BY_ATTRIBUTE[attribute].parse(text)
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("port", "8000"),
+        ("port", True),
+        ("port", 8000.0),
+        ("port", None),
+        ("timeout_keep_alive", True),
+        ("timeout_keep_alive", "5"),
+        ("access_log", 1),
+        ("access_log", None),
+        ("host", None),
+        ("host", b"127.0.0.1"),
+        ("header", "X-A: b"),
+        ("header", {"X-A": "b"}),
+        ("header", [("X-A", "b")]),
+        ("header", None),
+    ],
+)
+def test_check_refuses_wrong_types(attribute: str, value: Any) -> None:
+    with pytest.raises(ValueError, match="^must be "):
+        BY_ATTRIBUTE[attribute].check(value)
+
+
+def test_check_normalises() -> None:
+    assert BY_ATTRIBUTE["header"].check(["a:b", "c:d"]) == ("a:b", "c:d")
+    keep_alive = BY_ATTRIBUTE["timeout_keep_alive"].check(7)
+    assert (keep_alive, type(keep_alive)) == (7.0, float)
+    assert BY_ATTRIBUTE["use_colors"].check(None) is None
+
+
+def test_registered_backend_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        options, "_plugins", lambda group: {"tonio"} if group == "tricorn.backends" else set()
+    )
+    assert BY_ATTRIBUTE["async_library"].parse("tonio") == "tonio"
+    assert BY_ATTRIBUTE["loop"].parse("tonio") == "tonio"
+    with pytest.raises(ValueError, match="must be one of"):
+        BY_ATTRIBUTE["lifespan"].parse("tonio")
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"), [(5.0, 5000), (0.0, 1), (0.0004, 1), (0.0016, 2), (86400.0, 86_400_000)]
+)
+def test_limit_of_seconds_is_never_zero(value: float, limit: int) -> None:
+    assert BY_ATTRIBUTE["timeout_keep_alive"].limit(value) == limit
+
+
+def test_limit_of_none_is_no_limit() -> None:
+    assert BY_ATTRIBUTE["limit_concurrency"].limit(None) == 0
+    assert BY_ATTRIBUTE["limit_concurrency"].limit(7) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("X-A:b", (b"X-A", b"b")),
+        ("X-A: \t b c\t ", (b"X-A", b"b c")),
+        ("X-A:", (b"X-A", b"")),
+        ("x:a:b", (b"x", b"a:b")),
+        ("x:a\tb", (b"x", b"a\tb")),
+        ("x:caf\xe9", (b"x", b"caf\xe9")),
+        ("!#$%&'*+-.^_`|~1:v", (b"!#$%&'*+-.^_`|~1", b"v")),
+    ],
+)
+def test_parse_field(text: str, field: tuple[bytes, bytes]) -> None:
+    assert parse_field(text) == field
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "X-A",
+        ":b",
+        "X A:b",
+        " X-A:b",
+        "X-A :b",
+        "X-\xc4:b",
+        "X-A\n:b",
+        "X-A:b\r\nSet-Cookie: c",
+        "X-A:b\nc",
+        "X-A:b\rc",
+        "X-A:b\0",
+        "X-A:\x7f",
+        "X-A:\u20ac",
+        "Content-Length: 5",
+        "transfer-encoding: chunked",
+        "Connection: close",
+    ],
+)
+def test_parse_field_refuses(text: str) -> None:
+    with pytest.raises(ValueError, match="^must "):
+        parse_field(text)
+
+
+@pytest.mark.parametrize("cut", range(32))
+def test_no_control_passes_in_a_value(cut: int) -> None:
+    if chr(cut) == "\t":
+        pytest.skip("HTAB is allowed inside a value (RFC 9110 §5.5)")
+    with pytest.raises(ValueError, match="control"):
+        parse_field(f"X-A:b{chr(cut)}c")
+
+
+def test_pages_are_current() -> None:
+    tool = ROOT / "tools" / "gen_options.py"
+    done = subprocess.run([sys.executable, tool, "--check"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_page_has_every_option() -> None:
+    page = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    for option in OPTIONS:
+        assert f"`{option.signature}`" in page
+        assert option.env in page
+
+
+def test_generator_refuses_other_arguments() -> None:
+    tool = ROOT / "tools" / "gen_options.py"
+    done = subprocess.run([sys.executable, tool, "--what"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
