@@ -1,0 +1,253 @@
+/* The messages that an application sends (ASGI, HTTP): checked, and handed to the core. */
+#include "py/module.h"
+
+enum { FIELDS_ON_STACK = 32 };
+
+/* dict[key], borrowed; NULL without an exception when it is missing. */
+static PyObject *lookup(PyObject *message, PyObject *key)
+{
+    return PyDict_GetItemWithError(message, key);
+}
+
+/* Whether dict[key] is true; `otherwise` when it is missing; -1 with an exception. */
+static int lookup_flag(PyObject *message, PyObject *key)
+{
+    PyObject *value = lookup(message, key);
+    if (value == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    return PyObject_IsTrue(value);
+}
+
+static int bad_type(const char *what, PyObject *got)
+{
+    PyErr_Format(PyExc_TypeError, "%s, not %.200s", what, Py_TYPE(got)->tp_name);
+    return -1;
+}
+
+/* One name or value: bytes, borrowed from the pair. */
+static int field_text(PyObject *item, tri_span *out)
+{
+    if (!PyBytes_Check(item))
+        return bad_type("header names and values must be bytes", item);
+    *out = (tri_span){ PyBytes_AS_STRING(item), (size_t)PyBytes_GET_SIZE(item) };
+    return 0;
+}
+
+/* One (name, value) pair; `*keep` receives what must live until the head was submitted. */
+static int field_from(PyObject *pair, tri_field_out *out)
+{
+    if (!PyTuple_Check(pair) && !PyList_Check(pair))
+        return bad_type("each header must be a tuple or list of two bytes", pair);
+    if (PySequence_Fast_GET_SIZE(pair) != 2) {
+        PyErr_SetString(PyExc_ValueError, "each header must have a name and a value");
+        return -1;
+    }
+    if (field_text(PySequence_Fast_GET_ITEM(pair, 0), &out->name) != 0)
+        return -1;
+    return field_text(PySequence_Fast_GET_ITEM(pair, 1), &out->value);
+}
+
+static int raise_bad_head(void)
+{
+    PyErr_SetString(PyExc_ValueError, "the status must be from 200 to 999, header names must be tokens, header values must "
+                                      "not hold control characters, and content-length must be one number");
+    return -1;
+}
+
+/* Submits the head whose fields are the pairs of `fast`, a list or tuple. */
+static int respond(tri_py_exchange *exchange, int status, PyObject *fast)
+{
+    tri_field_out small[FIELDS_ON_STACK];
+    Py_ssize_t n = fast == NULL ? 0 : PySequence_Fast_GET_SIZE(fast);
+    tri_field_out *fields = n <= FIELDS_ON_STACK ? small : PyMem_New(tri_field_out, (size_t)n);
+    if (fields == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    int failed = 0;
+    for (Py_ssize_t i = 0; i < n && !failed; i++)
+        failed = field_from(PySequence_Fast_GET_ITEM(fast, i), &fields[i]);
+    if (!failed) {
+        tri_response response = { .status = status, .fields = fields, .n_fields = (size_t)n };
+        int error = tri_exchange_respond(exchange->core, &response);
+        if (error == TRI_EINVAL)
+            failed = raise_bad_head();
+        else if (error != 0)
+            failed = tri_server_type_raise(exchange->server->state, error);
+    }
+    if (fields != small)
+        PyMem_Free(fields);
+    return failed;
+}
+
+/* message["status"]: an int. */
+static int read_status(const tri_state *state, PyObject *message, int *status)
+{
+    PyObject *value = lookup(message, state->names.status);
+    if (value == NULL) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_KeyError, "status");
+        return -1;
+    }
+    if (!PyLong_Check(value))
+        return bad_type("status must be an int", value);
+    long number = PyLong_AsLong(value);
+    if (number == -1 && PyErr_Occurred())
+        return -1;
+    *status = number < 200 || number > 999 ? -1 : (int)number;
+    return *status < 0 ? raise_bad_head() : 0;
+}
+
+/* http.response.start. */
+static int send_start(tri_py_exchange *exchange, PyObject *message)
+{
+    const tri_state *state = exchange->server->state;
+    int status = 0;
+    if (read_status(state, message, &status) != 0)
+        return -1;
+    PyObject *headers = lookup(message, state->names.headers);
+    if (headers == NULL && PyErr_Occurred())
+        return -1;
+    PyObject *fast = NULL;
+    if (headers != NULL) {
+        fast = PySequence_Fast(headers, "headers must be an iterable of pairs");
+        if (fast == NULL)
+            return -1;
+    }
+    int failed = respond(exchange, status, fast);
+    Py_XDECREF(fast);
+    if (!failed)
+        exchange->status = status;
+    return failed;
+}
+
+static void release_object(void *owner)
+{
+    Py_DECREF((PyObject *)owner);
+}
+
+static void release_view(void *owner)
+{
+    Py_buffer *view = owner;
+    PyBuffer_Release(view);
+    PyMem_Free(view);
+}
+
+/* Body bytes of an immutable object: written from its own memory. */
+static tri_loan loan_bytes(PyObject *body)
+{
+    tri_span bytes = { PyBytes_AS_STRING(body), (size_t)PyBytes_GET_SIZE(body) };
+    return (tri_loan){ .bytes = bytes, .release = release_object, .owner = Py_NewRef(body) };
+}
+
+/* Body bytes of a bytearray, memoryview and the like: its memory is held still until written. */
+static int loan_view(PyObject *body, tri_loan *loan)
+{
+    if (!PyObject_CheckBuffer(body))
+        return bad_type("body must be bytes", body);
+    Py_buffer *view = PyMem_Malloc(sizeof *view);
+    if (view == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (PyObject_GetBuffer(body, view, PyBUF_SIMPLE) != 0) {
+        PyMem_Free(view);
+        return -1;
+    }
+    *loan = (tri_loan){ { view->buf, (size_t)view->len }, release_view, view };
+    return 0;
+}
+
+/* What went wrong with a body, in the application's terms. */
+static int raise_body(const tri_py_exchange *exchange, int error)
+{
+    if (error == TRI_EINVAL) {
+        PyErr_SetString(PyExc_RuntimeError, "the body is longer or shorter than the content-length that was sent");
+        return -1;
+    }
+    if (error == TRI_ESTATE) {
+        PyErr_SetString(PyExc_RuntimeError, "http.response.body must come after http.response.start");
+        return -1;
+    }
+    return tri_server_type_raise(exchange->server->state, error);
+}
+
+/* Hands body bytes over. */
+static int write_body(tri_py_exchange *exchange, PyObject *body, bool end)
+{
+    tri_loan loan = { { NULL, 0 }, NULL, NULL };
+    if (body != NULL && PyBytes_CheckExact(body))
+        loan = loan_bytes(body);
+    else if (body != NULL && loan_view(body, &loan) != 0)
+        return -1;
+    int error = tri_exchange_write(exchange->core, &loan, end);
+    if (error == 0)
+        return 0;
+    if (loan.release != NULL)
+        loan.release(loan.owner);
+    return raise_body(exchange, error);
+}
+
+/* http.response.body. */
+static int send_body(tri_py_exchange *exchange, PyObject *message, bool *end)
+{
+    const tri_state *state = exchange->server->state;
+    int more = lookup_flag(message, state->names.more_body);
+    if (more < 0)
+        return -1;
+    PyObject *body = lookup(message, state->names.body);
+    if (body == NULL && PyErr_Occurred())
+        return -1;
+    *end = !more;
+    if (tri_exchange_complete(exchange->core))
+        return 0; /* statement R5: later messages are ignored */
+    if (write_body(exchange, body, *end) != 0)
+        return -1;
+    if (*end && exchange->server->access_log != NULL)
+        tri_server_type_access(exchange);
+    return 0;
+}
+
+static int raise_type(PyObject *type)
+{
+    if (!PyUnicode_Check(type))
+        return bad_type("a message's type must be a str", type);
+    PyErr_Format(PyExc_ValueError, "unknown message type '%U' for an HTTP exchange", type);
+    return -1;
+}
+
+/* A start message: one is expected, and only one. */
+static int start(tri_py_exchange *exchange, PyObject *message)
+{
+    if (tri_exchange_complete(exchange->core))
+        return 0;
+    if (tri_exchange_started(exchange->core) && !tri_exchange_lost(exchange->core)) {
+        PyErr_SetString(PyExc_RuntimeError, "http.response.start was sent already");
+        return -1;
+    }
+    return send_start(exchange, message);
+}
+
+int tri_message_send(tri_py_exchange *exchange, PyObject *message, bool *end)
+{
+    const tri_state *state = exchange->server->state;
+    if (!PyDict_Check(message))
+        return bad_type("a message must be a dict", message);
+    PyObject *type = lookup(message, state->names.type);
+    if (type == NULL) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_KeyError, "type");
+        return -1;
+    }
+    if (tri_exchange_lost(exchange->core) && !tri_exchange_complete(exchange->core))
+        return tri_server_type_raise(state, TRI_ECLOSED);
+    if (type == state->names.http_response_start)
+        return start(exchange, message);
+    if (type == state->names.http_response_body)
+        return send_body(exchange, message, end);
+    if (PyUnicode_Check(type) && PyUnicode_Compare(type, state->names.http_response_start) == 0)
+        return start(exchange, message);
+    if (PyUnicode_Check(type) && PyUnicode_Compare(type, state->names.http_response_body) == 0)
+        return send_body(exchange, message, end);
+    return raise_type(type);
+}

@@ -1,0 +1,96 @@
+/* tricorn._core: multi-phase init, all state in one struct, heap types. */
+#include "py/module.h"
+
+static int intern_names(tri_state *state)
+{
+#define X(name, text)                                         \
+    state->names.name = PyUnicode_InternFromString(text);     \
+    if (state->names.name == NULL)                            \
+        return -1;
+    TRI_NAMES(X)
+#undef X
+    return 0;
+}
+
+/* ClientDisconnected: what send() raises once the peer is gone (statement R8). */
+static int add_exception(PyObject *module, tri_state *state)
+{
+    state->client_disconnected = PyErr_NewExceptionWithDoc(
+        "tricorn.ClientDisconnected",
+        "The client is gone: nothing more can be sent. It need not be caught; the server does not log it.",
+        PyExc_OSError, NULL);
+    if (state->client_disconnected == NULL)
+        return -1;
+    return PyModule_AddObjectRef(module, "ClientDisconnected", state->client_disconnected);
+}
+
+static int module_exec(PyObject *module)
+{
+    tri_state *state = PyModule_GetState(module);
+    state->empty_bytes = PyBytes_FromStringAndSize(NULL, 0);
+    if (state->empty_bytes == NULL || intern_names(state) != 0 || add_exception(module, state) != 0)
+        return -1;
+    if (tri_server_type_add(module, state) != 0 || tri_exchange_type_add(module, state) != 0)
+        return -1;
+    if (tri_awaitable_add(module, state) != 0 || tri_bridge_add(module, state) != 0)
+        return -1;
+    return tri_runner_add(module, state);
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    tri_state *state = PyModule_GetState(module);
+    Py_VISIT((PyObject *)state->server_type);
+    Py_VISIT((PyObject *)state->runner_type);
+    Py_VISIT((PyObject *)state->exchange_type);
+    Py_VISIT((PyObject *)state->awaitable_type);
+    Py_VISIT((PyObject *)state->bridge_type);
+    Py_VISIT((PyObject *)state->loop_future_type);
+    Py_VISIT(state->client_disconnected);
+    Py_VISIT(state->done);
+    return 0;
+}
+
+static int module_clear(PyObject *module)
+{
+    tri_state *state = PyModule_GetState(module);
+    Py_CLEAR(state->done);
+    Py_CLEAR(state->server_type);
+    Py_CLEAR(state->runner_type);
+    Py_CLEAR(state->exchange_type);
+    Py_CLEAR(state->awaitable_type);
+    Py_CLEAR(state->bridge_type);
+    Py_CLEAR(state->loop_future_type);
+    Py_CLEAR(state->client_disconnected);
+    Py_CLEAR(state->empty_bytes);
+#define X(name, text) Py_CLEAR(state->names.name);
+    TRI_NAMES(X)
+#undef X
+    return 0;
+}
+
+static void module_free(void *module)
+{
+    module_clear(module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    { Py_mod_exec, module_exec },
+    { 0, NULL },
+};
+
+struct PyModuleDef tri_module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "tricorn._core",
+    .m_doc = "The C core of Tricorn, bound to Python.",
+    .m_size = sizeof(tri_state),
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void)
+{
+    return PyModuleDef_Init(&tri_module_def);
+}

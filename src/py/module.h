@@ -1,0 +1,131 @@
+/* What the files of the binding share: the module's state and the layouts of its types. */
+#ifndef TRI_PY_MODULE_H
+#define TRI_PY_MODULE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "base/list.h"
+#include "py/name_cache.h"
+#include "server/tricorn.h"
+
+/* Names that are looked up or stored for every request, interned once: C identifier, text. */
+#define TRI_NAMES(X)                                                                                       \
+    X(type, "type") X(asgi, "asgi") X(version, "version") X(spec_version, "spec_version")                  \
+    X(http_version, "http_version") X(server, "server") X(client, "client") X(scheme, "scheme")            \
+    X(method, "method") X(path, "path") X(raw_path, "raw_path") X(query_string, "query_string")            \
+    X(root_path, "root_path") X(headers, "headers") X(state, "state") X(extensions, "extensions")          \
+    X(http, "http") X(v1_0, "1.0") X(v1_1, "1.1") X(body, "body") X(more_body, "more_body")                \
+    X(status, "status") X(trailers, "trailers") X(http_request, "http.request")                            \
+    X(http_disconnect, "http.disconnect") X(http_response_start, "http.response.start")                    \
+    X(http_response_body, "http.response.body") X(send, "send") X(throw_, "throw") X(close, "close")       \
+    X(wait, "wait") X(wake, "wake") X(GET, "GET") X(HEAD, "HEAD") X(POST, "POST") X(PUT, "PUT")            \
+    X(DELETE, "DELETE") X(PATCH, "PATCH") X(OPTIONS, "OPTIONS") X(empty, "") X(context, "context")
+
+typedef struct tri_state {
+    PyTypeObject *server_type;
+    PyTypeObject *runner_type;
+    PyTypeObject *exchange_type;
+    PyTypeObject *awaitable_type;
+    PyTypeObject *bridge_type;
+    PyTypeObject *loop_future_type;
+    PyObject *client_disconnected; /* the exception class */
+    PyObject *empty_bytes;
+    PyObject *done; /* an Awaitable that has None ready; shared by every send() that need not wait */
+#define X(name, text) PyObject *name;
+    struct {
+        TRI_NAMES(X)
+    } names;
+#undef X
+} tri_state;
+
+extern struct PyModuleDef tri_module_def;
+
+/* The state of the module that defined `type`, or of a subclass of it; never NULL for our own types. */
+static inline tri_state *tri_state_of(PyTypeObject *type)
+{
+    return PyModule_GetState(PyType_GetModuleByDef(type, &tri_module_def));
+}
+
+/* A server, as Python sees it. */
+typedef struct tri_py_server {
+    PyObject_HEAD
+    tri_server *core;
+    tri_state *state; /* borrowed: the type keeps the module alive */
+    PyObject *app;
+    PyObject *scope;      /* what every scope has in common */
+    PyObject *asgi;       /* scope["asgi"], copied for each */
+    PyObject *lifespan_state; /* dict, copied for each exchange, or NULL */
+    PyObject *root_path;  /* str, encoded as bytes in root_path_bytes */
+    PyObject *access_log; /* callable or NULL */
+    PyObject *on_error;   /* callable(exception or None, started) */
+    PyObject *on_refusal; /* callable(client, status, reason) */
+    PyObject *spawn;      /* callables of the backend; NULL until attach() */
+    PyObject *wait;
+    PyObject *park;
+    PyObject *checkpoint;
+    PyObject *ending;
+    PyObject *context;    /* contextvars.Context that every exchange starts from a copy of */
+    tri_name_cache names;
+    tri_list to_wake;     /* awaitables that the leader wakes */
+    tri_list noticing;    /* awaitables of notice() */
+    unsigned interrupts;  /* requests to stop; written in signal handlers */
+    unsigned noticed;     /* of which notice() has told */
+    bool drained_told;
+    bool closed;
+    bool leading; /* a runner leads: I1 */
+} tri_py_server;
+
+/* One request at work. */
+typedef struct tri_py_exchange {
+    PyObject_HEAD
+    tri_py_server *server;
+    tri_exchange *core;
+    tri_list waiters;     /* awaitables that wait for this exchange */
+    PyObject *access;     /* what the access log will say, or NULL */
+    uint64_t run_since;   /* ns: when send() last gave the loop a chance (I9) */
+    unsigned immediate;   /* completions of send() in a row without suspending */
+    int status;
+} tri_py_exchange;
+
+/* After so many sends in a row, or so long, send() is a checkpoint (I9). */
+enum { TRI_SEND_RUN = 64, TRI_SEND_RUN_NS = 1000000 };
+
+/* name_cache users and others, one line per file. */
+int tri_server_type_add(PyObject *module, tri_state *state);
+int tri_runner_add(PyObject *module, tri_state *state);
+int tri_exchange_type_add(PyObject *module, tri_state *state);
+int tri_awaitable_add(PyObject *module, tri_state *state);
+int tri_bridge_add(PyObject *module, tri_state *state);
+
+/* scope.c: a new scope dictionary for an exchange, or NULL. */
+PyObject *tri_scope_new(tri_py_server *server, const tri_exchange *exchange);
+/* (host, port) or None for an address without one; a new reference. */
+PyObject *tri_scope_address(const tri_addr *addr);
+/* The target as received, a str. */
+PyObject *tri_scope_text(tri_span bytes);
+
+/* exchange_type.c: takes over a reference to `core`, also on failure. */
+tri_py_exchange *tri_exchange_type_new(tri_py_server *server, tri_exchange *core);
+PyObject *tri_exchange_type_receive(tri_py_exchange *exchange);
+PyObject *tri_exchange_type_send(tri_py_exchange *exchange);
+/* Moves everyone who waits for the exchange to the server's to_wake. */
+void tri_exchange_type_wake(tri_py_exchange *exchange);
+
+/* message.c: hands a message of send() to the core; 0, or -1 with an exception. */
+int tri_message_send(tri_py_exchange *exchange, PyObject *message, bool *end);
+
+/* server_type.c: calls that may fail in ways that only the log cares about. */
+void tri_server_type_error(tri_py_server *server, PyObject *exception, const tri_exchange *exchange);
+void tri_server_type_refusals(tri_py_server *server);
+/* Moves those who wait for a notice to to_wake if there is one. */
+void tri_server_type_notices(tri_py_server *server);
+/* The notice that is due: 0 for none. */
+unsigned tri_server_type_notice(tri_py_server *server);
+bool tri_server_type_ending(tri_py_server *server);
+void tri_server_type_access(tri_py_exchange *exchange);
+
+/* An exception for a negative TRI_E…; returns -1. */
+int tri_server_type_raise(const tri_state *state, int error);
+
+#endif

@@ -1,0 +1,523 @@
+/* The runner: what a serving task awaits. It leads (waits for the reactor, takes turns), steps applications in its own task,
+   and hands leadership over before an application's first suspension reaches the library (Leader/Followers; I1 to I7). */
+#include "net/reactor.h"
+#include "py/awaitable.h"
+#include "py/drive.h"
+#include "py/module.h"
+
+enum {
+    BATCH_MOST = 256,       /* exchanges between two looks at the library (I6) */
+    BATCH_NS = 1000000,     /* and nanoseconds */
+    SLOW_STEP_NS = 200000,  /* a step longer than this has its neighbours' answers written first */
+};
+
+enum run_state {
+    RUN_NEW,      /* not begun */
+    RUN_WAIT,     /* leading: the library waits for the descriptor */
+    RUN_TURN,     /* leading: about to take a reactor turn */
+    RUN_WAKE,     /* leading: waking those whose event has come */
+    RUN_BATCH,    /* leading: stepping exchanges */
+    RUN_HANDOVER, /* an application has suspended: the next leader is being started */
+    RUN_APP,      /* serving the exchange that suspended, to its end */
+    RUN_RETIRE,   /* was cancelled as the leader by mistake: another is being started */
+    RUN_ENDED,
+};
+
+typedef struct tri_py_runner {
+    PyObject_HEAD
+    tri_py_server *server;
+    enum run_state state;
+    enum run_state after;      /* where to go when `inner` has returned */
+    PyObject *inner;           /* an awaitable of the library that is driven, or NULL */
+    tri_py_exchange *exchange; /* at work */
+    PyObject *app;             /* its application's coroutine */
+    PyObject *context;         /* and context */
+    PyObject *trap;            /* what the application yielded, kept during the handover */
+    uint64_t batch_since;      /* ns */
+    uint64_t step_since;       /* ns */
+    unsigned batch;
+} tri_py_runner;
+
+/* What a state's handler asks for. */
+enum outcome { GO_ON, YIELDED, RETURNED, FAILED };
+
+typedef struct step {
+    PyObject *value;     /* borrowed: what was sent in, or NULL */
+    PyObject *exception; /* borrowed: what was thrown in, or NULL */
+    PyObject *result;    /* out, owned */
+} step;
+
+/* --- driving the library --- */
+
+/* Begins to drive `awaitable`, a new reference or NULL with an exception; None is nothing to drive. */
+static int drive(tri_py_runner *self, PyObject *awaitable, enum run_state after)
+{
+    if (awaitable == NULL)
+        return -1;
+    self->after = after;
+    if (awaitable == Py_None) {
+        Py_DECREF(awaitable);
+        self->state = after;
+        return 0;
+    }
+    self->inner = tri_drive_iter(awaitable);
+    return self->inner == NULL ? -1 : 0;
+}
+
+/* Starts another serving task, which will lead. */
+static int start_leader(tri_py_runner *self, enum run_state after)
+{
+    self->server->leading = false;
+    int error = drive(self, PyObject_CallNoArgs(self->server->spawn), after);
+    self->server->leading = error == 0; /* promised: the task that was started will lead */
+    return error;
+}
+
+/* --- one exchange --- */
+
+static void drop_exchange(tri_py_runner *self)
+{
+    Py_CLEAR(self->app);
+    Py_CLEAR(self->context);
+    Py_CLEAR(self->exchange);
+}
+
+/* The application has returned (`exception` NULL) or failed: the answer is completed or given up, and the log told. */
+static void finish_exchange(tri_py_runner *self, PyObject *exception)
+{
+    tri_py_exchange *exchange = self->exchange;
+    if (exception != NULL || !tri_exchange_complete(exchange->core))
+        tri_server_type_error(self->server, exception, exchange->core);
+    tri_exchange_done(exchange->core);
+    drop_exchange(self);
+}
+
+/* Calls the application; its coroutine is in self->app afterwards. 0, or -1 with an exception. */
+static int call_app(tri_py_runner *self)
+{
+    PyObject *args[4] = { NULL, tri_scope_new(self->server, self->exchange->core),
+                          tri_exchange_type_receive(self->exchange), tri_exchange_type_send(self->exchange) };
+    if (args[1] != NULL && args[2] != NULL && args[3] != NULL) {
+        PyObject *made = PyObject_Vectorcall(self->server->app, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        self->app = tri_drive_iter(made);
+    }
+    for (int i = 1; i < 4; i++)
+        Py_XDECREF(args[i]);
+    return self->app == NULL ? -1 : 0;
+}
+
+/* Steps the application in its own context with its answers held back; the result is the step's. */
+static PySendResult step_app(tri_py_runner *self, PyObject *value, PyObject *exception, PyObject **result)
+{
+    PySendResult sent = PYGEN_ERROR;
+    *result = NULL;
+    if (PyContext_Enter(self->context) != 0)
+        return PYGEN_ERROR;
+    tri_server_cork(self->server->core);
+    if (self->app != NULL || call_app(self) == 0)
+        sent = tri_drive_step(self->app, value, exception, result);
+    tri_server_uncork(self->server->core);
+    if (PyContext_Exit(self->context) != 0) {
+        Py_CLEAR(*result);
+        return PYGEN_ERROR;
+    }
+    return sent;
+}
+
+/* Takes the next exchange that has arrived; 1, 0 when there is none, -1 with an exception. */
+static int take_exchange(tri_py_runner *self)
+{
+    tri_exchange *core = tri_server_next(self->server->core);
+    if (core == NULL)
+        return 0;
+    self->exchange = tri_exchange_type_new(self->server, core);
+    if (self->exchange == NULL)
+        return -1;
+    self->context = PyContext_Copy(self->server->context);
+    return self->context == NULL ? -1 : 1;
+}
+
+/* --- the states --- */
+
+/* An exception has reached a leader between exchanges: a shutdown ends it, anything else only this task (I7). */
+static enum outcome interrupted(tri_py_runner *self)
+{
+    tri_py_server *server = self->server;
+    Py_CLEAR(self->inner);
+    if (PyErr_ExceptionMatches(PyExc_GeneratorExit) || server->closed || tri_server_type_ending(server)) {
+        server->leading = false;
+        self->state = RUN_ENDED;
+        return FAILED;
+    }
+    PyErr_Clear();
+    if (start_leader(self, RUN_ENDED) != 0) {
+        self->state = RUN_ENDED;
+        return FAILED;
+    }
+    if (self->inner != NULL)
+        self->state = RUN_RETIRE;
+    return GO_ON;
+}
+
+/* Steps what the library gave us to await. */
+static enum outcome drive_inner(tri_py_runner *self, step *now)
+{
+    PySendResult sent = tri_drive_step(self->inner, now->value, now->exception, &now->result);
+    if (sent == PYGEN_NEXT)
+        return YIELDED;
+    Py_CLEAR(self->inner);
+    if (sent == PYGEN_RETURN) {
+        Py_CLEAR(now->result);
+        self->state = self->after;
+        return GO_ON;
+    }
+    if (self->state != RUN_HANDOVER)
+        return interrupted(self);
+    Py_CLEAR(self->trap);
+    self->state = RUN_APP; /* what interrupted the handover is the application's to see */
+    return FAILED;
+}
+
+/* The first step of a serving task: it leads, unless the server has closed. */
+static enum outcome do_new(tri_py_runner *self)
+{
+    self->server->leading = true;
+    self->state = self->server->closed ? RUN_ENDED : RUN_TURN;
+    return GO_ON;
+}
+
+/* A reactor turn, and what it brought for others than new exchanges. */
+static enum outcome do_turn(tri_py_runner *self)
+{
+    if (tri_server_turn(self->server->core, 0) != 0) {
+        PyErr_SetFromErrno(PyExc_OSError); /* epoll refuses only what cannot happen: say so and go on */
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    self->state = RUN_WAKE;
+    return GO_ON;
+}
+
+/* Wakes, one after another, those whose event has come. */
+static enum outcome do_wake(tri_py_runner *self)
+{
+    tri_py_server *server = self->server;
+    tri_exchange *woken;
+    while ((woken = tri_server_next_woken(server->core)) != NULL) {
+        tri_py_exchange *exchange = tri_exchange_user(woken);
+        if (exchange != NULL)
+            tri_exchange_type_wake(exchange);
+    }
+    tri_server_type_notices(server);
+    tri_server_type_refusals(server);
+    tri_list *node;
+    while ((node = tri_list_shift(&server->to_wake)) != NULL) {
+        tri_py_awaitable *awaitable = TRI_CONTAINER(node, tri_py_awaitable, link);
+        if (drive(self, tri_awaitable_wake(awaitable), RUN_WAKE) != 0)
+            return interrupted(self);
+        if (self->inner != NULL)
+            return GO_ON;
+    }
+    self->state = RUN_BATCH;
+    self->batch = 0;
+    self->batch_since = self->step_since = tri_reactor_now_ns();
+    return GO_ON;
+}
+
+/* An application has suspended for the first time: somebody else leads before its trap reaches the library (I5). */
+static enum outcome hand_over(tri_py_runner *self, PyObject *trap)
+{
+    tri_server_flush(self->server->core);
+    self->trap = trap;
+    if (start_leader(self, RUN_HANDOVER) != 0)
+        PyErr_WriteUnraisable((PyObject *)self); /* no task can be started: tried again when this one ends */
+    self->state = RUN_HANDOVER;
+    return GO_ON;
+}
+
+/* Passes the application's trap on: from now on this task is that exchange's (I4). */
+static enum outcome do_handover(tri_py_runner *self, step *now)
+{
+    now->result = self->trap;
+    self->trap = NULL;
+    self->state = RUN_APP;
+    return YIELDED;
+}
+
+/* Nothing is left to step: writes, and waits for the reactor. */
+static enum outcome end_batch(tri_py_runner *self)
+{
+    tri_py_server *server = self->server;
+    tri_server_flush(server->core);
+    if (server->closed) {
+        server->leading = false;
+        self->state = RUN_ENDED;
+        return GO_ON;
+    }
+    if (tri_server_pending(server->core) || !tri_list_empty(&server->to_wake)) {
+        self->state = RUN_WAKE;
+        return GO_ON;
+    }
+    tri_server_type_notices(server);
+    if (!tri_list_empty(&server->to_wake)) {
+        self->state = RUN_WAKE;
+        return GO_ON;
+    }
+    tri_server_sleep(server->core, true);
+    self->state = RUN_WAIT;
+    return drive(self, PyObject_CallNoArgs(server->wait), RUN_TURN) != 0 ? interrupted(self) : GO_ON;
+}
+
+/* The batch has run for long: writes, and lets the library run its other tasks (I6). */
+static enum outcome pause_batch(tri_py_runner *self)
+{
+    tri_server_flush(self->server->core);
+    self->state = RUN_WAIT;
+    return drive(self, PyObject_CallNoArgs(self->server->checkpoint), RUN_TURN) != 0 ? interrupted(self) : GO_ON;
+}
+
+/* Steps one exchange from the queue. */
+static enum outcome do_batch(tri_py_runner *self)
+{
+    int taken = take_exchange(self);
+    if (taken == 0)
+        return end_batch(self);
+    PySendResult sent = PYGEN_ERROR;
+    PyObject *result = NULL;
+    if (taken > 0)
+        sent = step_app(self, NULL, NULL, &result);
+    if (sent == PYGEN_NEXT)
+        return hand_over(self, result);
+    Py_XDECREF(result);
+    PyObject *exception = sent == PYGEN_ERROR ? tri_drive_caught() : NULL;
+    if (self->exchange != NULL)
+        finish_exchange(self, exception);
+    Py_XDECREF(exception);
+    uint64_t now = tri_reactor_now_ns();
+    if (++self->batch >= BATCH_MOST || now - self->batch_since >= BATCH_NS)
+        return pause_batch(self);
+    if (now - self->step_since >= SLOW_STEP_NS)
+        tri_server_flush(self->server->core);
+    self->step_since = now;
+    return GO_ON;
+}
+
+/* The exchange is over: so is this task, with the library's own cancellation if it was one (I4, I7). */
+static enum outcome leave_app(tri_py_runner *self, PySendResult sent)
+{
+    PyObject *exception = sent == PYGEN_ERROR ? tri_drive_caught() : NULL;
+    finish_exchange(self, exception);
+    tri_server_flush(self->server->core);
+    self->state = RUN_ENDED;
+    if (!self->server->leading && !self->server->closed && start_leader(self, RUN_ENDED) != 0)
+        PyErr_WriteUnraisable((PyObject *)self);
+    bool ordinary = exception == NULL || PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception);
+    if (!ordinary && (PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit) || tri_server_type_ending(self->server))) {
+        tri_drive_raise(exception);
+        return FAILED;
+    }
+    Py_XDECREF(exception);
+    return GO_ON;
+}
+
+/* Steps the application that owns this task. */
+static enum outcome do_app(tri_py_runner *self, step *now)
+{
+    PyObject *pending = NULL;
+    if (now->exception == NULL && PyErr_Occurred())
+        pending = tri_drive_caught(); /* the handover was interrupted */
+    self->exchange->immediate = 0;
+    PySendResult sent = step_app(self, now->value, pending != NULL ? pending : now->exception, &now->result);
+    Py_XDECREF(pending);
+    if (sent == PYGEN_NEXT) {
+        tri_server_flush(self->server->core);
+        return YIELDED;
+    }
+    Py_CLEAR(now->result);
+    return leave_app(self, sent);
+}
+
+/* Runs one state. */
+static enum outcome run_state(tri_py_runner *self, step *now)
+{
+    if (self->inner != NULL)
+        return drive_inner(self, now);
+    switch (self->state) {
+    case RUN_NEW:
+        return do_new(self);
+    case RUN_TURN:
+    case RUN_WAIT:
+        return do_turn(self);
+    case RUN_WAKE:
+        return do_wake(self);
+    case RUN_BATCH:
+        return do_batch(self);
+    case RUN_HANDOVER:
+        return do_handover(self, now);
+    case RUN_APP:
+        return do_app(self, now);
+    case RUN_RETIRE:
+    case RUN_ENDED:
+        break;
+    }
+    return RETURNED;
+}
+
+/* One step of the serving task. */
+static PySendResult advance(tri_py_runner *self, PyObject *value, PyObject *exception, PyObject **result)
+{
+    step now = { value, exception, NULL };
+    *result = NULL;
+    if (exception != NULL && self->state == RUN_NEW)
+        self->state = RUN_ENDED;
+    if (exception != NULL && self->inner == NULL && self->state != RUN_APP) {
+        tri_drive_raise(Py_NewRef(exception));
+        return PYGEN_ERROR;
+    }
+    for (;;) {
+        enum outcome outcome = run_state(self, &now);
+        if (outcome == FAILED && self->state == RUN_APP)
+            outcome = GO_ON;
+        if (outcome == FAILED)
+            return PYGEN_ERROR;
+        if (outcome == YIELDED) {
+            *result = now.result;
+            return PYGEN_NEXT;
+        }
+        if (outcome == RETURNED) {
+            *result = Py_NewRef(Py_None);
+            return PYGEN_RETURN;
+        }
+        now = (step){ Py_None, NULL, NULL };
+    }
+}
+
+/* --- the type --- */
+
+static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *const keywords[] = { "server", NULL };
+    tri_state *state = tri_state_of(type);
+    PyObject *server;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!:Runner", (char **)keywords, state->server_type, &server))
+        return NULL;
+    if (((tri_py_server *)server)->spawn == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "attach() a backend to the server first");
+        return NULL;
+    }
+    tri_py_runner *self = (tri_py_runner *)type->tp_alloc(type, 0);
+    if (self != NULL)
+        self->server = (tri_py_server *)Py_NewRef(server);
+    return (PyObject *)self;
+}
+
+static PySendResult runner_am_send(PyObject *self, PyObject *value, PyObject **result)
+{
+    return advance((tri_py_runner *)self, value, NULL, result);
+}
+
+static PyObject *runner_iternext(PyObject *self)
+{
+    PyObject *result;
+    PySendResult sent = advance((tri_py_runner *)self, Py_None, NULL, &result);
+    return tri_drive_outcome(sent, result);
+}
+
+static PyObject *runner_send(PyObject *self, PyObject *value)
+{
+    PyObject *result;
+    PySendResult sent = advance((tri_py_runner *)self, value, NULL, &result);
+    return tri_drive_outcome(sent, result);
+}
+
+static PyObject *runner_throw(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    PyObject *exception = tri_drive_thrown(args, n);
+    if (exception == NULL)
+        return NULL;
+    PyObject *result;
+    PySendResult sent = advance((tri_py_runner *)self, NULL, exception, &result);
+    Py_DECREF(exception);
+    return tri_drive_outcome(sent, result);
+}
+
+static PyObject *runner_close(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    tri_py_runner *self = (tri_py_runner *)op;
+    if (self->inner != NULL)
+        tri_drive_close(self->inner);
+    Py_CLEAR(self->inner);
+    if (self->app != NULL)
+        tri_drive_close(self->app);
+    if (self->exchange != NULL)
+        tri_exchange_done(self->exchange->core);
+    drop_exchange(self);
+    self->state = RUN_ENDED;
+    Py_RETURN_NONE;
+}
+
+static int runner_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    tri_py_runner *self = (tri_py_runner *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT((PyObject *)self->server);
+    Py_VISIT(self->inner);
+    Py_VISIT((PyObject *)self->exchange);
+    Py_VISIT(self->app);
+    Py_VISIT(self->context);
+    Py_VISIT(self->trap);
+    return 0;
+}
+
+static int runner_clear(PyObject *op)
+{
+    tri_py_runner *self = (tri_py_runner *)op;
+    Py_CLEAR(self->inner);
+    Py_CLEAR(self->trap);
+    drop_exchange(self);
+    Py_CLEAR(self->server);
+    return 0;
+}
+
+static void runner_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    runner_clear(op);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static PyMethodDef runner_methods[] = {
+    { "send", runner_send, METH_O, PyDoc_STR("send($self, value, /)\n--\n\nGo on with value.") },
+    { "throw", (PyCFunction)(void (*)(void))runner_throw, METH_FASTCALL,
+      PyDoc_STR("throw($self, typ, val=None, tb=None, /)\n--\n\nRaise an exception where it waits.") },
+    { "close", runner_close, METH_NOARGS, PyDoc_STR("close($self, /)\n--\n\nEnd at once.") },
+    { NULL, NULL, 0, NULL },
+};
+
+static PyType_Slot runner_slots[] = {
+    { Py_tp_doc, "Runner(server)\n--\n\nWhat a serving task awaits: it leads, and steps applications in that task." },
+    { Py_tp_new, runner_new },
+    { Py_tp_methods, runner_methods },
+    { Py_tp_traverse, runner_traverse },
+    { Py_tp_clear, runner_clear },
+    { Py_tp_dealloc, runner_dealloc },
+    { Py_tp_iter, PyObject_SelfIter },
+    { Py_tp_iternext, runner_iternext },
+    { Py_am_await, PyObject_SelfIter },
+    { Py_am_send, runner_am_send },
+    { 0, NULL },
+};
+
+static PyType_Spec runner_spec = {
+    .name = "tricorn._core.Runner",
+    .basicsize = sizeof(tri_py_runner),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = runner_slots,
+};
+
+int tri_runner_add(PyObject *module, tri_state *state)
+{
+    state->runner_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &runner_spec, NULL);
+    return state->runner_type == NULL ? -1 : PyModule_AddType(module, state->runner_type);
+}

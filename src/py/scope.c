@@ -1,0 +1,205 @@
+/* The scope of an HTTP exchange (ASGI, HTTP spec 2.5): a copy of what all have in common, and the request's own. */
+#include <stdlib.h>
+
+#include "py/module.h"
+
+PyObject *tri_scope_text(tri_span bytes)
+{
+    return PyUnicode_DecodeLatin1(bytes.p, (Py_ssize_t)bytes.n, NULL);
+}
+
+PyObject *tri_scope_address(const tri_addr *addr)
+{
+    char text[TRI_ADDR_TEXT];
+    size_t n = tri_addr_text(addr, text);
+    if (n == 0)
+        Py_RETURN_NONE;
+    PyObject *host = PyUnicode_DecodeASCII(text, (Py_ssize_t)n, NULL);
+    PyObject *port = PyLong_FromLong(addr->port);
+    PyObject *pair = host != NULL && port != NULL ? PyTuple_Pack(2, host, port) : NULL;
+    Py_XDECREF(host);
+    Py_XDECREF(port);
+    return pair;
+}
+
+/* One (name, value) pair of bytes. */
+static PyObject *field_pair(tri_py_server *server, const tri_head *head, const tri_field *field)
+{
+    PyObject *name = tri_name_cache_get(&server->names, tri_head_span(head, field->name), field->hash);
+    if (name == NULL)
+        return NULL;
+    tri_span text = tri_head_span(head, field->value);
+    PyObject *value = PyBytes_FromStringAndSize(text.p, (Py_ssize_t)text.n);
+    PyObject *pair = value != NULL ? PyTuple_New(2) : NULL;
+    if (pair == NULL) {
+        Py_DECREF(name);
+        Py_XDECREF(value);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(pair, 0, name);
+    PyTuple_SET_ITEM(pair, 1, value);
+    return pair;
+}
+
+/* scope["headers"]: in the order received, duplicates kept. */
+static PyObject *field_list(tri_py_server *server, const tri_head *head)
+{
+    PyObject *list = PyList_New((Py_ssize_t)head->n_fields);
+    if (list == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < head->n_fields; i++) {
+        PyObject *pair = field_pair(server, head, &head->fields[i]);
+        if (pair == NULL) {
+            Py_DECREF(list);
+            return NULL;
+        }
+        PyList_SET_ITEM(list, (Py_ssize_t)i, pair);
+    }
+    return list;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Percent-decodes into `out`, which has room for as many bytes; a percent sign without two digits stands for itself. */
+static size_t percent_decode(tri_span in, char *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < in.n; i++) {
+        int high = -1, low = -1;
+        if (in.p[i] == '%' && in.n - i > 2) {
+            high = hex_value(in.p[i + 1]);
+            low = hex_value(in.p[i + 2]);
+        }
+        if (high >= 0 && low >= 0) {
+            out[n++] = (char)(high * 16 + low);
+            i += 2;
+        } else {
+            out[n++] = in.p[i];
+        }
+    }
+    return n;
+}
+
+/* The path, percent-decoded and then decoded as UTF-8 (statement H4); bytes that are not UTF-8 become U+FFFD. */
+static PyObject *decoded_path(tri_span path)
+{
+    if (path.n == 0)
+        return PyUnicode_FromStringAndSize("/", 1);
+    if (memchr(path.p, '%', path.n) == NULL)
+        return PyUnicode_DecodeASCII(path.p, (Py_ssize_t)path.n, "replace");
+    char small[512];
+    char *bytes = path.n <= sizeof small ? small : PyMem_Malloc(path.n);
+    if (bytes == NULL)
+        return PyErr_NoMemory();
+    size_t n = percent_decode(path, bytes);
+    PyObject *text = PyUnicode_DecodeUTF8(bytes, (Py_ssize_t)n, "replace");
+    if (bytes != small)
+        PyMem_Free(bytes);
+    return text;
+}
+
+/* `path` and `raw_path`, both with the root path in front, as PATH_INFO plus SCRIPT_NAME would be. */
+static int set_paths(tri_py_server *server, PyObject *scope, const tri_head *head)
+{
+    const tri_state *state = server->state;
+    tri_span raw = tri_head_span(head, head->path);
+    if (raw.n == 0)
+        raw = TRI_SPAN("/");
+    PyObject *path = decoded_path(raw);
+    PyObject *raw_path = PyBytes_FromStringAndSize(raw.p, (Py_ssize_t)raw.n);
+    if (path != NULL && raw_path != NULL && PyUnicode_GET_LENGTH(server->root_path) > 0) {
+        Py_SETREF(path, PyUnicode_Concat(server->root_path, path));
+        PyObject *prefix = PyUnicode_AsUTF8String(server->root_path);
+        if (prefix != NULL)
+            PyBytes_ConcatAndDel(&prefix, raw_path);
+        raw_path = prefix;
+    }
+    int error = -1;
+    if (path != NULL && raw_path != NULL)
+        error = PyDict_SetItem(scope, state->names.path, path) || PyDict_SetItem(scope, state->names.raw_path, raw_path);
+    Py_XDECREF(path);
+    Py_XDECREF(raw_path);
+    return error ? -1 : 0;
+}
+
+/* The method as an interned str where it is a common one. */
+static PyObject *method_text(const tri_state *state, tri_span method)
+{
+    PyObject *const known[] = { state->names.GET, state->names.POST, state->names.HEAD, state->names.PUT,
+                                state->names.DELETE, state->names.PATCH, state->names.OPTIONS };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if ((size_t)PyUnicode_GET_LENGTH(known[i]) == method.n
+            && memcmp(PyUnicode_1BYTE_DATA(known[i]), method.p, method.n) == 0)
+            return Py_NewRef(known[i]);
+    }
+    PyObject *text = tri_scope_text(method);
+    if (text != NULL)
+        Py_SETREF(text, PyObject_CallMethod(text, "upper", NULL)); /* statement H2 */
+    return text;
+}
+
+/* Stores `value`, a new reference or NULL, and drops it. */
+static int set_new(PyObject *scope, PyObject *name, PyObject *value)
+{
+    if (value == NULL)
+        return -1;
+    int error = PyDict_SetItem(scope, name, value);
+    Py_DECREF(value);
+    return error;
+}
+
+/* What belongs to the request. */
+static int set_request(tri_py_server *server, PyObject *scope, const tri_head *head)
+{
+    const tri_state *state = server->state;
+    PyObject *query = head->query.n == 0 ? Py_NewRef(state->empty_bytes)
+                                         : PyBytes_FromStringAndSize(head->base + head->query.at, head->query.n);
+    if (set_new(scope, state->names.query_string, query) != 0)
+        return -1;
+    if (set_new(scope, state->names.method, method_text(state, tri_head_span(head, head->method))) != 0)
+        return -1;
+    if (head->minor == 0 && PyDict_SetItem(scope, state->names.http_version, state->names.v1_0) != 0)
+        return -1;
+    if (set_paths(server, scope, head) != 0)
+        return -1;
+    return set_new(scope, state->names.headers, field_list(server, head));
+}
+
+/* What must never be shared between exchanges (statements G12, H10, F5). */
+static int set_own_dicts(tri_py_server *server, PyObject *scope)
+{
+    const tri_state *state = server->state;
+    if (set_new(scope, state->names.asgi, PyDict_Copy(server->asgi)) != 0)
+        return -1;
+    if (set_new(scope, state->names.extensions, PyDict_New()) != 0)
+        return -1;
+    if (server->lifespan_state == NULL)
+        return 0;
+    return set_new(scope, state->names.state, PyDict_Copy(server->lifespan_state));
+}
+
+PyObject *tri_scope_new(tri_py_server *server, const tri_exchange *exchange)
+{
+    const tri_state *state = server->state;
+    PyObject *scope = PyDict_Copy(server->scope);
+    if (scope == NULL)
+        return NULL;
+    const tri_addr *local = tri_exchange_local(exchange);
+    int error = set_request(server, scope, tri_exchange_head(exchange));
+    if (error == 0)
+        error = set_own_dicts(server, scope);
+    if (error == 0)
+        error = set_new(scope, state->names.client, tri_scope_address(tri_exchange_peer(exchange)));
+    if (error == 0 && local->family != TRI_FAMILY_UNIX) /* a Unix socket's path is in what all have in common */
+        error = set_new(scope, state->names.server, tri_scope_address(local));
+    if (error != 0)
+        Py_CLEAR(scope);
+    return scope;
+}

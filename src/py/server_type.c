@@ -1,0 +1,450 @@
+/* The server as Python holds it: made from plain settings, attached to a backend, told to stop. */
+#include "py/awaitable.h"
+#include "py/drive.h"
+#include "py/module.h"
+
+#include "net/listener.h"
+
+enum notice { NOTICE_INTERRUPT = 1, NOTICE_DRAINED = 2 };
+
+int tri_server_type_raise(const tri_state *state, int error)
+{
+    if (error == TRI_ENOMEM)
+        PyErr_NoMemory();
+    else if (error == TRI_ESYS || error == TRI_EMFILE)
+        PyErr_SetFromErrno(PyExc_OSError);
+    else if (error == TRI_ECLOSED)
+        PyErr_SetString(state->client_disconnected, "the client has disconnected");
+    else
+        PyErr_SetString(PyExc_RuntimeError, tri_error_text(error));
+    return -1;
+}
+
+/* --- what the log is told --- */
+
+void tri_server_type_error(tri_py_server *server, PyObject *exception, const tri_exchange *exchange)
+{
+    PyObject *error = exception == NULL ? Py_None : exception;
+    bool gone = tri_exchange_lost(exchange);
+    PyObject *told = PyObject_CallFunction(server->on_error, "OOO", error, gone ? Py_True : Py_False,
+                                           tri_exchange_started(exchange) ? Py_True : Py_False);
+    if (told == NULL)
+        PyErr_WriteUnraisable(server->on_error);
+    Py_XDECREF(told);
+}
+
+void tri_server_type_refusals(tri_py_server *server)
+{
+    tri_refusal refusal;
+    while (tri_server_next_refusal(server->core, &refusal)) {
+        PyObject *peer = tri_scope_address(&refusal.peer);
+        PyObject *told = NULL;
+        if (peer != NULL)
+            told = PyObject_CallFunction(server->on_refusal, "Ois", peer, refusal.status, refusal.reason);
+        if (told == NULL)
+            PyErr_WriteUnraisable(server->on_refusal);
+        Py_XDECREF(told);
+        Py_XDECREF(peer);
+    }
+}
+
+void tri_server_type_access(tri_py_exchange *exchange)
+{
+    const tri_head *head = tri_exchange_head(exchange->core);
+    PyObject *peer = tri_scope_address(tri_exchange_peer(exchange->core));
+    PyObject *method = tri_scope_text(tri_head_span(head, head->method));
+    PyObject *target = tri_scope_text(tri_head_span(head, head->target));
+    PyObject *told = NULL;
+    if (peer != NULL && method != NULL && target != NULL)
+        told = PyObject_CallFunction(exchange->server->access_log, "OOOsi", peer, method, target,
+                                     head->minor == 0 ? "1.0" : "1.1", exchange->status);
+    if (told == NULL)
+        PyErr_WriteUnraisable(exchange->server->access_log);
+    Py_XDECREF(told);
+    Py_XDECREF(target);
+    Py_XDECREF(method);
+    Py_XDECREF(peer);
+}
+
+bool tri_server_type_ending(tri_py_server *server)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *ending = PyObject_CallNoArgs(server->ending);
+    int truth = ending == NULL ? -1 : PyObject_IsTrue(ending);
+    Py_XDECREF(ending);
+    if (truth < 0)
+        PyErr_WriteUnraisable(server->ending);
+    PyErr_Restore(type, value, traceback);
+    return truth > 0;
+}
+
+/* --- notices --- */
+
+static bool drained_untold(const tri_py_server *server)
+{
+    return !server->drained_told && tri_server_drained(server->core);
+}
+
+unsigned tri_server_type_notice(tri_py_server *server)
+{
+    if (server->interrupts != server->noticed) {
+        server->noticed++;
+        return NOTICE_INTERRUPT;
+    }
+    if (!drained_untold(server))
+        return 0;
+    server->drained_told = true;
+    return NOTICE_DRAINED;
+}
+
+void tri_server_type_notices(tri_py_server *server)
+{
+    if (server->interrupts != server->noticed || drained_untold(server))
+        tri_list_take(&server->to_wake, &server->noticing);
+}
+
+/* --- making one --- */
+
+/* Where each entry of the limits' dictionary goes. */
+static const struct {
+    const char *name;
+    size_t offset;
+    size_t size;
+} limit_entries[] = {
+#define LIMIT(field) { #field, offsetof(tri_limits, field), sizeof(((tri_limits *)0)->field) }
+    LIMIT(request_line), LIMIT(head),        LIMIT(fields),        LIMIT(trailers),  LIMIT(chunk_ext),
+    LIMIT(body),         LIMIT(body_buffer), LIMIT(send_high),     LIMIT(send_low),  LIMIT(connections),
+    LIMIT(exchanges),    LIMIT(first_head_ms), LIMIT(head_ms),     LIMIT(keep_alive_ms), LIMIT(body_ms),
+    LIMIT(body_rate),    LIMIT(write_ms),    LIMIT(drain),         LIMIT(linger_ms),
+#undef LIMIT
+};
+
+/* Stores one limit. */
+static int set_limit(tri_limits *limits, const char *name, PyObject *value)
+{
+    for (size_t i = 0; i < sizeof limit_entries / sizeof *limit_entries; i++) {
+        if (strcmp(limit_entries[i].name, name) != 0)
+            continue;
+        unsigned long long number = PyLong_AsUnsignedLongLong(value);
+        if (number == (unsigned long long)-1 && PyErr_Occurred())
+            return -1;
+        char *place = (char *)limits + limit_entries[i].offset;
+        if (limit_entries[i].size == sizeof(uint64_t)) {
+            memcpy(place, &(uint64_t){ number }, sizeof(uint64_t));
+            return 0;
+        }
+        if (number > UINT32_MAX) {
+            PyErr_Format(PyExc_ValueError, "the limit %s is over 4294967295", name);
+            return -1;
+        }
+        memcpy(place, &(uint32_t){ (uint32_t)number }, sizeof(uint32_t));
+        return 0;
+    }
+    PyErr_Format(PyExc_ValueError, "there is no limit called %s", name);
+    return -1;
+}
+
+static int set_limits(tri_limits *limits, PyObject *given)
+{
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    tri_limits_default(limits);
+    while (PyDict_Next(given, &at, &key, &value)) {
+        const char *name = PyUnicode_AsUTF8(key);
+        if (name == NULL || set_limit(limits, name, value) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Arguments of the constructor, all borrowed. */
+typedef struct arguments {
+    PyObject *app, *limits, *scope, *asgi, *on_error, *on_refusal, *access_log, *root_path;
+    tri_settings settings;
+} arguments;
+
+static int parse(arguments *in, PyObject *args, PyObject *kwargs)
+{
+    static char *const keywords[] = { "app",    "limits",   "scope",     "asgi",       "root_path", "on_error",
+                                "on_refusal", "access_log", "date", "server", "fields", NULL };
+    const char *server, *fields;
+    Py_ssize_t server_size, fields_size;
+    int date;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#:Server", (char **)keywords, &in->app, &PyDict_Type, &in->limits,
+                                     &PyDict_Type, &in->scope, &PyDict_Type, &in->asgi, &in->root_path, &in->on_error,
+                                     &in->on_refusal, &in->access_log, &date, &server, &server_size, &fields,
+                                     &fields_size))
+        return -1;
+    in->settings.mem = tri_mem_libc();
+    in->settings.date = date != 0;
+    in->settings.server = (tri_span){ server, (size_t)server_size };
+    in->settings.defaults = (tri_span){ fields, (size_t)fields_size };
+    return set_limits(&in->settings.limits, in->limits);
+}
+
+static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    arguments in = { 0 };
+    if (parse(&in, args, kwargs) != 0)
+        return NULL;
+    tri_py_server *self = (tri_py_server *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->state = tri_state_of(type);
+    tri_list_init(&self->to_wake);
+    tri_list_init(&self->noticing);
+    self->app = Py_NewRef(in.app);
+    self->scope = Py_NewRef(in.scope);
+    self->asgi = Py_NewRef(in.asgi);
+    self->root_path = Py_NewRef(in.root_path);
+    self->on_error = Py_NewRef(in.on_error);
+    self->on_refusal = Py_NewRef(in.on_refusal);
+    self->access_log = in.access_log == Py_None ? NULL : Py_NewRef(in.access_log);
+    int error = tri_server_new(&self->core, &in.settings);
+    if (error != 0) {
+        tri_server_type_raise(self->state, error);
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}
+
+static int server_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    tri_py_server *self = (tri_py_server *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->app);
+    Py_VISIT(self->scope);
+    Py_VISIT(self->asgi);
+    Py_VISIT(self->lifespan_state);
+    Py_VISIT(self->access_log);
+    Py_VISIT(self->on_error);
+    Py_VISIT(self->on_refusal);
+    Py_VISIT(self->spawn);
+    Py_VISIT(self->wait);
+    Py_VISIT(self->park);
+    Py_VISIT(self->checkpoint);
+    Py_VISIT(self->ending);
+    Py_VISIT(self->context);
+    return 0;
+}
+
+static int server_clear(PyObject *op)
+{
+    tri_py_server *self = (tri_py_server *)op;
+    Py_CLEAR(self->app);
+    Py_CLEAR(self->scope);
+    Py_CLEAR(self->asgi);
+    Py_CLEAR(self->lifespan_state);
+    Py_CLEAR(self->access_log);
+    Py_CLEAR(self->on_error);
+    Py_CLEAR(self->on_refusal);
+    Py_CLEAR(self->spawn);
+    Py_CLEAR(self->wait);
+    Py_CLEAR(self->park);
+    Py_CLEAR(self->checkpoint);
+    Py_CLEAR(self->ending);
+    Py_CLEAR(self->context);
+    return 0;
+}
+
+static void server_dealloc(PyObject *op)
+{
+    tri_py_server *self = (tri_py_server *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    if (self->core != NULL)
+        tri_server_free(self->core);
+    tri_name_cache_clear(&self->names);
+    server_clear(op);
+    Py_CLEAR(self->root_path);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+/* --- listening --- */
+
+/* Hands listening descriptors to the core and tells their addresses. */
+static PyObject *listen_on(tri_py_server *self, const int *fds, int n)
+{
+    PyObject *list = PyList_New(0);
+    int error = list == NULL ? TRI_ENOMEM : 0;
+    for (int i = 0; i < n; i++) {
+        tri_addr addr;
+        tri_listener_address(fds[i], &addr);
+        int refused = tri_server_listen(self->core, fds[i]); /* owns it in any case */
+        error = error != 0 ? error : refused;
+        PyObject *pair = error == 0 ? tri_scope_address(&addr) : NULL;
+        if (error == 0 && (pair == NULL || PyList_Append(list, pair) != 0))
+            error = TRI_ENOMEM;
+        Py_XDECREF(pair);
+    }
+    if (error == 0)
+        return list;
+    Py_XDECREF(list);
+    tri_server_type_raise(self->state, error);
+    return NULL;
+}
+
+static PyObject *server_listen_tcp(PyObject *op, PyObject *args)
+{
+    tri_py_server *self = (tri_py_server *)op;
+    const char *host;
+    int port, backlog;
+    int fds[TRI_LISTENER_MAX];
+    if (!PyArg_ParseTuple(args, "zii:listen_tcp", &host, &port, &backlog))
+        return NULL;
+    if (port < 0 || port > UINT16_MAX)
+        return PyErr_Format(PyExc_ValueError, "port %d is not between 0 and 65535", port);
+    int n = tri_listener_tcp(host, (uint16_t)port, backlog, fds);
+    if (n == TRI_EINVAL)
+        return PyErr_Format(PyExc_ValueError, "the host %s has no address", host);
+    if (n < 0) {
+        tri_server_type_raise(self->state, n);
+        return NULL;
+    }
+    return listen_on(self, fds, n);
+}
+
+static PyObject *server_listen_unix(PyObject *op, PyObject *args)
+{
+    tri_py_server *self = (tri_py_server *)op;
+    PyObject *path;
+    int mode, backlog;
+    if (!PyArg_ParseTuple(args, "O&ii:listen_unix", PyUnicode_FSConverter, &path, &mode, &backlog))
+        return NULL;
+    int fd = tri_listener_unix(PyBytes_AS_STRING(path), mode, backlog);
+    Py_DECREF(path);
+    if (fd < 0) {
+        tri_server_type_raise(self->state, fd);
+        return NULL;
+    }
+    return listen_on(self, &fd, 1);
+}
+
+static PyObject *server_listen_fd(PyObject *op, PyObject *args)
+{
+    tri_py_server *self = (tri_py_server *)op;
+    int fd, backlog;
+    if (!PyArg_ParseTuple(args, "ii:listen_fd", &fd, &backlog))
+        return NULL;
+    int error = tri_listener_adopt(fd, backlog);
+    if (error != 0) {
+        tri_server_type_raise(self->state, error);
+        return NULL;
+    }
+    return listen_on(self, &fd, 1);
+}
+
+/* --- running --- */
+
+static PyObject *server_fileno(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromLong(tri_server_fd(((tri_py_server *)op)->core));
+}
+
+static PyObject *server_attach(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *const keywords[] = { "spawn", "wait", "park", "checkpoint", "ending", "state", NULL };
+    tri_py_server *self = (tri_py_server *)op;
+    PyObject *spawn, *wait, *park, *checkpoint, *ending, *lifespan_state;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOOOO:attach", (char **)keywords, &spawn, &wait, &park, &checkpoint, &ending,
+                                     &lifespan_state))
+        return NULL;
+    PyObject *context = PyContext_CopyCurrent();
+    if (context == NULL)
+        return NULL;
+    Py_XSETREF(self->spawn, Py_NewRef(spawn));
+    Py_XSETREF(self->wait, Py_NewRef(wait));
+    Py_XSETREF(self->park, Py_NewRef(park));
+    Py_XSETREF(self->checkpoint, Py_NewRef(checkpoint));
+    Py_XSETREF(self->ending, Py_NewRef(ending));
+    Py_XSETREF(self->context, context);
+    Py_XSETREF(self->lifespan_state, PyDict_Check(lifespan_state) ? Py_NewRef(lifespan_state) : NULL);
+    Py_RETURN_NONE;
+}
+
+static PyObject *server_notice(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return tri_awaitable_new(TRI_AWAITABLE_NOTICE, (tri_py_server *)op, NULL);
+}
+
+static PyObject *server_interrupt(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    tri_py_server *self = (tri_py_server *)op;
+    self->interrupts++;
+    tri_server_wake(self->core);
+    Py_RETURN_NONE;
+}
+
+static PyObject *server_stop(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    tri_server_stop(((tri_py_server *)op)->core);
+    Py_RETURN_NONE;
+}
+
+static PyObject *server_close(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    tri_py_server *self = (tri_py_server *)op;
+    self->closed = true;
+    tri_server_close(self->core);
+    tri_server_wake(self->core);
+    Py_RETURN_NONE;
+}
+
+static PyObject *server_counters(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    tri_counters now;
+    tri_server_counters(((tri_py_server *)op)->core, &now);
+    return Py_BuildValue("{s:K,s:K,s:K,s:I,s:I}", "connections", (unsigned long long)now.connections, "exchanges",
+                         (unsigned long long)now.exchanges, "refusals", (unsigned long long)now.refusals, "open", now.open,
+                         "active", now.active);
+}
+
+static PyMethodDef server_methods[] = {
+    { "listen_tcp", server_listen_tcp, METH_VARARGS,
+      PyDoc_STR("listen_tcp($self, host, port, backlog, /)\n--\n\nListen on every address of host; returns (host, port) pairs.") },
+    { "listen_unix", server_listen_unix, METH_VARARGS,
+      PyDoc_STR("listen_unix($self, path, mode, backlog, /)\n--\n\nListen on a Unix socket with these permissions.") },
+    { "listen_fd", server_listen_fd, METH_VARARGS,
+      PyDoc_STR("listen_fd($self, fd, backlog, /)\n--\n\nTake over an inherited listening socket.") },
+    { "fileno", server_fileno, METH_NOARGS,
+      PyDoc_STR("fileno($self, /)\n--\n\nThe reactor's descriptor: readable when a turn has something to do.") },
+    { "attach", (PyCFunction)(void (*)(void))server_attach, METH_VARARGS | METH_KEYWORDS,
+      PyDoc_STR("attach($self, *, spawn, wait, park, checkpoint, ending, state)\n--\n\n"
+                "Use a backend's calls, and the context variables of the caller.") },
+    { "notice", server_notice, METH_NOARGS,
+      PyDoc_STR("notice($self, /)\n--\n\nAwait the next notice: 1 for an interrupt, 2 once a stop has drained.") },
+    { "interrupt", server_interrupt, METH_NOARGS,
+      PyDoc_STR("interrupt($self, /)\n--\n\nAsk for a notice; callable in signal handlers and from other threads.") },
+    { "stop", server_stop, METH_NOARGS,
+      PyDoc_STR("stop($self, /)\n--\n\nAnswer what is queued, each with Connection: close, and take no more.") },
+    { "close", server_close, METH_NOARGS,
+      PyDoc_STR("close($self, /)\n--\n\nClose every connection and listener and let the leader end.") },
+    { "counters", server_counters, METH_NOARGS, PyDoc_STR("counters($self, /)\n--\n\nWhat was counted so far, a dict.") },
+    { NULL, NULL, 0, NULL },
+};
+
+static PyType_Slot server_slots[] = {
+    { Py_tp_doc, "Server(app, *, limits, scope, asgi, root_path, on_error, on_refusal, access_log, date, server, fields)\n--\n\n"
+                 "The C core, serving one application." },
+    { Py_tp_new, server_new },
+    { Py_tp_methods, server_methods },
+    { Py_tp_traverse, server_traverse },
+    { Py_tp_clear, server_clear },
+    { Py_tp_dealloc, server_dealloc },
+    { 0, NULL },
+};
+
+static PyType_Spec server_spec = {
+    .name = "tricorn._core.Server",
+    .basicsize = sizeof(tri_py_server),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = server_slots,
+};
+
+int tri_server_type_add(PyObject *module, tri_state *state)
+{
+    state->server_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &server_spec, NULL);
+    return state->server_type == NULL ? -1 : PyModule_AddType(module, state->server_type);
+}

@@ -1,0 +1,307 @@
+/* A connection's reading side: bytes from the socket go through the protocol and become exchanges and their bodies. */
+#include "server/internal.h"
+
+/* The first exchange on `conn` with that stream, or NULL. */
+static tri_exchange *find_exchange(tri_conn *conn, uint32_t stream)
+{
+    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
+        tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
+        if (exchange->stream == stream)
+            return exchange;
+    }
+    return NULL;
+}
+
+/* Whether more bytes are wanted from the socket now. */
+static bool wants_read(const tri_conn *conn)
+{
+    if (conn->flags & (TRI_CONN_EOF | TRI_CONN_CLOSED))
+        return false;
+    if (conn->flags & TRI_CONN_LINGERING)
+        return true;
+    if (tri_buf_len(&conn->in) >= TRI_SERVER_AHEAD)
+        return false;
+    if (tri_list_empty(&conn->exchanges))
+        return !(conn->flags & TRI_CONN_ENDING)
+               && !(conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_CLOSE);
+    for (const tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
+        const tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
+        if (!(exchange->flags & TRI_EXCHANGE_BODY_END)
+            && tri_buf_len(&exchange->body) >= conn->server->limits.body_buffer)
+            return false;
+    }
+    return true;
+}
+
+/* Tells the reactor what this connection waits for; a connection that cannot be watched is given up. */
+void tri_conn_watch(tri_conn *conn)
+{
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
+    unsigned interest = (wants_read(conn) ? TRI_READ : 0U) | ((conn->flags & TRI_CONN_BLOCKED) ? TRI_WRITE : 0U);
+    if (interest != conn->source.interest && tri_reactor_watch(conn->server->reactor, &conn->source, interest) != 0)
+        tri_conn_lose(conn, "the connection could not be watched");
+}
+
+/* A request's head: it becomes an exchange, unless too many are at work. */
+static void on_head(tri_conn *conn, const tri_event *event)
+{
+    tri_server *server = conn->server;
+    conn->flags = (uint8_t)((conn->flags | TRI_CONN_USED) & ~TRI_CONN_IN_HEAD);
+    conn->dropped = 0;
+    conn->body_since = 0;
+    if (server->limits.exchanges != 0 && server->counters.active >= server->limits.exchanges) {
+        tri_refuse(conn, 503, "too many requests at once");
+        return;
+    }
+    if (tri_exchange_open(conn, event) != 0)
+        tri_refuse(conn, 503, "out of memory");
+}
+
+/* Bytes of a body: kept for receive(), or dropped within a bound when the answer is complete already. */
+static void on_body(tri_conn *conn, const tri_event *event)
+{
+    tri_server *server = conn->server;
+    tri_exchange *exchange = find_exchange(conn, event->stream);
+    conn->body_bytes += event->body.n;
+    if (exchange == NULL) {
+        conn->dropped += (uint32_t)event->body.n;
+        if (conn->dropped > server->limits.drain)
+            conn->flags |= TRI_CONN_ENDING;
+        return;
+    }
+    exchange->received += event->body.n;
+    size_t most = (size_t)server->limits.body_buffer + TRI_SERVER_READ + TRI_SERVER_AHEAD;
+    if (tri_buf_append(&exchange->body, server->mem, event->body, most) != 0) {
+        tri_refuse(conn, 503, "out of memory");
+        return;
+    }
+    tri_exchange_notify(exchange, TRI_WANT_READ);
+}
+
+/* A body is complete. */
+static void on_end(tri_conn *conn, const tri_event *event)
+{
+    tri_exchange *exchange = find_exchange(conn, event->stream);
+    conn->body_since = 0;
+    if (exchange == NULL) {
+        tri_conn_continue(conn);
+        return;
+    }
+    exchange->flags |= TRI_EXCHANGE_BODY_END;
+    tri_exchange_notify(exchange, TRI_WANT_READ);
+}
+
+static void on_event(tri_conn *conn, const tri_event *event)
+{
+    switch (event->type) {
+    case TRI_EVENT_HEAD:
+        on_head(conn, event);
+        break;
+    case TRI_EVENT_BODY:
+        on_body(conn, event);
+        break;
+    case TRI_EVENT_END:
+        on_end(conn, event);
+        break;
+    case TRI_EVENT_REJECT:
+        tri_refuse(conn, event->status, event->reason);
+        break;
+    case TRI_EVENT_NONE:
+        break;
+    }
+}
+
+/* Handles every event that the protocol has; returns whether there was one. */
+static bool pull_events(tri_conn *conn)
+{
+    bool any = false;
+    while (!(conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING))) {
+        tri_event event;
+        conn->protocol->ops->next_event(conn->protocol, &event);
+        if (event.type == TRI_EVENT_NONE)
+            break;
+        any = true;
+        on_event(conn, &event);
+    }
+    return any;
+}
+
+/* Gives bytes to the protocol until it takes no more; returns how many it took. */
+static size_t feed(tri_conn *conn, char *bytes, size_t n)
+{
+    size_t done = 0;
+    while (done < n) {
+        if (conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING))
+            return n;
+        ptrdiff_t took = conn->protocol->ops->recv(conn->protocol, bytes + done, n - done);
+        if (took < 0) {
+            tri_conn_lose(conn, "out of memory");
+            return n;
+        }
+        done += (size_t)took;
+        if (!pull_events(conn) && took == 0)
+            break;
+    }
+    return done;
+}
+
+/* Feeds what was read ahead. */
+static void feed_ahead(tri_conn *conn)
+{
+    size_t took = feed(conn, tri_buf_data(&conn->in), tri_buf_len(&conn->in));
+    if (conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING))
+        return; /* the buffer was released */
+    tri_buf_consume(&conn->in, took);
+    if (tri_buf_len(&conn->in) == 0)
+        tri_buf_release(&conn->in, conn->server->mem);
+}
+
+/* After bytes were parsed: the head's deadline starts with its first byte and is not moved by the next ones. */
+static void settle(tri_conn *conn)
+{
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
+    unsigned state = conn->protocol->ops->state(conn->protocol);
+    if ((state & TRI_PROTOCOL_IN_HEAD) && !(conn->flags & TRI_CONN_IN_HEAD)) {
+        uint64_t deadline = conn->server->now + conn->server->limits.head_ms;
+        if ((conn->flags & TRI_CONN_USED) || deadline < conn->deadline)
+            conn->deadline = deadline;
+        conn->flags |= TRI_CONN_IN_HEAD;
+    }
+    if (tri_list_empty(&conn->exchanges)) {
+        bool over = (state & TRI_PROTOCOL_CLOSE) || (conn->flags & (TRI_CONN_EOF | TRI_CONN_ENDING));
+        if (over && tri_list_empty(&conn->flush) && tri_list_empty(&conn->resume))
+            tri_conn_queue_flush(conn);
+        tri_conn_retime(conn);
+    }
+    tri_conn_watch(conn);
+}
+
+/* The peer has ended its side: an unfinished request is refused, finished ones are still answered. */
+static void on_eof(tri_conn *conn)
+{
+    conn->flags |= TRI_CONN_EOF;
+    if (conn->protocol->ops->recv_eof(conn->protocol) != 0) {
+        tri_conn_lose(conn, "out of memory");
+        return;
+    }
+    pull_events(conn);
+    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
+        tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
+        exchange->flags |= TRI_EXCHANGE_PEER_ENDED;
+        tri_exchange_notify(exchange, TRI_WANT_READ);
+    }
+}
+
+/* Bytes of a request behind the one at work: kept for later, parsed now if that is possible. */
+static void take_bytes(tri_conn *conn, char *bytes, size_t n)
+{
+    size_t took = 0;
+    if (tri_buf_len(&conn->in) == 0)
+        took = feed(conn, bytes, n);
+    if (took == n)
+        return;
+    if (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_CLOSE)
+        return; /* nothing behind the last request is parsed */
+    tri_span rest = { bytes + took, n - took };
+    if (tri_buf_append(&conn->in, conn->server->mem, rest, TRI_SERVER_AHEAD + TRI_SERVER_READ) != 0)
+        tri_conn_lose(conn, "out of memory");
+    else if (tri_list_empty(&conn->exchanges))
+        feed_ahead(conn);
+}
+
+/* The socket is readable: one read, parsed at once. */
+void tri_conn_readable(tri_conn *conn)
+{
+    tri_server *server = conn->server;
+    ptrdiff_t n = tri_socket_read(conn->source.fd, server->read, TRI_SERVER_READ);
+    if (n == TRI_EAGAIN)
+        return;
+    if (conn->flags & TRI_CONN_LINGERING) {
+        if (n <= 0)
+            tri_conn_close(conn);
+        return;
+    }
+    if (n < 0) {
+        tri_conn_lose(conn, NULL);
+        return;
+    }
+    if (n == 0)
+        on_eof(conn);
+    else
+        take_bytes(conn, server->read, (size_t)n);
+    settle(conn);
+}
+
+/* An exchange before them is complete: the bytes that were read ahead are parsed. */
+void tri_conn_resume(tri_conn *conn)
+{
+    feed_ahead(conn);
+    if (!(conn->flags & TRI_CONN_CLOSED) && (conn->flags & TRI_CONN_EOF) && tri_buf_len(&conn->in) == 0)
+        on_eof(conn);
+    settle(conn);
+}
+
+/* An answer is complete, or an unread body has been dropped: the connection waits for the next request. */
+void tri_conn_continue(tri_conn *conn)
+{
+    tri_server *server = conn->server;
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
+    conn->deadline = tri_server_now(server) + server->limits.keep_alive_ms;
+    conn->flags &= (uint8_t)~TRI_CONN_IN_HEAD;
+    unsigned state = conn->protocol->ops->state(conn->protocol);
+    if (state & TRI_PROTOCOL_CLOSE) {
+        tri_buf_release(&conn->in, server->mem);
+        tri_conn_queue_flush(conn);
+    } else if (state & TRI_PROTOCOL_IN_BODY) {
+        conn->body_since = conn->deadline - server->limits.keep_alive_ms;
+        conn->body_bytes = 0;
+    } else if (tri_buf_len(&conn->in) > 0 && tri_list_empty(&conn->resume)) {
+        tri_list_append(&server->resume, &conn->resume);
+        tri_server_work(server);
+    }
+    tri_conn_retime(conn);
+    tri_conn_watch(conn);
+}
+
+/* Fills a new connection's struct. */
+static void init_conn(tri_conn *conn, tri_server *server, int fd, const tri_addr *peer)
+{
+    memset(conn, 0, offsetof(tri_conn, http1));
+    conn->source = (tri_source){ .fd = fd, .kind = TRI_SOURCE_CONN };
+    tri_list_init(&conn->flush);
+    tri_list_init(&conn->resume);
+    tri_list_init(&conn->exchanges);
+    tri_timer_init(&conn->timer);
+    conn->server = server;
+    conn->peer = *peer;
+    conn->deadline = server->now + server->limits.first_head_ms;
+    tri_http1_init(&conn->http1, &server->http1);
+    conn->protocol = &conn->http1.protocol;
+    tri_list_append(&server->conns, &conn->link);
+}
+
+/* Takes over an accepted descriptor. One that would be over the limit gets a 503. */
+void tri_conn_open(tri_server *server, int fd, const tri_addr *peer, const tri_listener *listener)
+{
+    tri_conn *conn = tri_pool_get(&server->conn_pool);
+    if (conn == NULL) {
+        tri_socket_close(fd);
+        return;
+    }
+    init_conn(conn, server, fd, peer);
+    if (listener->address.family == TRI_FAMILY_UNIX)
+        conn->local = listener->address;
+    else
+        tri_socket_local(fd, &conn->local);
+    server->counters.connections++;
+    server->counters.open++;
+    if (server->limits.connections != 0 && server->counters.open > server->limits.connections) {
+        tri_refuse(conn, 503, "too many connections");
+        return;
+    }
+    tri_conn_retime(conn);
+    tri_conn_watch(conn);
+}

@@ -1,0 +1,85 @@
+/* The deadlines of a connection. One timer serves them all: it fires at the earliest, looks which one has passed, and is set
+   again for the next. Moving a deadline later costs nothing until it fires. */
+#include "server/internal.h"
+
+/* Whether receive() waits for bytes that the peer owes, or an unread body is being dropped. */
+static bool owes_body(const tri_conn *conn)
+{
+    if (conn->body_since == 0)
+        return false;
+    if (tri_list_empty(&conn->exchanges))
+        return true;
+    const tri_exchange *exchange = TRI_CONTAINER(conn->exchanges.next, tri_exchange, link);
+    return !(exchange->flags & TRI_EXCHANGE_BODY_END);
+}
+
+/* When the peer's time for heads and idling is over; UINT64_MAX while an exchange is at work. */
+static uint64_t own_deadline(const tri_conn *conn)
+{
+    bool busy = !tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume);
+    if (busy && !(conn->flags & TRI_CONN_LINGERING))
+        return UINT64_MAX;
+    return conn->deadline;
+}
+
+static uint64_t body_deadline(const tri_conn *conn)
+{
+    return owes_body(conn) ? conn->body_since + conn->server->limits.body_ms : UINT64_MAX;
+}
+
+static uint64_t write_deadline(const tri_conn *conn)
+{
+    bool blocked = (conn->flags & TRI_CONN_BLOCKED) != 0;
+    return blocked ? conn->write_since + conn->server->limits.write_ms : UINT64_MAX;
+}
+
+/* Sees to it that the timer fires no later than the earliest deadline. */
+void tri_conn_retime(tri_conn *conn)
+{
+    uint64_t due = own_deadline(conn);
+    uint64_t other = body_deadline(conn);
+    due = other < due ? other : due;
+    other = write_deadline(conn);
+    due = other < due ? other : due;
+    if (due == UINT64_MAX || (conn->flags & TRI_CONN_CLOSED))
+        return;
+    if (conn->timer.deadline == 0 || due < conn->timer.deadline)
+        tri_wheel_set(&conn->server->wheel, &conn->timer, due);
+}
+
+/* The body's window has passed: a peer that kept the least rate, or whom nobody waited for, gets another. */
+static bool body_stalled(tri_conn *conn)
+{
+    const tri_limits *limits = &conn->server->limits;
+    bool waited = tri_list_empty(&conn->exchanges)
+                  || (TRI_CONTAINER(conn->exchanges.next, tri_exchange, link)->wants & TRI_WANT_READ);
+    bool enough = conn->body_bytes > 0
+                  && conn->body_bytes * 1000 >= (uint64_t)limits->body_rate * limits->body_ms;
+    if (waited && !enough)
+        return true;
+    conn->body_since = conn->server->now;
+    conn->body_bytes = 0;
+    return false;
+}
+
+/* The timer fired: acts on the deadline that has passed, if one has. */
+void tri_conn_timeout(tri_conn *conn)
+{
+    uint64_t now = conn->server->now;
+    if (now >= write_deadline(conn)) {
+        tri_conn_lose(conn, "the peer stopped reading the answer");
+        return;
+    }
+    if (now >= body_deadline(conn) && body_stalled(conn)) {
+        tri_refuse(conn, 408, "the request body came too slowly");
+        return;
+    }
+    if (now >= own_deadline(conn)) {
+        if ((conn->flags & TRI_CONN_IN_HEAD) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING)))
+            tri_refuse(conn, 408, "the request head came too slowly");
+        else
+            tri_conn_close(conn);
+        return;
+    }
+    tri_conn_retime(conn);
+}

@@ -1,0 +1,143 @@
+/* A connection's writing side and its end: what waits is written in as few calls as possible, and closing loses no answer. */
+#include "server/internal.h"
+
+enum { IOV_MOST = 64 };
+
+/* Remembers that something waits to be written; the batch's flush writes it. */
+void tri_conn_queue_flush(tri_conn *conn)
+{
+    if (!(conn->flags & TRI_CONN_CLOSED) && tri_list_empty(&conn->flush)) {
+        tri_list_append(&conn->server->flush, &conn->flush);
+        tri_server_work(conn->server);
+    }
+}
+
+/* Closes the descriptor and leaves the struct for the next turn to free: callers up the stack still look at it. */
+void tri_conn_close(tri_conn *conn)
+{
+    tri_server *server = conn->server;
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
+    conn->flags |= TRI_CONN_CLOSED;
+    while (!tri_list_empty(&conn->exchanges))
+        tri_exchange_lose(TRI_CONTAINER(conn->exchanges.next, tri_exchange, link));
+    tri_wheel_unset(&server->wheel, &conn->timer);
+    tri_list_remove(&conn->flush);
+    tri_list_remove(&conn->resume);
+    int ignored = tri_reactor_watch(server->reactor, &conn->source, 0); /* closing unwatches it, too */
+    (void)ignored;
+    tri_socket_close(conn->source.fd);
+    conn->protocol->ops->fini(conn->protocol);
+    tri_buf_release(&conn->in, server->mem);
+    tri_list_remove(&conn->link);
+    tri_list_append(&server->graves, &conn->link);
+    server->counters.open--;
+    if (server->retry_at != 0)
+        server->retry_at = server->now; /* a descriptor is free again */
+    if (server->stopping)
+        tri_server_work(server);
+}
+
+/* The connection is of no more use; `reason`, if there is one, goes to the log. */
+void tri_conn_lose(tri_conn *conn, const char *reason)
+{
+    if (reason != NULL && !(conn->flags & TRI_CONN_CLOSED))
+        tri_refuse_record(conn, 0, reason);
+    tri_conn_close(conn);
+}
+
+/* Ends our side and reads on, so that bytes under way do not make the kernel reset what the peer has not read yet. */
+static void linger(tri_conn *conn)
+{
+    if (conn->flags & TRI_CONN_EOF) {
+        tri_conn_close(conn);
+        return;
+    }
+    conn->flags |= TRI_CONN_LINGERING;
+    conn->deadline = tri_server_now(conn->server) + conn->server->limits.linger_ms;
+    tri_buf_release(&conn->in, conn->server->mem);
+    tri_socket_end(conn->source.fd);
+    tri_conn_retime(conn);
+    tri_conn_watch(conn);
+}
+
+/* Everything was written: closes if nothing more is to come. */
+static void finish(tri_conn *conn)
+{
+    if (conn->flags & TRI_CONN_LINGERING || !tri_list_empty(&conn->exchanges))
+        return;
+    unsigned state = conn->protocol->ops->state(conn->protocol);
+    bool ending = (conn->flags & TRI_CONN_ENDING) != 0;
+    if (ending || (state & TRI_PROTOCOL_CLOSE)) {
+        if (ending || (state & (TRI_PROTOCOL_LINGER | TRI_PROTOCOL_IN_BODY)) || conn->server->stopping)
+            linger(conn);
+        else
+            tri_conn_close(conn);
+    } else if ((conn->flags & TRI_CONN_EOF) && tri_buf_len(&conn->in) == 0) {
+        tri_conn_close(conn);
+    }
+}
+
+/* Gives a waiting send() its wake-up once the peer has taken enough. */
+static void wake_writers(tri_conn *conn)
+{
+    if (conn->protocol->ops->sendable(conn->protocol) > conn->server->limits.send_low)
+        return;
+    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next)
+        tri_exchange_notify(TRI_CONTAINER(node, tri_exchange, link), TRI_WANT_WRITE);
+}
+
+/* Notes whether the socket takes more; the deadline of a stalled reader starts when it first takes nothing. */
+static void set_blocked(tri_conn *conn, bool blocked, bool progress)
+{
+    if (blocked) {
+        if (!(conn->flags & TRI_CONN_BLOCKED) || progress)
+            conn->write_since = tri_server_now(conn->server);
+        conn->flags |= TRI_CONN_BLOCKED;
+        tri_conn_retime(conn);
+    } else {
+        conn->flags &= (uint8_t)~TRI_CONN_BLOCKED;
+    }
+    tri_conn_watch(conn);
+}
+
+/* Writes until the chain is empty or the socket is full; TRI_ECLOSED or TRI_ESYS when the connection is gone. */
+static int write_out(tri_conn *conn, bool *progress)
+{
+    tri_chain *chain = conn->protocol->ops->send(conn->protocol);
+    size_t left;
+    while ((left = conn->protocol->ops->sendable(conn->protocol)) > 0) {
+        struct iovec iov[IOV_MOST];
+        int n = tri_chain_iov(chain, iov, IOV_MOST, left);
+        size_t offered = 0;
+        for (int i = 0; i < n; i++)
+            offered += iov[i].iov_len;
+        ptrdiff_t wrote = tri_socket_writev(conn->source.fd, iov, n);
+        if (wrote < 0)
+            return (int)wrote;
+        *progress = true;
+        tri_chain_consume(chain, &conn->server->chains, (size_t)wrote);
+        if ((size_t)wrote < offered)
+            return TRI_EAGAIN;
+    }
+    return 0;
+}
+
+/* Writes what waits, then closes the connection if that was its last. */
+void tri_conn_flush(tri_conn *conn)
+{
+    tri_list_remove(&conn->flush);
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
+    bool progress = false;
+    int error = write_out(conn, &progress);
+    if (error != 0 && error != TRI_EAGAIN) {
+        tri_conn_lose(conn, NULL);
+        return;
+    }
+    if (error == TRI_EAGAIN || (conn->flags & TRI_CONN_BLOCKED))
+        set_blocked(conn, error == TRI_EAGAIN, progress);
+    wake_writers(conn);
+    if (error == 0)
+        finish(conn);
+}

@@ -1,0 +1,296 @@
+/* An exchange: a request and its answers, whatever carried it. It outlives its connection while an application works on it. */
+#include "server/internal.h"
+
+/* Gives an exchange's memory back. */
+static void free_exchange(tri_exchange *exchange)
+{
+    const tri_mem *mem = exchange->mem;
+    tri_buf_release(&exchange->body, mem);
+    if ((void *)exchange->head != (void *)exchange->inline_head)
+        tri_head_free(exchange->head, mem);
+    tri_pool_put(&exchange->server->exchange_pool, exchange);
+}
+
+void tri_exchange_ref(tri_exchange *exchange)
+{
+    exchange->refs++;
+}
+
+void tri_exchange_unref(tri_exchange *exchange)
+{
+    if (--exchange->refs > 0)
+        return;
+    tri_list_remove(&exchange->queue);
+    free_exchange(exchange);
+}
+
+/* Copies the head, into the exchange itself when it is small. */
+static int keep_head(tri_exchange *exchange, const tri_head *head)
+{
+    if (tri_head_copy_size(head) <= sizeof exchange->inline_head)
+        exchange->head = tri_head_copy_into(head, exchange->inline_head);
+    else
+        exchange->head = tri_head_copy(head, exchange->mem);
+    return exchange->head == NULL ? TRI_ENOMEM : 0;
+}
+
+/* Makes an exchange of a head that arrived on `conn` and queues it for an application. TRI_ENOMEM. */
+int tri_exchange_open(tri_conn *conn, const tri_event *event)
+{
+    tri_server *server = conn->server;
+    tri_exchange *exchange = tri_pool_get(&server->exchange_pool);
+    if (exchange == NULL)
+        return TRI_ENOMEM;
+    memset(exchange, 0, offsetof(tri_exchange, inline_head));
+    exchange->server = server;
+    exchange->conn = conn;
+    exchange->mem = server->mem;
+    exchange->refs = 2; /* the connection's, and that of whoever takes it from the queue */
+    exchange->stream = event->stream;
+    exchange->peer = conn->peer;
+    exchange->local = conn->local;
+    if (keep_head(exchange, event->head) != 0) {
+        tri_pool_put(&server->exchange_pool, exchange);
+        return TRI_ENOMEM;
+    }
+    if (!(exchange->head->flags & TRI_HEAD_BODY))
+        exchange->flags = TRI_EXCHANGE_BODY_END;
+    tri_list_append(&conn->exchanges, &exchange->link);
+    tri_list_init(&exchange->queue);
+    tri_list_append(&server->ready, &exchange->queue);
+    server->counters.exchanges++;
+    server->counters.active++;
+    tri_server_work(server);
+    return 0;
+}
+
+/* Takes an exchange off its connection and drops the connection's reference. */
+static void detach(tri_exchange *exchange)
+{
+    tri_list_remove(&exchange->link);
+    exchange->conn = NULL;
+    tri_exchange_notify(exchange, TRI_WANT_READ | TRI_WANT_WRITE);
+    tri_exchange_unref(exchange);
+}
+
+/* The connection is gone or refuses the rest: the application sees a disconnect. */
+void tri_exchange_lose(tri_exchange *exchange)
+{
+    exchange->flags |= TRI_EXCHANGE_LOST;
+    detach(exchange);
+}
+
+/* Queues the exchange for whoever waits for `what`. */
+void tri_exchange_notify(tri_exchange *exchange, unsigned what)
+{
+    if (!(exchange->wants & what))
+        return;
+    exchange->wants &= (uint8_t)~what;
+    if (tri_list_empty(&exchange->queue)) {
+        tri_list_append(&exchange->server->woken, &exchange->queue);
+        tri_server_work(exchange->server);
+    }
+}
+
+void tri_exchange_set_user(tri_exchange *exchange, void *user)
+{
+    exchange->user = user;
+}
+
+void *tri_exchange_user(const tri_exchange *exchange)
+{
+    return exchange->user;
+}
+
+const tri_head *tri_exchange_head(const tri_exchange *exchange)
+{
+    return exchange->head;
+}
+
+const tri_addr *tri_exchange_peer(const tri_exchange *exchange)
+{
+    return &exchange->peer;
+}
+
+const tri_addr *tri_exchange_local(const tri_exchange *exchange)
+{
+    return &exchange->local;
+}
+
+/* The application asks for a body that it was promised on condition. */
+static void send_continue(tri_exchange *exchange)
+{
+    tri_conn *conn = exchange->conn;
+    if (conn == NULL || !(exchange->head->flags & TRI_HEAD_EXPECT) || (exchange->flags & TRI_EXCHANGE_STARTED))
+        return;
+    exchange->head->flags &= (uint16_t)~TRI_HEAD_EXPECT;
+    if (conn->protocol->ops->submit_continue(conn->protocol, exchange->stream) != 0)
+        tri_conn_lose(conn, "out of memory");
+    else
+        tri_conn_queue_flush(conn);
+}
+
+int tri_exchange_receive(tri_exchange *exchange, tri_received *out)
+{
+    size_t n = tri_buf_len(&exchange->body);
+    bool ended = (exchange->flags & TRI_EXCHANGE_BODY_END) != 0;
+    bool complete = (exchange->flags & TRI_EXCHANGE_COMPLETE) != 0;
+    exchange->flags |= TRI_EXCHANGE_READ;
+    *out = (tri_received){ 0 };
+    if (!complete && (n > 0 || (ended && !(exchange->flags & TRI_EXCHANGE_END_TAKEN)))) {
+        out->body = (tri_span){ tri_buf_data(&exchange->body), n };
+        out->more = !ended;
+        return 0;
+    }
+    if (complete || (exchange->flags & (TRI_EXCHANGE_LOST | TRI_EXCHANGE_PEER_ENDED))) {
+        out->disconnect = true;
+        return 0;
+    }
+    send_continue(exchange);
+    return TRI_EAGAIN;
+}
+
+void tri_exchange_take(tri_exchange *exchange)
+{
+    tri_conn *conn = exchange->conn;
+    bool full = conn != NULL && tri_buf_len(&exchange->body) >= exchange->server->limits.body_buffer;
+    tri_buf_release(&exchange->body, exchange->mem);
+    if (exchange->flags & TRI_EXCHANGE_BODY_END)
+        exchange->flags |= TRI_EXCHANGE_END_TAKEN;
+    else if (conn != NULL)
+        exchange->taken_at = tri_server_now(exchange->server);
+    if (full)
+        tri_conn_watch(conn);
+}
+
+/* Starts the clock of a body that is waited for, unless it has been running all the while. */
+static void wait_for_body(tri_exchange *exchange)
+{
+    tri_conn *conn = exchange->conn;
+    uint64_t now = tri_server_now(exchange->server);
+    if (conn->body_since == 0 || now > exchange->taken_at + TRI_SERVER_RECENT_MS) {
+        conn->body_since = now;
+        conn->body_bytes = 0;
+        tri_conn_retime(conn);
+    }
+}
+
+void tri_exchange_want(tri_exchange *exchange, unsigned want)
+{
+    exchange->wants |= (uint8_t)want;
+    if ((want & TRI_WANT_READ) && exchange->conn != NULL && !(exchange->flags & TRI_EXCHANGE_BODY_END))
+        wait_for_body(exchange);
+}
+
+/* Whether so much of a body that nobody has asked for is still to come that the connection is better closed. */
+static bool abandons_body(const tri_exchange *exchange)
+{
+    if (exchange->flags & (TRI_EXCHANGE_BODY_END | TRI_EXCHANGE_READ) || !(exchange->head->flags & TRI_HEAD_LENGTH))
+        return false;
+    return exchange->head->content_length - exchange->received > exchange->server->limits.drain;
+}
+
+int tri_exchange_respond(tri_exchange *exchange, const tri_response *response)
+{
+    tri_conn *conn = exchange->conn;
+    if (exchange->flags & (TRI_EXCHANGE_STARTED | TRI_EXCHANGE_COMPLETE))
+        return TRI_ESTATE;
+    if (conn == NULL)
+        return TRI_ECLOSED;
+    tri_response full = *response;
+    tri_server_fill_response(exchange->server, &full);
+    full.close = full.close || exchange->server->stopping || abandons_body(exchange);
+    int error = conn->protocol->ops->submit_head(conn->protocol, exchange->stream, &full);
+    if (error == 0)
+        exchange->flags |= TRI_EXCHANGE_STARTED;
+    return error;
+}
+
+/* The answer is complete: the connection goes on without this exchange. */
+static void complete(tri_exchange *exchange)
+{
+    tri_conn *conn = exchange->conn;
+    exchange->flags |= TRI_EXCHANGE_COMPLETE;
+    detach(exchange);
+    tri_conn_continue(conn);
+}
+
+int tri_exchange_write(tri_exchange *exchange, const tri_loan *loan, bool end)
+{
+    tri_conn *conn = exchange->conn;
+    if (conn == NULL)
+        return (exchange->flags & TRI_EXCHANGE_COMPLETE) ? TRI_ESTATE : TRI_ECLOSED;
+    int error = conn->protocol->ops->submit_body(conn->protocol, exchange->stream, loan, end);
+    if (error == TRI_ENOMEM)
+        tri_conn_lose(conn, "out of memory");
+    if (error != 0)
+        return error;
+    tri_server *server = exchange->server;
+    exchange->flags |= TRI_EXCHANGE_WROTE;
+    tri_conn_queue_flush(conn);
+    if (end)
+        complete(exchange);
+    bool much = conn->protocol->ops->sendable(conn->protocol) >= TRI_SERVER_FLUSH;
+    bool blocked = (conn->flags & TRI_CONN_BLOCKED) != 0;
+    if (!blocked && (server->corks == 0 || much))
+        tri_conn_flush(conn);
+    return 0;
+}
+
+bool tri_exchange_writable(const tri_exchange *exchange)
+{
+    const tri_conn *conn = exchange->conn;
+    if (conn == NULL || !(conn->flags & TRI_CONN_BLOCKED))
+        return true;
+    return conn->protocol->ops->sendable(conn->protocol) < exchange->server->limits.send_high;
+}
+
+bool tri_exchange_lost(const tri_exchange *exchange)
+{
+    return (exchange->flags & TRI_EXCHANGE_LOST) != 0;
+}
+
+bool tri_exchange_started(const tri_exchange *exchange)
+{
+    return (exchange->flags & TRI_EXCHANGE_STARTED) != 0;
+}
+
+bool tri_exchange_complete(const tri_exchange *exchange)
+{
+    return (exchange->flags & TRI_EXCHANGE_COMPLETE) != 0;
+}
+
+/* Puts a 500 in the place of an answer that was not given. */
+static int answer_failure(tri_exchange *exchange)
+{
+    tri_conn *conn = exchange->conn;
+    if (exchange->flags & TRI_EXCHANGE_STARTED) {
+        if (conn->protocol->ops->submit_rollback(conn->protocol, exchange->stream) != 0)
+            return TRI_ESTATE;
+        exchange->flags &= (uint16_t)~TRI_EXCHANGE_STARTED;
+    }
+    tri_field_out type = { TRI_SPAN("content-type"), TRI_SPAN("text/plain; charset=utf-8") };
+    tri_response response = { .status = 500, .fields = &type, .n_fields = 1, .close = true };
+    int error = tri_exchange_respond(exchange, &response);
+    if (error != 0)
+        return error;
+    tri_loan loan = { .bytes = TRI_SPAN("Internal Server Error") };
+    return tri_exchange_write(exchange, &loan, true);
+}
+
+void tri_exchange_done(tri_exchange *exchange)
+{
+    tri_conn *conn = exchange->conn;
+    if (exchange->flags & TRI_EXCHANGE_DONE)
+        return;
+    exchange->flags |= TRI_EXCHANGE_DONE;
+    exchange->server->counters.active--;
+    if (exchange->server->stopping)
+        tri_server_work(exchange->server);
+    if (conn == NULL)
+        return;
+    if (!(exchange->flags & TRI_EXCHANGE_WROTE) && answer_failure(exchange) == 0)
+        return;
+    tri_conn_flush(conn);
+    tri_conn_close(conn);
+}

@@ -1,0 +1,171 @@
+/* What the files of the server share: the layout of a server, a connection and an exchange. */
+#ifndef TRI_SERVER_INTERNAL_H
+#define TRI_SERVER_INTERNAL_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/timer.h"
+#include "http/http1.h"
+#include "net/listener.h"
+#include "net/reactor.h"
+#include "net/socket.h"
+#include "server/tricorn.h"
+
+enum {
+    TRI_SERVER_READ = 65536,     /* bytes of the shared read buffer */
+    TRI_SERVER_EVENTS = 256,     /* descriptors of one turn */
+    TRI_SERVER_ACCEPTS = 64,     /* connections accepted from one listener in a turn */
+    TRI_SERVER_REFUSALS = 64,    /* records that wait for the log */
+    TRI_SERVER_FLUSH = 65536,    /* waiting bytes that are written even while corked */
+    TRI_SERVER_AHEAD = 16384,    /* bytes of pipelined requests that are read ahead */
+    TRI_SERVER_RETRY_MS = 100,   /* until accepting is tried again when out of descriptors */
+    TRI_SERVER_INFLIGHT_MS = 250, /* at a stop, how long a connection used a moment ago may bring a request under way */
+    TRI_SERVER_RECENT_MS = 1000, /* what counts as a moment ago */
+    TRI_EXCHANGE_INLINE = 1536,  /* bytes of a head kept inside the exchange */
+};
+
+enum tri_source_kind { TRI_SOURCE_LISTENER, TRI_SOURCE_CONN };
+
+enum tri_conn_flag {
+    TRI_CONN_CLOSED = 1,    /* the descriptor is closed; freed before the next turn */
+    TRI_CONN_EOF = 2,       /* the peer ended its side */
+    TRI_CONN_BLOCKED = 4,   /* the socket took less than we had: waiting for TRI_WRITE */
+    TRI_CONN_LINGERING = 8, /* our side has ended; reading on until the peer's does */
+    TRI_CONN_USED = 16,     /* a head has been completed on it */
+    TRI_CONN_ENDING = 64,   /* nothing more is parsed: close, lingering, once what waits is written */
+    TRI_CONN_IN_HEAD = 32,  /* `deadline` is that of a head whose first byte has come */
+};
+
+typedef struct tri_listener {
+    tri_source source;
+    tri_list link;
+    tri_addr address;
+} tri_listener;
+
+typedef struct tri_conn {
+    tri_source source;
+    tri_list link;      /* in server->conns, or in server->graves once closed */
+    tri_list flush;     /* in server->flush while an answer waits */
+    tri_list resume;    /* in server->resume while bytes that were read ahead may be parsed */
+    tri_list exchanges; /* those not yet complete */
+    tri_timer timer;
+    tri_server *server;
+    tri_protocol *protocol; /* &http1 */
+    tri_buf in;             /* read ahead, or not yet parsed */
+    uint64_t deadline;      /* ms: of the head, the idle time or the lingering, whichever it is in */
+    uint64_t body_since;    /* ms: receive() has waited since, 0 when it does not */
+    uint64_t write_since;   /* ms: blocked without progress since */
+    uint64_t body_bytes;    /* came since body_since */
+    uint32_t dropped;       /* bytes of an unread body that were read for nothing */
+    uint8_t flags;          /* enum tri_conn_flag */
+    tri_addr peer;
+    tri_addr local;
+    tri_http1 http1;
+} tri_conn;
+
+enum tri_exchange_flag {
+    TRI_EXCHANGE_BODY_END = 1,      /* the whole body is in `body` or was taken */
+    TRI_EXCHANGE_END_TAKEN = 2,     /* the event with more == false was taken */
+    TRI_EXCHANGE_PEER_ENDED = 4,    /* the peer ended its side after the request */
+    TRI_EXCHANGE_LOST = 8,          /* the connection is gone */
+    TRI_EXCHANGE_STARTED = 16,      /* a head was submitted */
+    TRI_EXCHANGE_WROTE = 32,        /* a body event was submitted: the head can no longer be taken back */
+    TRI_EXCHANGE_COMPLETE = 64,     /* the answer is complete */
+    TRI_EXCHANGE_READ = 128,        /* receive() was called */
+    TRI_EXCHANGE_DONE = 256,        /* the application has returned */
+};
+
+struct tri_exchange {
+    tri_server *server;
+    tri_conn *conn;     /* NULL once complete or lost */
+    tri_list link;      /* in conn->exchanges */
+    tri_list queue;     /* in server->ready or server->woken */
+    void *user;
+    tri_head *head;
+    tri_buf body;
+    uint32_t refs;
+    uint32_t stream;
+    uint16_t flags; /* enum tri_exchange_flag */
+    uint8_t wants;  /* enum tri_want */
+    uint64_t taken_at; /* ms: when a body event was last taken */
+    uint64_t received; /* bytes of the body that have come */
+    tri_addr peer;
+    tri_addr local;
+    const tri_mem *mem;
+    _Alignas(8) char inline_head[TRI_EXCHANGE_INLINE];
+};
+
+struct tri_server {
+    const tri_mem *mem;
+    tri_limits limits;
+    tri_reactor *reactor;
+    tri_wheel wheel;
+    tri_chain_pool chains;
+    tri_http1_shared http1;
+    tri_pool conn_pool;
+    tri_pool exchange_pool;
+    tri_list listeners;
+    tri_list conns;
+    tri_list graves; /* closed connections, freed at the start of the next turn */
+    tri_list ready;
+    tri_list woken;
+    tri_list flush;
+    tri_list resume;
+    tri_counters counters;
+    uint64_t now;    /* ms, of the current turn */
+    uint64_t retry_at; /* ms: accepting pauses until then, 0 while it does not */
+    int64_t date_second;
+    uint32_t corks;
+    bool asleep;
+    bool stopping;
+    bool send_date;
+    char date[48];
+    tri_span date_line;
+    char *lines; /* server line, then defaults */
+    size_t lines_size;
+    tri_span server_line;
+    tri_span default_lines;
+    tri_refusal refusals[TRI_SERVER_REFUSALS];
+    uint32_t refusal_head;
+    uint32_t refusal_count;
+    char read[TRI_SERVER_READ];
+};
+
+/* accept.c */
+void tri_accept_ready(tri_server *server, tri_listener *listener);
+void tri_accept_resume(tri_server *server);
+void tri_accept_drain(tri_server *server);
+void tri_accept_close(tri_server *server, tri_listener *listener);
+
+/* conn.c */
+void tri_conn_open(tri_server *server, int fd, const tri_addr *peer, const tri_listener *listener);
+void tri_conn_readable(tri_conn *conn);
+void tri_conn_resume(tri_conn *conn);
+void tri_conn_watch(tri_conn *conn);
+void tri_conn_continue(tri_conn *conn);
+
+/* conn_write.c */
+void tri_conn_queue_flush(tri_conn *conn);
+void tri_conn_flush(tri_conn *conn);
+void tri_conn_close(tri_conn *conn);
+void tri_conn_lose(tri_conn *conn, const char *reason);
+
+/* conn_timer.c */
+void tri_conn_retime(tri_conn *conn);
+void tri_conn_timeout(tri_conn *conn);
+
+/* refuse.c */
+void tri_refuse(tri_conn *conn, int status, const char *reason);
+void tri_refuse_record(tri_conn *conn, int status, const char *reason);
+
+/* exchange.c */
+TRI_NODISCARD int tri_exchange_open(tri_conn *conn, const tri_event *event);
+void tri_exchange_lose(tri_exchange *exchange);
+void tri_exchange_notify(tri_exchange *exchange, unsigned what);
+
+/* server.c */
+void tri_server_fill_response(const tri_server *server, tri_response *response);
+void tri_server_work(tri_server *server);
+uint64_t tri_server_now(tri_server *server);
+
+#endif

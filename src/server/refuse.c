@@ -1,0 +1,71 @@
+/* Answers that the core gives itself: nothing of such a request reaches an application. */
+#include <stdio.h>
+
+#include "server/internal.h"
+
+/* Notes a refusal for the log; when too many wait, they are only counted. */
+void tri_refuse_record(tri_conn *conn, int status, const char *reason)
+{
+    tri_server *server = conn->server;
+    server->counters.refusals++;
+    if (server->refusal_count == TRI_SERVER_REFUSALS)
+        return;
+    uint32_t at = (server->refusal_head + server->refusal_count++) % TRI_SERVER_REFUSALS;
+    server->refusals[at] = (tri_refusal){ conn->peer, status, reason };
+    tri_server_work(server);
+}
+
+/* Submits a short answer that ends the connection. */
+static int submit(tri_conn *conn, int status)
+{
+    char body[64];
+    int n = snprintf(body, sizeof body, "%s\n", tri_http_reason(status));
+    if (n < 0 || (size_t)n >= sizeof body)
+        n = 0;
+    tri_field_out type = { TRI_SPAN("content-type"), TRI_SPAN("text/plain; charset=utf-8") };
+    tri_response response = { .status = status, .fields = &type, .n_fields = 1, .close = true };
+    tri_server_fill_response(conn->server, &response);
+    int error = conn->protocol->ops->submit_head(conn->protocol, 0, &response);
+    if (error != 0)
+        return error;
+    tri_loan loan = { .bytes = { body, (size_t)n } };
+    return conn->protocol->ops->submit_body(conn->protocol, 0, &loan, true);
+}
+
+/* Whether an answer to this connection's request is on its way to the peer, so that no other can be given. */
+static bool answered(tri_conn *conn)
+{
+    bool begun = false;
+    while (!tri_list_empty(&conn->exchanges)) {
+        tri_exchange *exchange = TRI_CONTAINER(conn->exchanges.next, tri_exchange, link);
+        if (exchange->flags & TRI_EXCHANGE_WROTE)
+            begun = true;
+        else if (exchange->flags & TRI_EXCHANGE_STARTED)
+            begun = conn->protocol->ops->submit_rollback(conn->protocol, exchange->stream) != 0;
+        tri_exchange_lose(exchange);
+    }
+    return begun;
+}
+
+/* Refuses the request at work with `status` and ends the connection; its application sees a disconnect. */
+void tri_refuse(tri_conn *conn, int status, const char *reason)
+{
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
+    tri_refuse_record(conn, status, reason);
+    conn->flags |= TRI_CONN_ENDING;
+    tri_buf_release(&conn->in, conn->server->mem);
+    if (answered(conn)) {
+        tri_conn_flush(conn);
+        tri_conn_close(conn);
+        return;
+    }
+    if (submit(conn, status) != 0) {
+        tri_conn_close(conn);
+        return;
+    }
+    conn->deadline = tri_server_now(conn->server) + conn->server->limits.linger_ms;
+    conn->body_since = 0;
+    tri_conn_queue_flush(conn);
+    tri_conn_retime(conn);
+}

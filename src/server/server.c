@@ -1,0 +1,327 @@
+/* The server: its life, its turns and its queues. */
+#include "server/tricorn.h"
+
+#include "net/clock.h"
+#include "server/date.h"
+#include "server/internal.h"
+
+enum { KEEP_CONNS = 256, KEEP_EXCHANGES = 256 };
+
+/* Copies the ready field lines: "server: NAME", then the operator's own. */
+static int keep_lines(tri_server *server, const tri_settings *settings)
+{
+    const tri_span name = TRI_SPAN("server: ");
+    size_t server_size = settings->server.n == 0 ? 0 : name.n + settings->server.n + 2;
+    server->lines_size = server_size + settings->defaults.n;
+    if (server->lines_size == 0)
+        return 0;
+    server->lines = tri_mem_alloc(server->mem, server->lines_size);
+    if (server->lines == NULL)
+        return TRI_ENOMEM;
+    if (server_size > 0) {
+        memcpy(server->lines, name.p, name.n);
+        memcpy(server->lines + name.n, settings->server.p, settings->server.n);
+        memcpy(server->lines + server_size - 2, "\r\n", 2);
+    }
+    if (settings->defaults.n > 0)
+        memcpy(server->lines + server_size, settings->defaults.p, settings->defaults.n);
+    server->server_line = (tri_span){ server->lines, server_size };
+    server->default_lines = (tri_span){ server->lines + server_size, settings->defaults.n };
+    return 0;
+}
+
+static void init_lists(tri_server *server)
+{
+    tri_list_init(&server->listeners);
+    tri_list_init(&server->conns);
+    tri_list_init(&server->graves);
+    tri_list_init(&server->ready);
+    tri_list_init(&server->woken);
+    tri_list_init(&server->flush);
+    tri_list_init(&server->resume);
+}
+
+/* Brings the Date line up to the second. */
+static void tick(tri_server *server)
+{
+    server->now = tri_reactor_now();
+    int64_t second = tri_clock_wall();
+    if (!server->send_date || second == server->date_second)
+        return;
+    server->date_second = second;
+    server->date_line = (tri_span){ server->date, tri_date_line(second, server->date) };
+}
+
+int tri_server_new(tri_server **out, const tri_settings *settings)
+{
+    tri_server *server = tri_mem_zalloc(settings->mem, sizeof *server);
+    if (server == NULL)
+        return TRI_ENOMEM;
+    server->mem = settings->mem;
+    server->limits = settings->limits;
+    server->send_date = settings->date;
+    init_lists(server);
+    tri_chain_pool_init(&server->chains, server->mem);
+    tri_pool_init(&server->conn_pool, server->mem, sizeof(tri_conn), KEEP_CONNS);
+    tri_pool_init(&server->exchange_pool, server->mem, sizeof(tri_exchange), KEEP_EXCHANGES);
+    int error = tri_reactor_new(&server->reactor, server->mem);
+    if (error == 0)
+        error = tri_http1_shared_init(&server->http1, server->mem, &server->limits, &server->chains);
+    if (error == 0)
+        error = keep_lines(server, settings);
+    if (error != 0) {
+        tri_server_free(server);
+        return error;
+    }
+    tick(server);
+    tri_wheel_init(&server->wheel, server->now);
+    *out = server;
+    return 0;
+}
+
+/* Frees the connections that were closed since the last turn. */
+static void bury(tri_server *server)
+{
+    tri_list *node;
+    while ((node = tri_list_shift(&server->graves)) != NULL)
+        tri_pool_put(&server->conn_pool, TRI_CONTAINER(node, tri_conn, link));
+}
+
+void tri_server_close(tri_server *server)
+{
+    tri_list *node;
+    while (!tri_list_empty(&server->listeners))
+        tri_accept_close(server, TRI_CONTAINER(server->listeners.next, tri_listener, link));
+    while (!tri_list_empty(&server->conns))
+        tri_conn_close(TRI_CONTAINER(server->conns.next, tri_conn, link));
+    while ((node = tri_list_shift(&server->ready)) != NULL) {
+        server->counters.active--;
+        tri_exchange_unref(TRI_CONTAINER(node, tri_exchange, queue));
+    }
+}
+
+void tri_server_free(tri_server *server)
+{
+    tri_server_close(server);
+    bury(server);
+    tri_http1_shared_fini(&server->http1);
+    tri_pool_fini(&server->exchange_pool);
+    tri_pool_fini(&server->conn_pool);
+    tri_chain_pool_fini(&server->chains);
+    if (server->reactor != NULL)
+        tri_reactor_free(server->reactor);
+    tri_mem_free(server->mem, server->lines, server->lines_size);
+    tri_mem_free(server->mem, server, sizeof *server);
+}
+
+int tri_server_listen(tri_server *server, int fd)
+{
+    tri_listener *listener = tri_mem_zalloc(server->mem, sizeof *listener);
+    if (listener == NULL) {
+        tri_socket_close(fd);
+        return TRI_ENOMEM;
+    }
+    listener->source = (tri_source){ .fd = fd, .kind = TRI_SOURCE_LISTENER };
+    tri_listener_address(fd, &listener->address);
+    tri_list_append(&server->listeners, &listener->link);
+    int error = tri_reactor_watch(server->reactor, &listener->source, TRI_READ);
+    if (error != 0)
+        tri_accept_close(server, listener);
+    return error;
+}
+
+int tri_server_fd(const tri_server *server)
+{
+    return tri_reactor_fd(server->reactor);
+}
+
+/* Acts on one descriptor. */
+static void dispatch(tri_server *server, const tri_ready *ready)
+{
+    if (ready->source->kind == TRI_SOURCE_LISTENER) {
+        tri_accept_ready(server, TRI_CONTAINER(ready->source, tri_listener, source));
+        return;
+    }
+    tri_conn *conn = TRI_CONTAINER(ready->source, tri_conn, source);
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
+    if (ready->events & TRI_WRITE)
+        tri_conn_flush(conn);
+    if (!(conn->flags & TRI_CONN_CLOSED) && (ready->events & TRI_READ) && (conn->source.interest & TRI_READ))
+        tri_conn_readable(conn);
+    else if (!(conn->flags & TRI_CONN_CLOSED) && (ready->events & TRI_FAIL))
+        tri_conn_lose(conn, NULL);
+}
+
+/* Fires the timers that are due, and arms the reactor for the next. */
+static void fire_timers(tri_server *server)
+{
+    tri_list due;
+    tri_list *node;
+    tri_list_init(&due);
+    tri_wheel_advance(&server->wheel, server->now, &due);
+    while ((node = tri_list_shift(&due)) != NULL) {
+        tri_timer *timer = TRI_CONTAINER(node, tri_timer, link);
+        tri_conn_timeout(TRI_CONTAINER(timer, tri_conn, timer));
+    }
+    tri_accept_resume(server);
+    uint64_t next = tri_wheel_next(&server->wheel);
+    if (server->retry_at != 0 && (next == 0 || server->retry_at < next))
+        next = server->retry_at;
+    tri_reactor_arm(server->reactor, next);
+}
+
+int tri_server_turn(tri_server *server, int timeout_ms)
+{
+    tri_ready ready[TRI_SERVER_EVENTS];
+    server->asleep = false;
+    bury(server);
+    int n = tri_reactor_poll(server->reactor, ready, TRI_SERVER_EVENTS, timeout_ms);
+    if (n < 0)
+        return n;
+    tick(server);
+    server->corks++;
+    for (int i = 0; i < n; i++)
+        dispatch(server, &ready[i]);
+    fire_timers(server);
+    server->corks--;
+    return 0;
+}
+
+tri_exchange *tri_server_next(tri_server *server)
+{
+    tri_list *node;
+    while ((node = tri_list_shift(&server->ready)) == NULL) {
+        tri_list *waiting = tri_list_shift(&server->resume);
+        if (waiting == NULL)
+            return NULL;
+        tri_conn_resume(TRI_CONTAINER(waiting, tri_conn, resume));
+    }
+    return TRI_CONTAINER(node, tri_exchange, queue);
+}
+
+tri_exchange *tri_server_next_woken(tri_server *server)
+{
+    tri_list *node = tri_list_shift(&server->woken);
+    return node == NULL ? NULL : TRI_CONTAINER(node, tri_exchange, queue);
+}
+
+bool tri_server_next_refusal(tri_server *server, tri_refusal *out)
+{
+    if (server->refusal_count == 0)
+        return false;
+    *out = server->refusals[server->refusal_head];
+    server->refusal_head = (server->refusal_head + 1) % TRI_SERVER_REFUSALS;
+    server->refusal_count--;
+    return true;
+}
+
+bool tri_server_pending(const tri_server *server)
+{
+    return !tri_list_empty(&server->ready) || !tri_list_empty(&server->resume) || !tri_list_empty(&server->woken)
+           || server->refusal_count > 0;
+}
+
+void tri_server_cork(tri_server *server)
+{
+    server->corks++;
+}
+
+void tri_server_uncork(tri_server *server)
+{
+    server->corks--;
+}
+
+void tri_server_flush(tri_server *server)
+{
+    while (!tri_list_empty(&server->flush))
+        tri_conn_flush(TRI_CONTAINER(server->flush.next, tri_conn, flush));
+}
+
+void tri_server_sleep(tri_server *server, bool asleep)
+{
+    server->asleep = asleep;
+}
+
+void tri_server_wake(tri_server *server)
+{
+    tri_reactor_wake(server->reactor);
+}
+
+/* There is something to do: wakes whoever sleeps on the descriptor. */
+void tri_server_work(tri_server *server)
+{
+    if (!server->asleep)
+        return;
+    server->asleep = false;
+    tri_reactor_wake(server->reactor);
+}
+
+/* Milliseconds: the turn's own time within a turn or batch, else the clock's. */
+uint64_t tri_server_now(tri_server *server)
+{
+    if (server->corks == 0)
+        server->now = tri_reactor_now();
+    return server->now;
+}
+
+/* Adds what the operator wants in every answer. */
+void tri_server_fill_response(const tri_server *server, tri_response *response)
+{
+    response->date = server->date_line;
+    response->server = server->server_line;
+    response->defaults = server->default_lines;
+}
+
+/* At a stop: serves what has arrived on an idle connection, and closes it if nothing is likely to be under way. */
+static void stop_conn(tri_server *server, tri_conn *conn)
+{
+    bool idle = tri_list_empty(&conn->exchanges) && tri_list_empty(&conn->resume)
+                && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING | TRI_CONN_IN_HEAD));
+    if (!idle || (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_IN_BODY))
+        return;
+    uint64_t idle_for = server->now + server->limits.keep_alive_ms - conn->deadline;
+    bool stale = (conn->flags & TRI_CONN_USED) && idle_for > TRI_SERVER_RECENT_MS;
+    tri_conn_readable(conn);
+    bool nothing = !(conn->flags & (TRI_CONN_CLOSED | TRI_CONN_IN_HEAD)) && tri_list_empty(&conn->exchanges);
+    if (!nothing || !tri_list_empty(&conn->flush))
+        return;
+    if (stale) {
+        tri_conn_close(conn);
+        return;
+    }
+    conn->deadline = server->now + TRI_SERVER_INFLIGHT_MS;
+    tri_conn_retime(conn);
+}
+
+void tri_server_stop(tri_server *server)
+{
+    if (server->stopping)
+        return;
+    tick(server);
+    server->corks++;
+    tri_accept_drain(server);
+    server->stopping = true;
+    tri_list rest;
+    tri_list_init(&rest);
+    tri_list_take(&rest, &server->conns);
+    while (!tri_list_empty(&rest)) {
+        tri_conn *conn = TRI_CONTAINER(rest.next, tri_conn, link);
+        tri_list_remove(&conn->link);
+        tri_list_append(&server->conns, &conn->link);
+        stop_conn(server, conn);
+    }
+    server->corks--;
+    tri_server_work(server);
+    tri_reactor_wake(server->reactor);
+}
+
+bool tri_server_drained(const tri_server *server)
+{
+    return server->stopping && server->counters.open == 0 && server->counters.active == 0;
+}
+
+void tri_server_counters(const tri_server *server, tri_counters *out)
+{
+    *out = server->counters;
+}

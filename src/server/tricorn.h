@@ -1,0 +1,124 @@
+/* The server as whoever runs applications sees it: turns of the reactor give exchanges, exchanges are read from and answered.
+   Nothing here knows Python, and nothing here asks which version of HTTP carried an exchange. Not thread-safe: a server and
+   its exchanges belong to one thread, save for tri_server_wake. */
+#ifndef TRI_SERVER_TRICORN_H
+#define TRI_SERVER_TRICORN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/chain.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/span.h"
+#include "http/head.h"
+#include "http/protocol.h"
+#include "net/addr.h"
+
+typedef struct tri_server tri_server;
+typedef struct tri_exchange tri_exchange;
+
+typedef struct tri_settings {
+    const tri_mem *mem; /* borrowed for the server's life */
+    tri_limits limits;
+    bool date;          /* send Date */
+    tri_span server;    /* the Server field's value, n == 0 to send none; copied */
+    tri_span defaults;  /* further field lines, each with its CRLF; copied */
+} tri_settings;
+
+/* What the log is told of a request that never reached the application, or of a connection that was given up. */
+typedef struct tri_refusal {
+    tri_addr peer;
+    int status;         /* what was answered, 0 when the connection was closed without an answer */
+    const char *reason; /* static storage */
+} tri_refusal;
+
+typedef struct tri_counters {
+    uint64_t connections; /* accepted since the start */
+    uint64_t exchanges;   /* begun since the start */
+    uint64_t refusals;    /* answered or closed by the core since the start */
+    uint32_t open;        /* connections now */
+    uint32_t active;      /* exchanges that an application is working on now */
+} tri_counters;
+
+/* A new server without listeners. TRI_ENOMEM, TRI_EMFILE, TRI_ESYS. The caller owns it. */
+TRI_NODISCARD int tri_server_new(tri_server **out, const tri_settings *settings);
+/* Closes every connection and listener at once; exchanges at work act as disconnected. The server stays valid. */
+void tri_server_close(tri_server *server);
+/* Closes and gives everything back. No exchange may be referenced any more. */
+void tri_server_free(tri_server *server);
+
+/* Accepts from the listening socket `fd`, which is owned from now on, whatever is returned. TRI_ENOMEM, TRI_ESYS. */
+TRI_NODISCARD int tri_server_listen(tri_server *server, int fd);
+/* The descriptor to wait on; readable when a turn has something to do. */
+int tri_server_fd(const tri_server *server);
+/* One turn: accepts, reads and parses what is ready, writes to who is ready, fires timers. `timeout_ms` 0 does not wait, -1
+   waits without end. Returns 0 or TRI_ESYS. */
+TRI_NODISCARD int tri_server_turn(tri_server *server, int timeout_ms);
+/* The next exchange whose head has arrived, or NULL. The caller gets a reference and must end with tri_exchange_done and
+   tri_exchange_unref. */
+tri_exchange *tri_server_next(tri_server *server);
+/* The next exchange on which tri_exchange_want was answered, or NULL; borrowed. */
+tri_exchange *tri_server_next_woken(tri_server *server);
+/* Takes the oldest record for the log into `out`; false when there is none. At most 64 wait; more are only counted. */
+bool tri_server_next_refusal(tri_server *server, tri_refusal *out);
+/* Whether the three above, or a flush, have something without a turn. */
+bool tri_server_pending(const tri_server *server);
+/* Holds answers back (nesting) so that those of one batch leave together; tri_server_flush and large answers still write. */
+void tri_server_cork(tri_server *server);
+void tri_server_uncork(tri_server *server);
+/* Writes every answer that waits. */
+void tri_server_flush(tri_server *server);
+/* Tells the server whether somebody will call it without being woken; while asleep, it wakes itself when there is work. */
+void tri_server_sleep(tri_server *server, bool asleep);
+/* Makes the descriptor readable. Safe in signal handlers and from other threads. */
+void tri_server_wake(tri_server *server);
+
+/* Begins to stop: answers what is queued in the listeners and sockets, each with Connection: close, closes idle connections. */
+void tri_server_stop(tri_server *server);
+/* Whether a stop has ended: no connection is open and no application is at work. */
+bool tri_server_drained(const tri_server *server);
+void tri_server_counters(const tri_server *server, tri_counters *out);
+
+/* What receive() gives. */
+typedef struct tri_received {
+    bool disconnect; /* the peer is gone, or the answer is complete: the rest is not set */
+    bool more;       /* further body events follow */
+    tri_span body;   /* borrowed until tri_exchange_take or the next turn */
+} tri_received;
+
+enum tri_want { TRI_WANT_READ = 1, TRI_WANT_WRITE = 2 };
+
+void tri_exchange_ref(tri_exchange *exchange);
+void tri_exchange_unref(tri_exchange *exchange);
+/* The caller's own pointer, NULL at first. */
+void tri_exchange_set_user(tri_exchange *exchange, void *user);
+void *tri_exchange_user(const tri_exchange *exchange);
+/* Borrowed for the exchange's life. */
+const tri_head *tri_exchange_head(const tri_exchange *exchange);
+const tri_addr *tri_exchange_peer(const tri_exchange *exchange);
+const tri_addr *tri_exchange_local(const tri_exchange *exchange);
+
+/* What is there to receive: 0, or TRI_EAGAIN when nothing is yet; then a promised 100 Continue is sent. Takes nothing. */
+TRI_NODISCARD int tri_exchange_receive(tri_exchange *exchange, tri_received *out);
+/* Takes what tri_exchange_receive last showed. */
+void tri_exchange_take(tri_exchange *exchange);
+/* Asks to be given out by tri_server_next_woken once it can be received from or written to. */
+void tri_exchange_want(tri_exchange *exchange, unsigned want);
+/* The final head; see submit_head of http/protocol.h. TRI_ECLOSED when the peer is gone. */
+TRI_NODISCARD int tri_exchange_respond(tri_exchange *exchange, const tri_response *response);
+/* Body bytes; see submit_body. On every error the loan was not taken. */
+TRI_NODISCARD int tri_exchange_write(tri_exchange *exchange, const tri_loan *loan, bool end);
+/* Whether fewer bytes than the limit wait for the peer. True when it is gone, too. */
+bool tri_exchange_writable(const tri_exchange *exchange);
+/* The peer can no longer be answered. */
+bool tri_exchange_lost(const tri_exchange *exchange);
+/* An answer was begun, or completed. */
+bool tri_exchange_started(const tri_exchange *exchange);
+bool tri_exchange_complete(const tri_exchange *exchange);
+/* The application has returned or failed: without an answer the peer gets a 500, an unfinished one ends the connection. */
+void tri_exchange_done(tri_exchange *exchange);
+
+#endif
