@@ -1,7 +1,7 @@
 """Write docs/options.md and docs/limits.md from the table of options.
 
-Usage: ``python tools/gen_options.py`` writes both pages; with ``--check`` it writes nothing and fails when one
-is not what the table says.
+Usage: ``python tools/gen_options.py`` writes both pages; with ``--check`` it writes nothing, and fails when
+one is not what the table says.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ cannot start with code 3, each with one line that says why.
 LIMITS_HEAD = f"""{NOTE}
 # Limits and deadlines
 
-Every limit stands in one struct of the core, and every one can be set. The core answers by itself when a limit
-is hit; the application does not hear of the request, unless it already runs.
+Every limit stands in one struct of the core, and every one can be set. The core answers by itself when one is
+hit; the application does not hear of the request, unless it already runs.
 """
 
 

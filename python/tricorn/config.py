@@ -133,8 +133,6 @@ class Config:
     def _check_contradictions(self) -> None:
         if self.uds is not None and self.fd is not None:
             raise UsageError("--uds and --fd are both given, and a server listens on one of them", "give one")
-        if self.uds == "":
-            raise UsageError("--uds is empty", "give the path of a socket")
         if self.uds_mode is not None and self.uds is None:
             raise UsageError("--uds-mode is given without --uds", "give the path of a Unix socket with --uds")
         loop = "asyncio" if self.loop == "none" else self.loop

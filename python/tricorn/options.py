@@ -7,6 +7,7 @@ pages in ``docs/`` all come from :data:`OPTIONS`. To add an option, add a row he
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ Kind = Literal["text", "integer", "octal", "seconds", "flag"]
 _U32: Final = 2**32 - 1
 _U64: Final = 2**64 - 1
 _DAY: Final = 86_400.0
+_SOCKET_PATH: Final = 107  # bytes of sockaddr_un.sun_path on Linux, without the final NUL
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,16 @@ def _check_host(text: str) -> None:
         raise ValueError(f"must not contain white space: {text!r}")
 
 
+def _check_socket_path(text: str) -> None:
+    if not text:
+        raise ValueError("must be the path of a socket, not empty")
+    size = len(os.fsencode(text))
+    if size > _SOCKET_PATH:
+        raise ValueError(
+            f"must be at most {_SOCKET_PATH} bytes long, which is all that the kernel takes, not {size}"
+        )
+
+
 def _check_root_path(text: str) -> None:
     if text and (not text.startswith("/") or text.endswith("/")):
         wanted = "/" + text.strip("/")
@@ -300,7 +312,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         minimum=0,
         maximum=65535,
     ),
-    Option("uds", BINDING, "Listen on a Unix socket at this path instead.", metavar="PATH"),
+    Option(
+        "uds",
+        BINDING,
+        "Listen on a Unix socket at this path instead.",
+        metavar="PATH",
+        rule=_check_socket_path,
+    ),
     Option(
         "uds-mode",
         BINDING,

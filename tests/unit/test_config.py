@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ def test_is_frozen_and_comparable() -> None:
         config.port = 1  # type: ignore[misc]
 
 
+def test_pickles() -> None:
+    config = Config("main:app", header=("a:b",), timeout_write=3)
+    assert pickle.loads(pickle.dumps(config)) == config
+
+
 def test_replace_checks_again() -> None:
     with pytest.raises(UsageError):
         dataclasses.replace(Config(app), port=-1)
@@ -47,7 +53,7 @@ def test_replace_checks_again() -> None:
 
 @pytest.mark.parametrize("value", [None, 5, b"main:app", ["main:app"]])
 def test_application_must_be_callable(value: Any) -> None:
-    with pytest.raises(UsageError, match="cannot be called; pass"):
+    with pytest.raises(UsageError, match=r"cannot be called; pass"):
         Config(value)
 
 
@@ -59,7 +65,7 @@ def test_application_must_be_callable(value: Any) -> None:
         ({"lifespan": "maybe"}, "lifespan must be one of auto, on, off, not 'maybe'"),
         ({"timeout_write": 0}, "timeout_write must be from 0.001 to 86400, not 0"),
         ({"header": ("X: a\r\nb: c",)}, "header must not have control characters"),
-        ({"uds": ""}, "--uds is empty"),
+        ({"uds": ""}, "uds must be the path of a socket, not empty"),
         ({"uds": "/tmp/s", "fd": 3}, "--uds and --fd"),
         ({"uds_mode": 0o600}, "--uds-mode is given without --uds"),
         ({"loop": "trio", "async_library": "asyncio"}, "--loop trio contradicts --async-library asyncio"),
@@ -173,7 +179,7 @@ def test_from_options_refuses(options: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("fields", ["X-A: b", 5, [("X:A", "b")], [("X-A",)], [("X-A", 1)], [["X-A", "b"]]])
 def test_from_options_refuses_odd_fields(fields: Any) -> None:
-    with pytest.raises(UsageError, match="^header must be"):
+    with pytest.raises(UsageError, match=r"^header must be"):
         Config.from_options(app, headers=fields)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import itertools
 import logging
@@ -422,7 +421,8 @@ def test_double_callable_is_made_single(app: Any) -> None:
 
     single = single_callable(app)
     assert asgi_version(single) == 3
-    asyncio.run(single({"type": "http"}, receive, send))
+    with pytest.raises(StopIteration):
+        single({"type": "http"}, receive, send).send(None)
     assert sent == [{"scope": {"type": "http"}, "event": "event"}]
 
 

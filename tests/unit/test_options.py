@@ -122,6 +122,7 @@ def test_description_names_the_attack() -> None:
         ("lifespan", "off", "off"),
         ("header", "X-A: b", "X-A: b"),
         ("limit_request_body", str(2**64 - 1), 2**64 - 1),
+        ("uds", "/" + 53 * "é", "/" + 53 * "é"),
         ("host", "", ""),
         ("host", "::1", "::1"),
         ("root_path", "/api", "/api"),
@@ -156,6 +157,8 @@ def test_parse(attribute: str, text: str, value: Any) -> None:
         ("host", "a b", "white space"),
         ("host", "a\0b", "NUL"),
         ("uds", "/tmp/\0", "NUL"),
+        ("uds", "", "not empty"),
+        ("uds", "/" + 53 * "é" + "a", "at most 107 bytes long"),
         ("root_path", "api", "give '/api'"),
         ("root_path", "/api/", "give '/api'"),
         ("root_path", "/", "give an empty string"),
@@ -165,7 +168,7 @@ def test_parse(attribute: str, text: str, value: Any) -> None:
     ],
 )
 def test_parse_refuses(attribute: str, text: str, problem: str) -> None:
-    with pytest.raises(ValueError, match="^must ") as caught:
+    with pytest.raises(ValueError, match=r"^must ") as caught:
         BY_ATTRIBUTE[attribute].parse(text)
     assert problem in str(caught.value)
 
@@ -190,7 +193,7 @@ def test_parse_refuses(attribute: str, text: str, problem: str) -> None:
     ],
 )
 def test_check_refuses_wrong_types(attribute: str, value: Any) -> None:
-    with pytest.raises(ValueError, match="^must be "):
+    with pytest.raises(ValueError, match=r"^must be "):
         BY_ATTRIBUTE[attribute].check(value)
 
 
@@ -262,7 +265,7 @@ def test_parse_field(text: str, field: tuple[bytes, bytes]) -> None:
     ],
 )
 def test_parse_field_refuses(text: str) -> None:
-    with pytest.raises(ValueError, match="^must "):
+    with pytest.raises(ValueError, match=r"^must "):
         parse_field(text)
 
 
@@ -285,6 +288,12 @@ def test_page_has_every_option() -> None:
     for option in OPTIONS:
         assert f"`{option.signature}`" in page
         assert option.env in page
+
+
+def test_page_has_every_limit() -> None:
+    page = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
+    for option in OPTIONS:
+        assert (f"`--{option.name}` | {option.default_text}" in page) is bool(option.field)
 
 
 def test_generator_refuses_other_arguments() -> None:
