@@ -82,7 +82,7 @@ class _Command(click.Command):
         sys.exit(code)
 
 
-def build() -> click.Command:
+def build() -> _Command:
     """Return the command, with a parameter for every row of the table."""
     return _Command(
         "tricorn",
@@ -97,7 +97,6 @@ def build() -> click.Command:
 def main(args: Sequence[str] | None = None, prog_name: str = "tricorn") -> NoReturn:
     """Run the command with ``args`` (by default those of the process) and end the process."""
     build().main(args, prog_name)
-    raise AssertionError("unreachable")
 
 
 def _serve(app: str | None, **options: Any) -> int:

@@ -156,17 +156,22 @@ def _missing_module(missing: str, wanted: str, directory: Path) -> StartupError:
     parent, _, last = missing.rpartition(".")
     if parent:
         return StartupError(problem, f"{parent!r} was found, but has no submodule {last!r}")
-    below = [path.parent for path in sorted(directory.glob(f"*/{last}.py"))] + [
-        path.parent.parent for path in sorted(directory.glob(f"*/{last}/__init__.py"))
-    ]
-    if below:
-        return StartupError(problem, f"add --app-dir {below[0].relative_to(directory)}, where it is")
-    close = difflib.get_close_matches(
-        last, [module.name for module in pkgutil.iter_modules([str(directory)])], n=1
-    )
+    below = _directory_below(last, directory)
+    if below is not None:
+        return StartupError(problem, f"add --app-dir {below}, where it is")
+    siblings = [module.name for module in pkgutil.iter_modules([str(directory)])]
+    close = difflib.get_close_matches(last, siblings, n=1)
     if close:
         return StartupError(problem, f"did you mean {close[0] + wanted[len(missing) :]!r}?")
     return StartupError(problem, "run tricorn where the module is, or name that directory with --app-dir")
+
+
+def _directory_below(module: str, directory: Path) -> Path | None:
+    """Return the child of ``directory`` that holds a module or package of that name, relative to it."""
+    files = sorted(directory.glob(f"*/{module}.py"))
+    packages = sorted(directory.glob(f"*/{module}/__init__.py"))
+    found = [file.parent for file in files] + [file.parent.parent for file in packages]
+    return found[0].relative_to(directory) if found else None
 
 
 def _walk(module: ModuleType, path: str) -> object:
@@ -179,11 +184,8 @@ def _walk(module: ModuleType, path: str) -> object:
         except AttributeError:
             names = [name for name in dir(target) if not name.startswith("_")]
             close = difflib.get_close_matches(part, names, n=3, cutoff=0.4)
-            remedy = (
-                f"did you mean {' or '.join(map(repr, close))}?"
-                if close
-                else "name the attribute that is the application"
-            )
+            guess = f"did you mean {' or '.join(map(repr, close))}?"
+            remedy = guess if close else "name the attribute that is the application"
             raise StartupError(f"{where} has no attribute {part!r}", remedy) from None
         where = f"{part!r} in {where}"
     return target
