@@ -48,6 +48,13 @@ class TaskGroup(Protocol):
         """Cancel every task of the group that has not ended; they may still clean up."""
         ...
 
+    def ending(self) -> bool:
+        """Tell whether the calling task, one of the group, is cancelled for good.
+
+        A cancellation while this is false is a stray one: it ends a task, not the server.
+        """
+        ...
+
 
 class Backend(Protocol):
     """An async library, as the server sees it."""

@@ -1,0 +1,80 @@
+/* The same server with a C handler and no Python: what this machine could do, the yardstick for the binding's cost.
+   Usage: limit PORT */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "net/listener.h"
+#include "server/tricorn.h"
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+/* Answers one exchange with 13 bytes. */
+static void answer(tri_exchange *exchange)
+{
+    tri_field_out fields[2] = {
+        { TRI_SPAN("content-type"), TRI_SPAN("text/plain") },
+        { TRI_SPAN("content-length"), TRI_SPAN("13") },
+    };
+    tri_response response = { .status = 200, .fields = fields, .n_fields = 2 };
+    tri_loan loan = { .bytes = TRI_SPAN("Hello, world!") };
+    int error = tri_exchange_respond(exchange, &response);
+    if (error == 0)
+        error = tri_exchange_write(exchange, &loan, true);
+    if (error != 0 && error != TRI_ECLOSED)
+        fprintf(stderr, "limit: %s\n", tri_error_text(error));
+    tri_exchange_done(exchange);
+    tri_exchange_unref(exchange);
+}
+
+/* Serves until a signal comes. */
+static int serve(tri_server *server)
+{
+    while (!stopped) {
+        tri_exchange *exchange;
+        tri_server_sleep(server, true);
+        int error = tri_server_turn(server, 1000);
+        if (error != 0)
+            return error;
+        tri_server_cork(server);
+        while ((exchange = tri_server_next(server)) != NULL)
+            answer(exchange);
+        tri_server_uncork(server);
+        tri_server_flush(server);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int fds[TRI_LISTENER_MAX];
+    tri_settings settings = { .mem = tri_mem_libc(), .date = true, .server = TRI_SPAN("tricorn") };
+    tri_server *server = NULL;
+    long port = argc == 2 ? strtol(argv[1], NULL, 10) : 0;
+    if (port < 1 || port > 65535) {
+        fputs("usage: limit PORT\n", stderr);
+        return 2;
+    }
+    struct sigaction action = { .sa_handler = on_signal };
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    tri_limits_default(&settings.limits);
+    if (tri_server_new(&server, &settings) != 0)
+        return 1;
+    int n = tri_listener_tcp("127.0.0.1", (uint16_t)port, 2048, fds);
+    int error = n < 0 ? n : 0;
+    for (int i = 0; i < n; i++)
+        error = tri_server_listen(server, fds[i]) == 0 ? error : TRI_ESYS;
+    if (error == 0)
+        error = serve(server);
+    tri_server_free(server);
+    if (error != 0)
+        perror("limit");
+    return error != 0;
+}

@@ -1,0 +1,96 @@
+"""asyncio: the loop's reader callback steps the leader's task at once, through the core's own bridge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from tricorn import _core
+
+T = TypeVar("T")
+
+
+class AsyncioGroup:
+    """Tasks of one loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ending = False
+
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        task = self._loop.create_task(function())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def cancel(self) -> None:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        self._ending = True
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    def ending(self) -> bool:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        return self._ending
+
+    async def wait(self) -> None:
+        """Wait until no task is left."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+class AsyncioBackend:
+    """See :class:`tricorn._backends.base.Backend`."""
+
+    name = "asyncio"
+    _bridge: _core.LoopBridge
+
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        """Return a new event loop."""
+        return asyncio.new_event_loop()
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """See :class:`tricorn._backends.base.Backend`."""
+        with asyncio.Runner(loop_factory=self.new_loop) as runner:
+            return runner.run(main())
+
+    @asynccontextmanager
+    async def tasks(self) -> AsyncIterator[AsyncioGroup]:
+        """See :class:`tricorn._backends.base.Backend`."""
+        group = AsyncioGroup(asyncio.get_running_loop())
+        try:
+            yield group
+        except BaseException:
+            group.cancel()
+            raise
+        finally:
+            await group.wait()
+
+    @asynccontextmanager
+    async def watch(self, fd: int) -> AsyncIterator[Callable[[], Awaitable[Any]]]:
+        """See :class:`tricorn._backends.base.Backend`."""
+        loop = asyncio.get_running_loop()
+        self._bridge = _core.LoopBridge(loop, asyncio.CancelledError)
+        loop.add_reader(fd, self._bridge.ready)
+        try:
+            yield self._bridge.wait
+        finally:
+            loop.remove_reader(fd)
+
+    def park(self) -> _core.LoopFuture:
+        """See :class:`tricorn._backends.base.Backend`."""
+        return self._bridge.park()
+
+    def checkpoint(self) -> Awaitable[None]:
+        """See :class:`tricorn._backends.base.Backend`."""
+        return asyncio.sleep(0)
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """See :class:`tricorn._backends.base.Backend`."""
+        return asyncio.sleep(seconds)
+
+
+backend = AsyncioBackend()

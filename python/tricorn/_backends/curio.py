@@ -1,0 +1,128 @@
+"""curio: every request to its kernel is a trap, so spawning and waking give something to await."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from tricorn._backends._curio_import import import_curio
+
+curio = import_curio()
+traps = curio.traps
+
+T = TypeVar("T")
+
+
+class CurioParking:
+    """See :class:`tricorn._backends.base.Parking`."""
+
+    __slots__ = ("_barrier", "_woken")
+
+    def __init__(self) -> None:
+        self._barrier = curio.sched.SchedBarrier()
+        self._woken = False
+
+    async def wait(self) -> None:
+        """See :class:`tricorn._backends.base.Parking`."""
+        if not self._woken:
+            await self._barrier.suspend("TRICORN_WAIT")
+
+    def wake(self) -> Awaitable[None] | None:
+        """See :class:`tricorn._backends.base.Parking`."""
+        self._woken = True
+        return self._barrier.wake() if len(self._barrier) else None
+
+
+class CurioGroup:
+    """Daemonic tasks that are joined when the group is left."""
+
+    def __init__(self) -> None:
+        self._tasks: set[Any] = set()
+        self._ending = False
+
+    async def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        self._tasks.add(await curio.spawn(self._run(function), daemon=True))
+
+    async def cancel(self) -> None:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        self._ending = True
+        for task in tuple(self._tasks):
+            await task.cancel(blocking=False)
+
+    def ending(self) -> bool:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        return self._ending
+
+    async def wait(self) -> None:
+        """Wait until no task is left."""
+        while self._tasks:
+            await next(iter(self._tasks)).wait()
+
+    async def _run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await function()
+        finally:
+            self._tasks.discard(await curio.current_task())
+
+
+class _Descriptor:
+    """A descriptor as an object: curio keeps the registration of objects, and renews that of plain numbers."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def fileno(self) -> int:
+        return self._fd
+
+
+class CurioBackend:
+    """See :class:`tricorn._backends.base.Backend`."""
+
+    name = "curio"
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """See :class:`tricorn._backends.base.Backend`."""
+        result: T = curio.run(main)
+        return result
+
+    @asynccontextmanager
+    async def tasks(self) -> AsyncIterator[CurioGroup]:
+        """See :class:`tricorn._backends.base.Backend`."""
+        group = CurioGroup()
+        try:
+            yield group
+        except BaseException:
+            await group.cancel()
+            raise
+        finally:
+            await group.wait()
+
+    @asynccontextmanager
+    async def watch(self, fd: int) -> AsyncIterator[Callable[[], Awaitable[Any]]]:
+        """See :class:`tricorn._backends.base.Backend`."""
+        descriptor = _Descriptor(fd)
+
+        def wait() -> Awaitable[Any]:
+            return traps._read_wait(descriptor)
+
+        try:
+            yield wait
+        finally:
+            await traps._io_release(descriptor)
+
+    def park(self) -> CurioParking:
+        """See :class:`tricorn._backends.base.Backend`."""
+        return CurioParking()
+
+    def checkpoint(self) -> Awaitable[Any]:
+        """See :class:`tricorn._backends.base.Backend`."""
+        return traps._sleep(0)
+
+    def sleep(self, seconds: float) -> Awaitable[Any]:
+        """See :class:`tricorn._backends.base.Backend`."""
+        return curio.sleep(seconds)
+
+
+backend = CurioBackend()

@@ -1,0 +1,98 @@
+"""trio: serving tasks live in one nursery and wait by trio's low-level calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+class TrioParking:
+    """See :class:`tricorn._backends.base.Parking`."""
+
+    __slots__ = ("_task", "_woken")
+
+    def __init__(self) -> None:
+        self._task: trio.lowlevel.Task | None = None
+        self._woken = False
+
+    async def wait(self) -> None:
+        """See :class:`tricorn._backends.base.Parking`."""
+        if not self._woken:
+            self._task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def wake(self) -> None:
+        """See :class:`tricorn._backends.base.Parking`."""
+        self._woken = True
+        if self._task is not None:
+            task, self._task = self._task, None
+            trio.lowlevel.reschedule(task)
+
+    def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+class TrioGroup:
+    """Tasks of one nursery."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self.spawn = nursery.start_soon
+
+    def cancel(self) -> None:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        self._nursery.cancel_scope.cancel()
+
+    def ending(self) -> bool:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        return trio.current_effective_deadline() == -math.inf
+
+
+class TrioBackend:
+    """See :class:`tricorn._backends.base.Backend`."""
+
+    name = "trio"
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """See :class:`tricorn._backends.base.Backend`."""
+        return trio.run(main)
+
+    @asynccontextmanager
+    async def tasks(self) -> AsyncIterator[TrioGroup]:
+        """See :class:`tricorn._backends.base.Backend`."""
+        async with trio.open_nursery() as nursery:
+            yield TrioGroup(nursery)
+
+    @asynccontextmanager
+    async def watch(self, fd: int) -> AsyncIterator[Callable[[], Awaitable[Any]]]:
+        """See :class:`tricorn._backends.base.Backend`."""
+
+        def wait() -> Awaitable[None]:
+            return trio.lowlevel.wait_readable(fd)
+
+        try:
+            yield wait
+        finally:
+            trio.lowlevel.notify_closing(fd)
+
+    def park(self) -> TrioParking:
+        """See :class:`tricorn._backends.base.Backend`."""
+        return TrioParking()
+
+    def checkpoint(self) -> Awaitable[None]:
+        """See :class:`tricorn._backends.base.Backend`."""
+        return trio.lowlevel.checkpoint()
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """See :class:`tricorn._backends.base.Backend`."""
+        return trio.sleep(seconds)
+
+
+backend = TrioBackend()

@@ -1,0 +1,171 @@
+"""The lifespan protocol (ASGI, lifespan spec 2.0): one task of the library from start-up to shutdown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from typing import Any
+
+from tricorn._backends.base import Backend, Parking, TaskGroup
+from tricorn.importer import Application
+
+_logger = logging.getLogger("tricorn.error")
+
+Message = dict[str, Any]
+
+
+async def settle(awaitable: Awaitable[Any] | None) -> None:
+    """Await what a backend's call gave, if it gave anything."""
+    if awaitable is not None:
+        await awaitable
+
+
+class Flag:
+    """Something that happens once; any number of tasks can wait for it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._parkings: list[Parking] = []
+        self.happened = False
+
+    async def happen(self) -> None:
+        """Let everyone who waits go on."""
+        self.happened = True
+        parkings, self._parkings = self._parkings, []
+        for parking in parkings:
+            await settle(parking.wake())
+
+    async def wait(self) -> None:
+        """Wait until it has happened; do not suspend if it has."""
+        while not self.happened:
+            parking = self._backend.park()
+            self._parkings.append(parking)
+            await parking.wait()
+
+
+class Lifespan:
+    """Runs an application's lifespan.
+
+    Args:
+        app: The application.
+        mode: ``auto`` goes on without lifespan when the application does not support it, ``on`` demands it,
+            ``off`` never calls the application.
+        asgi: The value of ``scope["asgi"]``.
+        backend: The library that runs the task.
+
+    Attributes:
+        state: What the application stored at start-up for its requests; ``None`` without lifespan.
+    """
+
+    def __init__(self, app: Application, mode: str, asgi: dict[str, str], backend: Backend) -> None:
+        self._app = app
+        self._mode = mode
+        self._asgi = asgi
+        self.state: dict[str, Any] | None = None if mode == "off" else {}
+        self._running = False
+        self._failed = False
+        self._asked = False
+        self._started = Flag(backend)
+        self._stopping = Flag(backend)
+        self._stopped = Flag(backend)
+        self._complete = False
+
+    async def startup(self, group: TaskGroup) -> bool:
+        """Start the application's lifespan task in ``group`` and wait until it is ready.
+
+        Returns:
+            Whether the server may serve. When not, the log says what failed.
+        """
+        if self._mode == "off":
+            return True
+        _logger.info("Waiting for application startup.")
+        self._running = True
+        await settle(group.spawn(self._run))
+        await self._started.wait()
+        if self._failed:
+            _logger.error("Application startup failed. Exiting.")
+            return False
+        if self._complete:
+            _logger.info("Application startup complete.")
+        return True
+
+    async def shutdown(self) -> bool:
+        """Tell the application that the server has stopped, and wait until it is done.
+
+        Returns:
+            Whether it shut down without a failure.
+        """
+        if self._mode == "off" or not self._running:
+            return not self._failed
+        _logger.info("Waiting for application shutdown.")
+        await self._stopping.happen()
+        await self._stopped.wait()
+        if self._failed:
+            _logger.error("Application shutdown failed.")
+            return False
+        _logger.info("Application shutdown complete.")
+        return True
+
+    async def _run(self) -> None:
+        """Call the application; whatever it raises is told to the log and to those who wait."""
+        scope = {"type": "lifespan", "asgi": dict(self._asgi, spec_version="2.0"), "state": self.state}
+        try:
+            await self._app(scope, self._receive, self._send)
+        except Exception as error:
+            self._raised(error)
+        else:
+            if not self._complete and not self._failed:
+                self._unsupported("it returned before lifespan.startup.complete", None)
+        finally:
+            self._running = False
+            self._failed = self._failed or (not self._complete and self._mode == "on")
+            await self._started.happen()
+            await self._stopped.happen()
+
+    def _raised(self, error: Exception) -> None:
+        """Decide what an exception out of the application means."""
+        if self._failed:
+            return  # it has told why with startup.failed or shutdown.failed
+        if self._complete:
+            _logger.error("Exception in the application's lifespan", exc_info=error)
+            self._failed = True
+        else:
+            self._unsupported(f"it raised {type(error).__name__}: {error}".rstrip(": "), error)
+
+    def _unsupported(self, why: str, error: Exception | None) -> None:
+        """Go on without lifespan, or fail where it was demanded."""
+        self.state = None
+        if self._mode == "on":
+            _logger.error("The application does not support lifespan: %s", why, exc_info=error)
+            self._failed = True
+        else:
+            _logger.info("The application does not support lifespan: %s", why)
+
+    async def _receive(self) -> Message:
+        """Give the start-up event, then, when the server has stopped, that of the shutdown."""
+        if not self._asked:
+            self._asked = True
+            return {"type": "lifespan.startup"}
+        await self._stopping.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def _send(self, message: Message) -> None:
+        """Take the application's answer to an event."""
+        kind = message["type"]
+        starting = not self._started.happened
+        if kind not in {
+            "lifespan.startup.complete",
+            "lifespan.startup.failed",
+            "lifespan.shutdown.complete",
+            "lifespan.shutdown.failed",
+        }:
+            raise ValueError(f"unknown message type {kind!r} for a lifespan")
+        if starting != kind.startswith("lifespan.startup."):
+            raise RuntimeError(f"{kind} was sent out of order")
+        if kind.endswith(".failed"):
+            self._failed = True
+            if message.get("message"):
+                _logger.error("%s", message["message"])
+        elif starting:
+            self._complete = True
+        await (self._started if starting else self._stopped).happen()

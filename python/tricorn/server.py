@@ -1,0 +1,283 @@
+"""Serving one application in this process: from the sockets to the last answer."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import importlib.metadata
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from tricorn import _core, importer, logs
+from tricorn._backends import load
+from tricorn._backends.base import Backend, TaskGroup
+from tricorn._version import __version__
+from tricorn.config import Config
+from tricorn.errors import StartupError
+from tricorn.lifespan import Lifespan, settle
+
+_logger = logging.getLogger("tricorn.error")
+
+INTERRUPT = 1
+DRAINED = 2
+
+SPEC_VERSION = "2.5"
+
+
+def run(config: Config) -> int:
+    """Serve until a signal stops the server.
+
+    The first SIGINT or SIGTERM stops it gracefully; the second cancels what is still at work; one after that,
+    or during the application's shutdown, ends the process.
+
+    Returns:
+        The exit code: 0 after a graceful stop, 3 when the application did not start, 128 and the signal's
+        number after a second signal.
+
+    Raises:
+        StartupError: The application, the address or the async library is not to be had.
+        UsageError: The application's name cannot be meant.
+    """
+    backend = load(config.library)
+    app = importer.load(config.app, factory=config.factory, app_dir=config.app_dir)
+    server = Server(config, app, backend)
+    with server.signals():
+        return backend.run(server.main)
+
+
+class Server:
+    """One application, its listeners and its stop, on one backend."""
+
+    def __init__(self, config: Config, app: importer.Application, backend: Backend) -> None:
+        self._config = config
+        self._backend = backend
+        self._signals = 0
+        self._last_signal = 0
+        self._expired = False
+        self._cancelled = False
+        self._past_serving = False
+        version = importer.asgi_version(app)
+        app = importer.single_callable(app)
+        asgi = {"version": f"{version}.0", "spec_version": SPEC_VERSION}
+        self._lifespan = Lifespan(app, config.lifespan, {"version": asgi["version"]}, backend)
+        self.core = _core.Server(
+            app,
+            limits=config.limits,
+            scope=_common_scope(config),
+            asgi=asgi,
+            root_path=config.root_path,
+            on_error=self._on_error,
+            on_refusal=_on_refusal,
+            access_log=logs.access_logger(config),
+            date=config.sends_date,
+            server=config.server_name,
+            fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
+        )
+        self.urls = _listen(self.core, config)
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM while the context lasts, if this is the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Ask for a stop; a signal that comes when asking can no longer help ends the process."""
+        self._signals += 1
+        self._last_signal = number
+        if self._signals > 2 or self._past_serving:
+            _logger.error("Ended by a further signal; what was still at work is lost.")
+            logging.shutdown()
+            os._exit(128 + number)
+        self.core.interrupt()
+
+    async def main(self) -> int:
+        """Serve from the application's start-up to its shutdown; returns the exit code."""
+        async with self._backend.tasks() as group:
+            async with self._backend.watch(self.core.fileno()) as wait:
+                started = await self._lifespan.startup(group)
+                if started:
+                    await self._serve(wait)
+                self.core.close()
+            self._past_serving = True
+            stopped = await self._lifespan.shutdown() if started else False
+        if not started:
+            return 3
+        if self._signals > 1:
+            return 128 + self._last_signal
+        return 0 if stopped else 1
+
+    async def _serve(self, wait: Any) -> None:
+        """Serve until a notice says stop and every exchange has ended."""
+        async with self._backend.tasks() as group:
+
+            async def serving() -> None:
+                await _core.Runner(self.core)
+
+            def spawn() -> Any:
+                return group.spawn(serving)
+
+            backend = self._backend
+            self.core.attach(
+                spawn=spawn,
+                wait=wait,
+                park=backend.park,
+                checkpoint=backend.checkpoint,
+                ending=group.ending,
+                state=self._lifespan.state,
+            )
+            gc.collect()
+            gc.freeze()  # what the application has made so far is not walked again by every collection
+            await settle(spawn())
+            self._announce()
+            await self.core.notice()
+            await self._stop(group)
+
+    async def _stop(self, group: TaskGroup) -> None:
+        """Let exchanges end within the grace period, then cancel what is left."""
+        _logger.info("Shutting down")
+        self.core.stop()
+        active = self.core.counters()["active"]
+        if active:
+            _logger.info("Waiting for %d request(s) to complete. (CTRL+C to force quit)", active)
+        async with self._backend.tasks() as timers:
+            if self._config.timeout_graceful_shutdown is not None:
+                await settle(timers.spawn(self._expire))
+            notice = await self.core.notice()
+            await settle(timers.cancel())
+        if notice != DRAINED:
+            await self._cancel(group)
+        self.core.close()
+
+    async def _expire(self) -> None:
+        """End the grace period."""
+        await self._backend.sleep(self._config.timeout_graceful_shutdown or 0)
+        self._expired = True
+        self.core.interrupt()
+
+    async def _cancel(self, group: TaskGroup) -> None:
+        """Cancel the exchanges that are left."""
+        why = "the time for a graceful shutdown is over" if self._expired else "a second signal came"
+        active = self.core.counters()["active"]
+        _logger.error("Cancelling %d request(s): %s.", active, why)
+        self._cancelled = True
+        await settle(group.cancel())
+
+    def _announce(self) -> None:
+        """Say what runs, where, on which library and core."""
+        for url in self.urls:
+            _logger.info(
+                "Tricorn running on %s (%s, C core %s; press CTRL+C to quit)",
+                url,
+                _library_text(self._backend.name),
+                __version__,
+            )
+
+    def _on_error(self, error: BaseException | None, gone: bool, started: bool) -> None:
+        """Log what an application did wrong; a client that has gone is not the application's fault."""
+        if error is None:
+            if not gone:
+                what = "completing" if started else "starting"
+                _logger.error("ASGI callable returned without %s response.", what)
+        elif self._cancelled and not isinstance(error, Exception):
+            _logger.warning("A request was cancelled: the server is stopping.")
+        elif not (gone and _from_disconnect(error)):
+            _logger.error("Exception in ASGI application\n", exc_info=error)
+
+
+def _from_disconnect(error: BaseException) -> bool:
+    """Tell whether an exception, or every one of a group, came of sending to a client that was gone."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_from_disconnect(inner) for inner in error.exceptions)
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, _core.ClientDisconnected):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _on_refusal(client: logs.Client, status: int, reason: str) -> None:
+    """Log a request that the core answered itself, or a connection that it gave up."""
+    if status:
+        _logger.warning("Refused a request from %s with %d: %s", logs.client_text(client), status, reason)
+    else:
+        _logger.warning("Closed the connection of %s: %s", logs.client_text(client), reason)
+
+
+def _common_scope(config: Config) -> dict[str, Any]:
+    """Return what the scopes of all requests have in common."""
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "scheme": "http",
+        "root_path": config.root_path,
+        "server": (config.uds, None) if config.uds else None,
+    }
+
+
+def _listen(core: _core.Server, config: Config) -> list[str]:
+    """Bind what the configuration names; returns the URLs.
+
+    Raises:
+        StartupError: The address is in use, forbidden or unknown.
+    """
+    try:
+        if config.fd is not None:
+            return [_url(address, config.fd) for address in core.listen_fd(config.fd, config.backlog)]
+        if config.uds is not None:
+            core.listen_unix(config.uds, -1 if config.uds_mode is None else config.uds_mode, config.backlog)
+            return [f"unix:{config.uds}"]
+        return [_url(address, None) for address in core.listen_tcp(config.host, config.port, config.backlog)]
+    except ValueError:
+        raise StartupError(
+            f"the host {config.host!r} has no address", "give an address of this machine with --host"
+        ) from None
+    except OSError as error:
+        raise _bind_error(config, error) from None
+
+
+def _url(address: tuple[str, int] | None, fd: int | None) -> str:
+    """Return the URL of a bound address."""
+    if address is None:
+        return f"fd://{fd}"
+    host, port = address
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _bind_error(config: Config, error: OSError) -> StartupError:
+    """Say in one line why a socket could not be had, and what to do."""
+    if config.fd is not None:
+        problem = f"the descriptor {config.fd} cannot be listened on: {error.strerror}"
+        return StartupError(problem, "--fd wants a stream socket that was inherited")
+    where = config.uds if config.uds is not None else f"{config.host}:{config.port}"
+    remedies = {
+        errno.EADDRINUSE: "stop the server that uses it, or choose another with --port or --uds",
+        errno.EACCES: "choose a port above 1023 or a path that you may write to",
+        errno.EADDRNOTAVAIL: "give an address of this machine with --host",
+        errno.EEXIST: "there is a file that is not a socket: remove it or choose another path",
+        errno.ENOENT: "create the directory of the socket first",
+    }
+    remedy = remedies.get(error.errno, "choose another address")
+    return StartupError(f"cannot listen on {where}: {error.strerror}", remedy)
+
+
+def _library_text(name: str) -> str:
+    """Return a library's name with its version, where it has one of its own."""
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return name
