@@ -239,7 +239,7 @@ def _listen(core: _core.Server, config: Config) -> list[str]:
         if config.fd is not None:
             return [_url(address, config.fd) for address in core.listen_fd(config.fd, config.backlog)]
         if config.uds is not None:
-            core.listen_unix(config.uds, -1 if config.uds_mode is None else config.uds_mode, config.backlog)
+            core.listen_unix(config.uds, _socket_mode(config), config.backlog)
             return [f"unix:{config.uds}"]
         return [_url(address, None) for address in core.listen_tcp(config.host, config.port, config.backlog)]
     except ValueError:
@@ -248,6 +248,13 @@ def _listen(core: _core.Server, config: Config) -> list[str]:
         ) from None
     except OSError as error:
         raise _bind_error(config, error) from None
+
+
+def _socket_mode(config: Config) -> int:
+    """Return the permissions of a Unix socket: as set, else (-1) those of the file in its place, else 666."""
+    if config.uds_mode is not None:
+        return config.uds_mode
+    return -1 if config.uds and os.path.exists(config.uds) else 0o666
 
 
 def _url(address: tuple[str, int] | None, fd: int | None) -> str:

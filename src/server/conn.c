@@ -182,11 +182,13 @@ static void settle(tri_conn *conn)
 static void on_eof(tri_conn *conn)
 {
     conn->flags |= TRI_CONN_EOF;
-    if (conn->protocol->ops->recv_eof(conn->protocol) != 0) {
-        tri_conn_lose(conn, "out of memory");
-        return;
+    if (tri_buf_len(&conn->in) == 0) { /* else the end is told behind what was read ahead */
+        if (conn->protocol->ops->recv_eof(conn->protocol) != 0) {
+            tri_conn_lose(conn, "out of memory");
+            return;
+        }
+        pull_events(conn);
     }
-    pull_events(conn);
     for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
         tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
         exchange->flags |= TRI_EXCHANGE_PEER_ENDED;
@@ -249,14 +251,15 @@ void tri_conn_continue(tri_conn *conn)
     tri_server *server = conn->server;
     if (conn->flags & TRI_CONN_CLOSED)
         return;
-    conn->deadline = tri_server_now(server) + server->limits.keep_alive_ms;
+    uint64_t now = tri_server_now(server);
+    conn->deadline = now + (server->stopping ? TRI_SERVER_INFLIGHT_MS : server->limits.keep_alive_ms);
     conn->flags &= (uint8_t)~TRI_CONN_IN_HEAD;
     unsigned state = conn->protocol->ops->state(conn->protocol);
     if (state & TRI_PROTOCOL_CLOSE) {
         tri_buf_release(&conn->in, server->mem);
         tri_conn_queue_flush(conn);
     } else if (state & TRI_PROTOCOL_IN_BODY) {
-        conn->body_since = conn->deadline - server->limits.keep_alive_ms;
+        conn->body_since = now;
         conn->body_bytes = 0;
     } else if (tri_buf_len(&conn->in) > 0 && tri_list_empty(&conn->resume)) {
         tri_list_append(&server->resume, &conn->resume);
