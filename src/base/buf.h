@@ -28,7 +28,8 @@ static inline char *tri_buf_data(const tri_buf *buf)
     return buf->p == NULL ? NULL : buf->p + buf->start;
 }
 
-/* Copies `n` bytes behind the last. TRI_ELIMIT when it would then hold more than `max`, TRI_ENOMEM; the buffer is as before. */
+/* Copies `n` bytes behind the last. TRI_ELIMIT when it would then hold more than `max`, TRI_ENOMEM; the buffer is as
+   before. */
 TRI_NODISCARD int tri_buf_append(tri_buf *buf, const tri_mem *mem, tri_span bytes, size_t max);
 /* Forgets the first `n` bytes, n <= tri_buf_len. Memory stays until tri_buf_release. */
 void tri_buf_consume(tri_buf *buf, size_t n);

@@ -1,4 +1,5 @@
-/* The output chain: bytes on their way to the socket, copied into pooled blocks when few, borrowed from their owner when many. */
+/* The output chain: bytes on their way to the socket, copied into pooled blocks when few, borrowed from their owner
+   when many. */
 #ifndef TRI_BASE_CHAIN_H
 #define TRI_BASE_CHAIN_H
 
@@ -37,7 +38,8 @@ typedef struct tri_chain_mark {
     uint64_t at; /* bytes ever appended before it */
 } tri_chain_mark;
 
-/* Bytes borrowed until `release(owner)` is called, which happens exactly once, when they have been written or dropped. */
+/* Bytes borrowed until `release(owner)` is called, which happens exactly once, when they have been written or dropped.
+   */
 typedef struct tri_loan {
     tri_span bytes;
     void (*release)(void *owner);
@@ -51,16 +53,17 @@ void tri_chain_init(tri_chain *chain);
 /* Drops everything, releasing what was borrowed. */
 void tri_chain_clear(tri_chain *chain, tri_chain_pool *pool);
 
-/* `n` contiguous writable bytes at the end, n <= TRI_CHAIN_BLOCK - 64, or NULL with the chain as it was. They count once
-   tri_chain_commit says how many were used; until then nothing else may be done with the chain. A reservation that comes to
-   nothing is committed with 0, and costs an otherwise empty chain its block until the next rollback, consume or clear. */
+/* `n` contiguous writable bytes at the end, n <= TRI_CHAIN_BLOCK - 64, or NULL with the chain as it was. They count
+   once tri_chain_commit says how many were used; until then nothing else may be done with the chain. A reservation that
+   comes to nothing is committed with 0, and costs an otherwise empty chain its block until the next rollback, consume
+   or clear. */
 TRI_NODISCARD static inline char *tri_chain_reserve(tri_chain *chain, tri_chain_pool *pool, size_t n);
 /* The first `used` bytes of the last reservation are written. */
 static inline void tri_chain_commit(tri_chain *chain, size_t used);
 /* Copies any number of bytes. TRI_ENOMEM leaves the chain as it was. */
 TRI_NODISCARD static inline int tri_chain_copy(tri_chain *chain, tri_chain_pool *pool, tri_span bytes);
-/* Appends borrowed bytes. On TRI_ENOMEM nothing was taken and release is not called. No bytes at all are released at once.
-   `release` may append to the chain, but not consume, roll back or clear. */
+/* Appends borrowed bytes. On TRI_ENOMEM nothing was taken and release is not called. No bytes at all are released at
+   once. `release` may append to the chain, but not consume, roll back or clear. */
 TRI_NODISCARD int tri_chain_borrow(tri_chain *chain, tri_chain_pool *pool, tri_loan loan);
 
 /* Where the chain ends now. Bytes before it may be consumed without harm. */

@@ -16,13 +16,13 @@ typedef struct tri_limits {
     uint32_t send_low;     /* bytes left when send() goes on */
     uint32_t connections;  /* open connections, 0 for no limit; descriptors and memory: 503 */
     uint32_t exchanges;    /* exchanges in the application at once, 0 for no limit: 503 */
-    uint32_t first_head_ms; /* from connect to the end of the first head; silent connections: closed, 408 once a byte came */
+    uint32_t first_head_ms; /* from connect to the end of the first head; silence: closed, 408 once a byte came */
     uint32_t head_ms;       /* from a head's first byte to its end, not restarted by a byte; slowloris: 408 */
     uint32_t keep_alive_ms; /* idle between exchanges; parked connections: closed */
     uint32_t body_ms;       /* without a byte of a body that receive() waits for; stalled uploads: 408 */
-    uint32_t body_rate;     /* bytes a second, over body_ms, of a body that is waited for, 0 for any; dribbled uploads: 408 */
+    uint32_t body_rate;     /* bytes a second, over body_ms, of a body that is waited for, 0: any; dribbling: 408 */
     uint32_t write_ms;      /* without the peer taking a byte of an answer; stalled readers: closed */
-    uint32_t drain;         /* bytes of an unread body that are read and dropped to keep the connection; else it is closed */
+    uint32_t drain;         /* bytes of an unread body that are dropped to keep the connection; else it is closed */
     uint32_t linger_ms;     /* how long a closing side reads on so that no reset eats the answer */
 } tri_limits;
 

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 
-/* One function for all, after Lua's: `old` NULL allocates, `size` 0 frees and returns NULL, else it resizes. Returns NULL
-   when it refuses, and then `old` is still valid. `old_size` is what was asked for when `old` was obtained. */
+/* One function for all, after Lua's: `old` NULL allocates, `size` 0 frees and returns NULL, else it resizes. Returns
+   NULL when it refuses, and then `old` is still valid. `old_size` is what was asked for when `old` was obtained. */
 typedef struct tri_mem {
     void *(*resize)(void *context, void *old, size_t old_size, size_t size);
     void *context;

@@ -1,4 +1,5 @@
-/* A timer wheel: deadlines in milliseconds of a clock that the caller passes in. Adding and removing are O(1), no allocation. */
+/* A timer wheel: deadlines in milliseconds of a clock that the caller passes in. Adding and removing are O(1), no
+   allocation. */
 #ifndef TRI_BASE_TIMER_H
 #define TRI_BASE_TIMER_H
 

@@ -8,15 +8,16 @@
 #include "base/error.h"
 #include "net/addr.h"
 
-/* Accepts one connection, non-blocking and close-on-exec, TCP_NODELAY set for TCP. Returns the descriptor; TRI_EAGAIN when
-   none waits; TRI_ECLOSED when the one that waited has gone (try the next); TRI_EMFILE when descriptors or kernel memory are
-   short (it still waits); TRI_ESYS. */
+/* Accepts one connection, non-blocking and close-on-exec, TCP_NODELAY set for TCP. Returns the descriptor; TRI_EAGAIN
+   when none waits; TRI_ECLOSED when the one that waited has gone (try the next); TRI_EMFILE when descriptors or kernel
+   memory are short (it still waits); TRI_ESYS. */
 TRI_NODISCARD int tri_socket_accept(int listener, tri_addr *peer);
 /* The local address of a connection; family NONE when the kernel will not say. */
 void tri_socket_local(int fd, tri_addr *local);
 /* Bytes read, n > 0; 0 when the peer ended its side; TRI_EAGAIN; TRI_ECLOSED when it was reset; TRI_ESYS. */
 TRI_NODISCARD ptrdiff_t tri_socket_read(int fd, void *bytes, size_t n);
-/* Bytes written, perhaps fewer than asked; n is 1 to 1024; TRI_EAGAIN; TRI_ECLOSED when the peer is gone; TRI_ESYS. No SIGPIPE. */
+/* Bytes written, perhaps fewer than asked; n is 1 to 1024; TRI_EAGAIN; TRI_ECLOSED when the peer is gone; TRI_ESYS. No
+   SIGPIPE. */
 TRI_NODISCARD ptrdiff_t tri_socket_writev(int fd, const struct iovec *iov, int n);
 /* Ends our side; the peer reads to the end of what was written. Errors do not matter here. */
 void tri_socket_end(int fd);

@@ -1,5 +1,5 @@
-/* The system calls of this layer, all in one place: a port to another kernel, or a test that makes one fail, starts here.
-   Each returns what the call returns, with errno; calls that a signal interrupts are made again. */
+/* The system calls of this layer, all in one place: a port to another kernel, or a test that makes one fail, starts
+   here. Each returns what the call returns, with errno; calls that a signal interrupts are made again. */
 #ifndef TRI_NET_SYS_H
 #define TRI_NET_SYS_H
 

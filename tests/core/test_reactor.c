@@ -152,7 +152,8 @@ static bool outer_readable(const fixture *self, int outer, int ms)
     return n == 1 && event.data.fd == tri_reactor_fd(self->reactor);
 }
 
-/* Nested in another epoll set, as an async library does: data, the timer and a wake-up each make it readable, and polling ends it. */
+/* Nested in another epoll set, as an async library does: data, the timer and a wake-up each make it readable, and
+   polling ends it. */
 static void test_nested(void)
 {
     fixture f;
@@ -196,7 +197,8 @@ static uint64_t poll_time(fixture *self, int ms)
     return tri_reactor_now() - start;
 }
 
-/* Arming for later does not postpone, arming for earlier does bring forward, and after it went off anything can be armed. */
+/* Arming for later does not postpone, arming for earlier does bring forward, and after it went off anything can be
+   armed. */
 static void test_arm(void)
 {
     fixture f;

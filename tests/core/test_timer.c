@@ -20,10 +20,13 @@ static int advance(tri_wheel *wheel, uint64_t now)
     return count;
 }
 
-/* A single timer, for deadlines around every boundary of the levels and several starting times: it goes off once, in time. */
+/* A single timer, for deadlines around every boundary of the levels and several starting times: it goes off once, in
+   time. */
 static void test_boundaries(void)
 {
-    static const uint64_t starts[] = { 0, 1, 7, 8, 504, 511, 512, 520, 32767, 32768, 2097152 - 8, 2097152, 134217728 - 3 };
+    static const uint64_t starts[] = {
+        0, 1, 7, 8, 504, 511, 512, 520, 32767, 32768, 2097152 - 8, 2097152, 134217728 - 3,
+    };
     for (size_t s = 0; s < sizeof starts / sizeof *starts; s++) {
         for (uint64_t span = 1; span < (uint64_t)1 << 29; span = span * 2) {
             for (uint64_t extra = 0; extra < 3; extra++) {
