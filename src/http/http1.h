@@ -25,20 +25,29 @@ typedef struct tri_http1_partial tri_http1_partial;
 /* One connection's protocol state, embedded; at most 160 bytes (a test pins it), and between exchanges it holds no memory. */
 typedef struct tri_http1 {
     tri_protocol protocol;
-    /* private; the implementer of http1.c lays these out */
+    /* private; see http1_internal.h for the enums */
     tri_http1_shared *shared;
     tri_chain out;
-    tri_chain_mark held;
-    tri_http1_partial *partial; /* a head that came in pieces, or a chunk line */
-    uint64_t remaining;         /* of the body or chunk */
-    uint64_t body_seen;
-    uint64_t promised;          /* of the answer's Content-Length */
-    uint32_t ext_seen;
+    tri_chain_mark held;        /* where the held head begins */
+    tri_http1_partial *partial; /* a head that came in pieces */
+    tri_span body;              /* of the pending BODY event */
+    const char *reason;         /* of the pending REJECT event */
+    uint64_t remaining;         /* of the body, chunk or trailer section */
+    uint64_t body_seen;         /* bytes of a chunked body, announced so far */
+    uint64_t promised;          /* bytes that the answer's Content-Length still asks for */
+    uint32_t held_n;            /* bytes of the held head */
+    uint32_t line_at;           /* where the line that is being received begins in the head */
+    uint32_t ext_seen;          /* bytes of chunk extensions */
+    uint16_t flags;
+    uint16_t seen;
+    uint16_t head_flags;
+    uint16_t status;            /* of the answer */
+    uint16_t reject;            /* status of the pending REJECT event */
     uint8_t in_state;
     uint8_t out_state;
-    uint16_t flags;
-    uint16_t head_flags;
-    uint16_t status;
+    uint8_t pending;
+    uint8_t answer;
+    uint8_t size_digits;        /* of a chunk size */
 } tri_http1;
 
 /* Makes `self` ready for a new connection; no allocation. `shared` is borrowed for its life. */

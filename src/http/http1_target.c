@@ -1,0 +1,180 @@
+/* The request target (RFC 9112 §3.2) and the authority, in it or in the Host field. */
+#include "http/http1_internal.h"
+
+/* What may stand in a registered name: unreserved, sub-delims but the comma, and the start of an escape (RFC 3986 §3.2.2). */
+static bool is_name_char(unsigned char c)
+{
+    static const uint32_t allowed[8] = {
+        [1] = 0x2bff6ff2, /* ! $ & ' ( ) * + - . 0-9 ; =, and % */
+        [2] = 0x87fffffe, /* A-Z _ */
+        [3] = 0x47fffffe, /* a-z ~ */
+    };
+    return (allowed[c / 32] >> (c % 32)) & 1;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_hex(char c)
+{
+    return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+/* The length of a registered name or IPv4 address at the start of `p`, -1 when an escape in it is broken. */
+static ptrdiff_t name_length(const char *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n && is_name_char((unsigned char)p[i])) {
+        if (p[i] == '%' && (n - i < 3 || !is_hex(p[i + 1]) || !is_hex(p[i + 2])))
+            return -1;
+        i++;
+    }
+    return (ptrdiff_t)i;
+}
+
+/* Whether `n` bytes are an IPv4 address in dotted decimals, the tail that an IPv6 address may have. */
+static bool is_ipv4(const char *p, size_t n)
+{
+    unsigned parts = 0;
+    size_t i = 0;
+    while (i < n && parts < 4) {
+        unsigned value = 0;
+        size_t digits = 0;
+        for (; i < n && is_digit(p[i]) && digits < 4; i++, digits++)
+            value = value * 10 + (unsigned)(p[i] - '0');
+        if (digits == 0 || digits > 3 || value > 255)
+            return false;
+        parts++;
+        if (i < n && (p[i++] != '.' || i == n))
+            return false;
+    }
+    return parts == 4 && i == n;
+}
+
+/* The length of the run of hexadecimal digits at the start of `p`. */
+static size_t hex_length(const char *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n && is_hex(p[i]))
+        i++;
+    return i;
+}
+
+/* Whether `n` bytes are an IPv6 address, without brackets and zone (RFC 3986 §3.2.2). */
+static bool is_ipv6(const char *p, size_t n)
+{
+    unsigned groups = 0;
+    bool gap = false;
+    size_t i = 0;
+    if (n < 2 || (p[0] == ':' && p[1] != ':'))
+        return false;
+    while (i < n) {
+        size_t digits = hex_length(p + i, n - i);
+        if (digits > 0 && i + digits < n && p[i + digits] == '.')
+            return is_ipv4(p + i, n - i) && (gap ? groups < 6 : groups == 6);
+        if (digits > 4)
+            return false;
+        groups += digits > 0;
+        i += digits;
+        if (i == n)
+            break;
+        if (p[i] != ':')
+            return false;
+        if (i + 1 < n && p[i + 1] == ':') {
+            if (gap)
+                return false;
+            gap = true;
+            i++;
+        } else if (digits == 0 || i + 1 == n) {
+            return false;
+        }
+        i++;
+    }
+    return gap ? groups < 8 : groups == 8;
+}
+
+/* Whether `n` bytes are a port: ":" and up to five digits, at most 65535; nothing at all is fine, too. */
+static bool is_port(const char *p, size_t n)
+{
+    unsigned value = 0;
+    if (n == 0)
+        return true;
+    if (p[0] != ':' || n > 6)
+        return false;
+    for (size_t i = 1; i < n; i++) {
+        if (!is_digit(p[i]))
+            return false;
+        value = value * 10 + (unsigned)(p[i] - '0');
+    }
+    return value <= 65535;
+}
+
+bool tri_http1_target_host_ok(const char *p, size_t n)
+{
+    if (n > 0 && p[0] == '[') {
+        const char *end = memchr(p, ']', n);
+        if (end == NULL || !is_ipv6(p + 1, (size_t)(end - p) - 1))
+            return false;
+        size_t used = (size_t)(end - p) + 1;
+        return is_port(p + used, n - used);
+    }
+    ptrdiff_t used = name_length(p, n);
+    return used > 0 && is_port(p + used, n - (size_t)used);
+}
+
+/* Splits what begins with a path, or with the query when the path is empty, at `at`. */
+static void split_path(tri_head *head, uint32_t at)
+{
+    uint32_t end = head->target.at + head->target.n;
+    const char *mark = memchr(head->base + at, '?', end - at);
+    uint32_t path_end = mark == NULL ? end : (uint32_t)(mark - head->base);
+    head->path = (tri_slice){ at, path_end - at };
+    if (mark != NULL)
+        head->query = (tri_slice){ path_end + 1, end - path_end - 1 };
+}
+
+/* The length of "http://" or "https://" at the start of the target, 0 when it is neither. */
+static uint32_t scheme_length(tri_span target)
+{
+    if (target.n >= 7 && tri_http1_head_same((tri_span){ target.p, 4 }, TRI_SPAN("http"))
+        && memcmp(target.p + 4, "://", 3) == 0)
+        return 7;
+    if (target.n >= 8 && tri_http1_head_same((tri_span){ target.p, 5 }, TRI_SPAN("https"))
+        && memcmp(target.p + 5, "://", 3) == 0)
+        return 8;
+    return 0;
+}
+
+/* Absolute-form: an authority, then path and query. */
+static const char *parse_absolute(tri_head *head)
+{
+    tri_span target = tri_head_span(head, head->target);
+    uint32_t at = scheme_length(target);
+    if (at == 0)
+        return "the target is of no known form";
+    uint32_t end = at;
+    while (end < target.n && target.p[end] != '/' && target.p[end] != '?')
+        end++;
+    if (!tri_http1_target_host_ok(target.p + at, end - at))
+        return "the target's authority is malformed";
+    head->host = (tri_slice){ head->target.at + at, end - at };
+    split_path(head, head->target.at + end);
+    return NULL;
+}
+
+const char *tri_http1_target_parse(tri_head *head)
+{
+    tri_span target = tri_head_span(head, head->target);
+    if (target.p[0] == '/') {
+        split_path(head, head->target.at);
+        return NULL;
+    }
+    if (tri_span_eq(target, TRI_SPAN("*"))) {
+        head->path = head->target;
+        bool options = tri_span_eq(tri_head_span(head, head->method), TRI_SPAN("OPTIONS"));
+        return options ? NULL : "an asterisk as target is for OPTIONS only";
+    }
+    return parse_absolute(head);
+}
