@@ -14,7 +14,6 @@ tri_py_exchange *tri_exchange_type_new(tri_py_server *server, tri_exchange *core
     self->server = (tri_py_server *)Py_NewRef((PyObject *)server);
     self->core = core;
     tri_list_init(&self->waiters);
-    self->access = NULL;
     self->run_since = 0;
     self->immediate = 0;
     self->status = 0;
@@ -89,7 +88,6 @@ static int exchange_traverse(PyObject *op, visitproc visit, void *arg)
     tri_py_exchange *self = (tri_py_exchange *)op;
     Py_VISIT(Py_TYPE(op));
     Py_VISIT((PyObject *)self->server);
-    Py_VISIT(self->access);
     return 0;
 }
 
@@ -101,7 +99,6 @@ static void exchange_dealloc(PyObject *op)
     tri_exchange_set_user(self->core, NULL);
     tri_exchange_done(self->core);
     tri_exchange_unref(self->core);
-    Py_CLEAR(self->access);
     Py_CLEAR(self->server);
     PyObject_GC_Del(op);
     Py_DECREF(type);

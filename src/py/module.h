@@ -82,7 +82,6 @@ typedef struct tri_py_exchange {
     tri_py_server *server;
     tri_exchange *core;
     tri_list waiters;     /* awaitables that wait for this exchange */
-    PyObject *access;     /* what the access log will say, or NULL */
     uint64_t run_since;   /* ns: when send() last gave the loop a chance (I9) */
     unsigned immediate;   /* completions of send() in a row without suspending */
     int status;

@@ -43,8 +43,11 @@ void tri_conn_retime(tri_conn *conn)
     due = other < due ? other : due;
     if (due == UINT64_MAX || (conn->flags & TRI_CONN_CLOSED))
         return;
-    if (conn->timer.deadline == 0 || due < conn->timer.deadline)
-        tri_wheel_set(&conn->server->wheel, &conn->timer, due);
+    if (conn->timer.deadline != 0 && due >= conn->timer.deadline)
+        return;
+    tri_wheel_set(&conn->server->wheel, &conn->timer, due);
+    if (conn->server->asleep)
+        tri_reactor_arm(conn->server->reactor, tri_wheel_next(&conn->server->wheel));
 }
 
 /* The body's window has passed: a peer that kept the least rate, or whom nobody waited for, gets another. */

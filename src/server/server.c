@@ -153,7 +153,7 @@ static void dispatch(tri_server *server, const tri_ready *ready)
         tri_conn_lose(conn, NULL);
 }
 
-/* Fires the timers that are due, and arms the reactor for the next. */
+/* Fires the timers that are due. */
 static void fire_timers(tri_server *server)
 {
     tri_list due;
@@ -165,10 +165,6 @@ static void fire_timers(tri_server *server)
         tri_conn_timeout(TRI_CONTAINER(timer, tri_conn, timer));
     }
     tri_accept_resume(server);
-    uint64_t next = tri_wheel_next(&server->wheel);
-    if (server->retry_at != 0 && (next == 0 || server->retry_at < next))
-        next = server->retry_at;
-    tri_reactor_arm(server->reactor, next);
 }
 
 int tri_server_turn(tri_server *server, int timeout_ms)
@@ -241,6 +237,12 @@ void tri_server_flush(tri_server *server)
 void tri_server_sleep(tri_server *server, bool asleep)
 {
     server->asleep = asleep;
+    if (!asleep)
+        return;
+    uint64_t next = tri_wheel_next(&server->wheel);
+    if (server->retry_at != 0 && (next == 0 || server->retry_at < next))
+        next = server->retry_at;
+    tri_reactor_arm(server->reactor, next);
 }
 
 void tri_server_wake(tri_server *server)

@@ -71,7 +71,8 @@ void tri_server_cork(tri_server *server);
 void tri_server_uncork(tri_server *server);
 /* Writes every answer that waits. */
 void tri_server_flush(tri_server *server);
-/* Tells the server whether somebody will call it without being woken; while asleep, it wakes itself when there is work. */
+/* Tells the server that its caller is about to wait for the descriptor (`asleep`), or that it no longer does. Asleep, the
+   server makes the descriptor readable itself when there is work, and at the next deadline. A turn ends the sleep. */
 void tri_server_sleep(tri_server *server, bool asleep);
 /* Makes the descriptor readable. Safe in signal handlers and from other threads. */
 void tri_server_wake(tri_server *server);

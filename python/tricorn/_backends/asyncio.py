@@ -22,7 +22,8 @@ class AsyncioGroup:
 
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See :class:`tricorn._backends.base.TaskGroup`."""
-        task = self._loop.create_task(function())
+        # Not by the loop's task factory: one that starts tasks at once would nest the next leader in this one.
+        task = asyncio.Task(function(), loop=self._loop)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
