@@ -47,14 +47,14 @@ void tri_conn_lose(tri_conn *conn, const char *reason)
 }
 
 /* Ends our side and reads on, so that bytes under way do not make the kernel reset what the peer has not read yet. */
-static void linger(tri_conn *conn)
+static void linger(tri_conn *conn, uint32_t for_ms)
 {
     if (conn->flags & TRI_CONN_EOF) {
         tri_conn_close(conn);
         return;
     }
     conn->flags |= TRI_CONN_LINGERING;
-    conn->deadline = tri_server_now(conn->server) + conn->server->limits.linger_ms;
+    conn->deadline = tri_server_now(conn->server) + for_ms;
     tri_buf_release(&conn->in, conn->server->mem);
     tri_socket_end(conn->source.fd);
     tri_conn_retime(conn);
@@ -69,8 +69,10 @@ static void finish(tri_conn *conn)
     unsigned state = conn->protocol->ops->state(conn->protocol);
     bool ending = (conn->flags & TRI_CONN_ENDING) != 0;
     if (ending || (state & TRI_PROTOCOL_CLOSE)) {
-        if (ending || (state & (TRI_PROTOCOL_LINGER | TRI_PROTOCOL_IN_BODY)) || conn->server->stopping)
-            linger(conn);
+        if (ending || (state & (TRI_PROTOCOL_LINGER | TRI_PROTOCOL_IN_BODY)))
+            linger(conn, conn->server->limits.linger_ms);
+        else if (conn->server->stopping)
+            linger(conn, TRI_SERVER_INFLIGHT_MS);
         else
             tri_conn_close(conn);
     } else if ((conn->flags & TRI_CONN_EOF) && tri_buf_len(&conn->in) == 0) {
