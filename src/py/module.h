@@ -47,6 +47,8 @@ static inline tri_state *tri_state_of(PyTypeObject *type)
     return PyModule_GetState(PyType_GetModuleByDef(type, &tri_module_def));
 }
 
+enum { TRI_PEER_CACHE = 16 };
+
 /* A server, as Python sees it. */
 typedef struct tri_py_server {
     PyObject_HEAD
@@ -67,6 +69,10 @@ typedef struct tri_py_server {
     PyObject *ending;
     PyObject *context;    /* contextvars.Context that every exchange starts from a copy of */
     tri_name_cache names;
+    tri_addr local_addr;  /* the address last bound to, and its pair: mostly the same for all */
+    PyObject *local_pair;
+    tri_addr peer_addrs[TRI_PEER_CACHE]; /* peers seen last, and their hosts as str, direct-mapped */
+    PyObject *peer_hosts[TRI_PEER_CACHE];
     tri_list to_wake;     /* awaitables that the leader wakes */
     tri_list noticing;    /* awaitables of notice() */
     unsigned interrupts;  /* requests to stop; written in signal handlers */
@@ -101,6 +107,8 @@ int tri_bridge_add(PyObject *module, tri_state *state);
 PyObject *tri_scope_new(tri_py_server *server, const tri_exchange *exchange);
 /* (host, port) or None for an address without one; a new reference. */
 PyObject *tri_scope_address(const tri_addr *addr);
+/* Drops the addresses that are kept for the next scopes. */
+void tri_scope_forget(tri_py_server *server);
 /* The target as received, a str. */
 PyObject *tri_scope_text(tri_span bytes);
 

@@ -8,18 +8,78 @@ PyObject *tri_scope_text(tri_span bytes)
     return PyUnicode_DecodeLatin1(bytes.p, (Py_ssize_t)bytes.n, NULL);
 }
 
-PyObject *tri_scope_address(const tri_addr *addr)
+/* The host as a str, or None for an address without one. */
+static PyObject *host_text(const tri_addr *addr)
 {
     char text[TRI_ADDR_TEXT];
     size_t n = tri_addr_text(addr, text);
     if (n == 0)
         Py_RETURN_NONE;
-    PyObject *host = PyUnicode_DecodeASCII(text, (Py_ssize_t)n, NULL);
-    PyObject *port = PyLong_FromLong(addr->port);
-    PyObject *pair = host != NULL && port != NULL ? PyTuple_Pack(2, host, port) : NULL;
-    Py_XDECREF(host);
-    Py_XDECREF(port);
+    return PyUnicode_DecodeASCII(text, (Py_ssize_t)n, NULL);
+}
+
+/* (host, port) of a host, which is stolen and may be NULL; None stays None. */
+static PyObject *host_pair(PyObject *host, uint16_t port)
+{
+    if (host == NULL || host == Py_None)
+        return host;
+    PyObject *number = PyLong_FromLong(port);
+    PyObject *pair = number != NULL ? PyTuple_New(2) : NULL;
+    if (pair == NULL) {
+        Py_DECREF(host);
+        Py_XDECREF(number);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(pair, 0, host);
+    PyTuple_SET_ITEM(pair, 1, number);
     return pair;
+}
+
+PyObject *tri_scope_address(const tri_addr *addr)
+{
+    return host_pair(host_text(addr), addr->port);
+}
+
+/* Whether both are the same host. */
+static bool same_host(const tri_addr *a, const tri_addr *b)
+{
+    return a->family == b->family && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+}
+
+/* scope["client"]: the hosts of the peers seen last are kept, the pairs are not. */
+static PyObject *client_pair(tri_py_server *server, const tri_addr *peer)
+{
+    unsigned slot = peer->ip[3] ^ peer->ip[15];
+    slot = (slot ^ (slot >> 4)) % TRI_PEER_CACHE;
+    PyObject **kept = &server->peer_hosts[slot];
+    if (*kept == NULL || !same_host(&server->peer_addrs[slot], peer)) {
+        PyObject *host = host_text(peer);
+        if (host == NULL)
+            return NULL;
+        Py_XSETREF(*kept, host);
+        server->peer_addrs[slot] = *peer;
+    }
+    return host_pair(Py_NewRef(*kept), peer->port);
+}
+
+/* scope["server"] of a connection over TCP: a tuple, so that it can be shared while it is the same. */
+static PyObject *server_pair(tri_py_server *server, const tri_addr *local)
+{
+    if (server->local_pair == NULL || server->local_addr.port != local->port || !same_host(&server->local_addr, local)) {
+        PyObject *pair = tri_scope_address(local);
+        if (pair == NULL)
+            return NULL;
+        Py_XSETREF(server->local_pair, pair);
+        server->local_addr = *local;
+    }
+    return Py_NewRef(server->local_pair);
+}
+
+void tri_scope_forget(tri_py_server *server)
+{
+    Py_CLEAR(server->local_pair);
+    for (unsigned i = 0; i < TRI_PEER_CACHE; i++)
+        Py_CLEAR(server->peer_hosts[i]);
 }
 
 /* One (name, value) pair of bytes. */
@@ -196,9 +256,9 @@ PyObject *tri_scope_new(tri_py_server *server, const tri_exchange *exchange)
     if (error == 0)
         error = set_own_dicts(server, scope);
     if (error == 0)
-        error = set_new(scope, state->names.client, tri_scope_address(tri_exchange_peer(exchange)));
+        error = set_new(scope, state->names.client, client_pair(server, tri_exchange_peer(exchange)));
     if (error == 0 && local->family != TRI_FAMILY_UNIX) /* a Unix socket's path is in what all have in common */
-        error = set_new(scope, state->names.server, tri_scope_address(local));
+        error = set_new(scope, state->names.server, server_pair(server, local));
     if (error != 0)
         Py_CLEAR(scope);
     return scope;

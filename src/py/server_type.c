@@ -256,6 +256,7 @@ static void server_dealloc(PyObject *op)
     if (self->core != NULL)
         tri_server_free(self->core);
     tri_name_cache_clear(&self->names);
+    tri_scope_forget(self);
     server_clear(op);
     Py_CLEAR(self->root_path);
     type->tp_free(op);
