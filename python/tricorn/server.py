@@ -10,7 +10,8 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -47,7 +48,7 @@ def run(config: Config) -> int:
     backend = load(config.library)
     app = importer.load(config.app, factory=config.factory, app_dir=config.app_dir)
     server = Server(config, app, backend)
-    with server.signals():
+    with server.signals(), _socket_file(config.uds):
         return backend.run(server.main)
 
 
@@ -250,11 +251,28 @@ def _listen(core: _core.Server, config: Config) -> list[str]:
         raise _bind_error(config, error) from None
 
 
+@contextmanager
+def _socket_file(uds: str | None) -> Iterator[None]:
+    """Remove a Unix socket's file at the end, unless another server has put its own there meanwhile."""
+    if uds is None:
+        yield
+        return
+    path = Path(uds)
+    bound = path.stat()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            now = path.stat()
+            if (now.st_dev, now.st_ino) == (bound.st_dev, bound.st_ino):
+                path.unlink()
+
+
 def _socket_mode(config: Config) -> int:
     """Return the permissions of a Unix socket: as set, else (-1) those of the file in its place, else 666."""
     if config.uds_mode is not None:
         return config.uds_mode
-    return -1 if config.uds and os.path.exists(config.uds) else 0o666
+    return -1 if config.uds and Path(config.uds).exists() else 0o666
 
 
 def _url(address: tuple[str, int] | None, fd: int | None) -> str:
