@@ -27,8 +27,18 @@ def import_curio() -> ModuleType:
     Raises:
         ImportError: curio is not installed, or cannot be imported for another reason.
     """
-    with _lock, _lent_names():
-        return importlib.import_module("curio")
+    with _lock:
+        if "curio" in sys.modules:
+            return importlib.import_module("curio")  # which waits for a thread that is still importing it
+        _forget_remains()
+        with _lent_names():
+            return importlib.import_module("curio")
+
+
+def _forget_remains() -> None:
+    """Drop what an import that failed has left: curio cannot be made of parts that are there already."""
+    for name in [name for name in sys.modules if name.startswith("curio.")]:
+        del sys.modules[name]
 
 
 def _wrap_socket(*args: Any, **kwargs: Any) -> None:
@@ -52,12 +62,11 @@ def _lent_names() -> Iterator[None]:
     """Give the standard library the names that it lacks, and take back those that were given."""
     lent: list[tuple[ModuleType, str]] = []
     try:
-        if "curio" not in sys.modules:
-            for module_name, name, value in _NAMES:
-                module = importlib.import_module(module_name)
-                if not hasattr(module, name):
-                    setattr(module, name, value)
-                    lent.append((module, name))
+        for module_name, name, value in _NAMES:
+            module = importlib.import_module(module_name)
+            if not hasattr(module, name):
+                setattr(module, name, value)
+                lent.append((module, name))
         yield
     finally:
         for module, name in lent:
