@@ -1,0 +1,124 @@
+"""A server in a process of its own, on a socket that it inherits, and what it wrote to its log."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+
+TIMEOUT = 20.0
+_tokens = itertools.count(1)
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
+    """Wait until a condition holds; fail after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+
+
+class Site:
+    """An application under a server, which answers once the context is entered.
+
+    Args:
+        app: The application, as ``module:attribute``.
+        library: The async library that runs it.
+        app_dir: The directory of the module.
+        directory: Where the log is written.
+        options: More options of the server.
+    """
+
+    def __init__(self, app: str, library: str, app_dir: Path, directory: Path, *options: str) -> None:
+        self.app = app
+        self.library = library
+        self.expected_errors = 0
+        self._app_dir = app_dir
+        self._log = directory / "error.log"
+        self._access_log = directory / "access.log"
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def __enter__(self) -> Site:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(128)
+            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            self._start(listener.fileno())
+        # From here on the server alone holds the socket: if it dies, connections are refused.
+        self.client = httpx.Client(base_url=self.url, timeout=TIMEOUT, trust_env=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    @staticmethod
+    def token() -> str:
+        """Return a word that no other test uses."""
+        return f"t{next(_tokens)}"
+
+    def stop(self) -> int:
+        """Ask the server to stop, as a supervisor does, and return its exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(TIMEOUT)
+
+    def log(self) -> str:
+        """Return what the server wrote to standard error."""
+        return self._log.read_text(errors="replace")
+
+    def access_log(self) -> str:
+        """Return what the server wrote to standard output."""
+        return self._access_log.read_text(errors="replace")
+
+    def tracebacks(self) -> list[str]:
+        """Return the last lines of the tracebacks in the log."""
+        blocks = re.split(r"^.*Traceback \(most recent call last\):\n", self.log(), flags=re.MULTILINE)[1:]
+        return [next((line for line in block.splitlines() if line[:1].strip()), block) for block in blocks]
+
+    def notes(self) -> list[str]:
+        """Return what the application has noted."""
+        return list(self.client.get("/notes").raise_for_status().json())
+
+    def release(self, token: str) -> None:
+        """Let what waits for a token in the application go on."""
+        assert self.client.post("/release", params={"token": token}).status_code == 204
+
+    def until_noted(self, note: str) -> None:
+        """Wait until the application has noted something."""
+        until(lambda: note in self.notes(), f"the note {note!r}")
+
+    def _start(self, fd: int) -> None:
+        command = [sys.executable, *_command(self.app, self.library, fd, self._app_dir), *self._options]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        with self._log.open("wb") as log, self._access_log.open("wb") as access_log:
+            self._process = subprocess.Popen(
+                command, pass_fds=[fd], stdout=access_log, stderr=log, stdin=subprocess.DEVNULL, env=environment
+            )
+
+
+def _command(app: str, library: str, fd: int, app_dir: Path) -> list[str]:
+    server = os.environ.get("TRICORN_TEST_SERVER", "tricorn")
+    if server == "uvicorn":
+        return ["-m", server, app, "--loop", library, "--fd", str(fd), "--app-dir", str(app_dir)]
+    if server == "hypercorn":
+        sys_path = f"import sys; sys.path.insert(0, {str(app_dir)!r}); from hypercorn.__main__ import main; "
+        return ["-c", sys_path + f"sys.exit(main(['-k', {library!r}, '-b', 'fd://{fd}', {app!r}]))"]
+    return ["-m", server, app, "--async-library", library, "--fd", str(fd), "--app-dir", str(app_dir)]
