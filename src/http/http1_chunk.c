@@ -105,6 +105,14 @@ static void trailer_byte(tri_http1 *self, unsigned char c)
         tri_http1_reject(self, 400, "a trailer is malformed");
 }
 
+/* The LF behind a trailer. */
+static void trailer_lf(tri_http1 *self, unsigned char c)
+{
+    expect_lf(self, c, TRI_IN_TRAILER_START);
+    if (self->in_state == TRI_IN_TRAILER_START && self->remaining-- == 0)
+        tri_http1_reject(self, 431, "the trailers are too long");
+}
+
 /* The first byte of a trailer, or of the last line. */
 static void trailer_start(tri_http1 *self, unsigned char c)
 {
@@ -160,7 +168,7 @@ static void step(tri_http1 *self, unsigned char c)
         trailer_byte(self, c);
         break;
     case TRI_IN_TRAILER_LF:
-        expect_lf(self, c, TRI_IN_TRAILER_START);
+        trailer_lf(self, c);
         break;
     case TRI_IN_LAST_LF:
         last_lf(self, c);
