@@ -1,0 +1,105 @@
+# Tricorn: set up, build, run, test. `make help` lists the commands; each prepares what it needs and redoes nothing.
+#
+#   make run APP=package.module:app LIB=trio
+#   make test PYTHON=/usr/bin/python3.12
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+APP ?= hello:app
+LIB ?= auto
+APP_DIR ?= $(if $(filter hello:app,$(APP)),examples,.)
+ARGS ?=
+TESTS ?= $(wildcard tests/unit tests/asgi tests/frameworks tests/leaks)
+
+export PYTHON
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+# ninja and meson stand in the environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+SOURCES := $(shell find src python/tricorn -type f -not -path '*/__pycache__/*') meson.build meson.options pyproject.toml README.md
+SETUP_RUN := .venv/.setup-run
+SETUP_TEST := .venv/.setup-test
+INSTALLED := .venv/.installed
+ASAN_SITE := build/asan-site
+
+# Under the sanitizers the interpreter's own allocator is off, and a leak that passes through our code fails the run.
+ASAN_ENV = PYTHONPATH=$(CURDIR)/$(ASAN_SITE) PYTHONMALLOC=malloc TRICORN_TEST_SANITIZED=1 \
+    LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
+    ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 \
+    LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 \
+    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+.PHONY: help run build test test-c test-python lint format asan asan-c asan-python bench clean
+
+help: ## this list
+	@echo 'Tricorn. Commands:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@echo 'Variables: APP=module:attribute LIB=auto|asyncio|uvloop|trio|curio ARGS="more options" PYTHON=interpreter TESTS="paths"'
+
+run: $(INSTALLED) ## serve APP (the example) under LIB on http://127.0.0.1:8000
+	@$(BIN)/tricorn $(APP) --async-library $(LIB) --app-dir $(APP_DIR) $(ARGS)
+
+build: $(INSTALLED) ## build the extension and install the package into .venv
+
+test: $(SETUP_TEST) $(INSTALLED) ## everything: C tests, lint, Python tests on all libraries
+	@$(MAKE) --no-print-directory -k test-c lint test-python
+
+test-c: $(SETUP_TEST) build/core/build.ninja ## the C tests
+	@$(BIN)/python tools/test-c build/core
+
+test-python: $(SETUP_TEST) $(INSTALLED) ## the Python tests (TESTS=paths for some)
+	@$(PYTEST) $(TESTS) $(ARGS)
+
+lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the house, formatters, types
+	@$(PYTEST) -q tests/lint
+
+format: $(SETUP_TEST) ## lay out the sources
+	@$(BIN)/clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/core/*.[ch]' 'bench/*.c' 'fuzz/*.c')
+	@$(BIN)/ruff check -q --fix-only python tests tools bench examples
+	@$(BIN)/ruff format -q python tests tools bench examples
+
+asan: asan-c asan-python ## C and Python tests under AddressSanitizer and UBSan
+
+asan-c: $(SETUP_TEST) build/asan/build.ninja
+	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(BIN)/python tools/test-c build/asan
+
+asan-python: $(SETUP_TEST) $(INSTALLED) build/.asan-installed
+	@$(ASAN_ENV) $(PYTEST) -p no:cacheprovider $(TESTS) $(ARGS)
+
+bench: $(SETUP_TEST) $(INSTALLED) ## measure Tricorn and its peers side by side
+	@$(BIN)/python bench/run $(ARGS)
+
+clean: ## remove everything that was made
+	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(SETUP_RUN): tools/setup tools/requirements.txt
+	@tools/setup run
+
+$(SETUP_TEST): tools/setup tools/requirements.txt tools/requirements-test.txt
+	@tools/setup test
+
+# The directory of the build stays, so that only what changed is compiled again.
+$(INSTALLED): $(SETUP_RUN) $(SOURCES)
+	@echo 'building the extension'
+	@$(BIN)/python -m pip install -q --no-build-isolation --no-deps --config-settings build-dir=build/ext .
+	@touch $@
+
+build/core/build.ninja: | $(SETUP_TEST)
+	@$(BIN)/meson setup build/core -Dextension=false -Dbuildtype=debugoptimized -Doptimization=1 -Dwerror=true >/dev/null
+
+build/asan/build.ninja: | $(SETUP_TEST)
+	@$(BIN)/meson setup build/asan -Dextension=false -Dbuildtype=debugoptimized -Doptimization=1 -Dwerror=true \
+	    -Db_sanitize=address,undefined >/dev/null
+
+build/.asan-installed: $(SETUP_TEST) $(SOURCES)
+	@echo 'building the extension with sanitizers'
+	@rm -rf $(ASAN_SITE)
+	@$(BIN)/python -m pip install -q --no-build-isolation --no-deps --target $(ASAN_SITE) \
+	    --config-settings build-dir=build/asan-ext --config-settings setup-args=-Db_sanitize=address,undefined \
+	    --config-settings setup-args=-Db_lundef=false --config-settings setup-args=-Db_ndebug=false \
+	    --config-settings setup-args=-Doptimization=1 .
+	@touch $@
