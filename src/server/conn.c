@@ -12,6 +12,13 @@ static tri_exchange *find_exchange(tri_conn *conn, uint32_t stream)
     return NULL;
 }
 
+/* Whether so much waits for the peer that no further request of its is begun. */
+static bool is_backlogged(const tri_conn *conn)
+{
+    return (conn->flags & TRI_CONN_BLOCKED)
+           && conn->protocol->ops->sendable(conn->protocol) >= conn->server->limits.send_high;
+}
+
 /* Whether more bytes are wanted from the socket now. */
 static bool wants_read(const tri_conn *conn)
 {
@@ -22,7 +29,7 @@ static bool wants_read(const tri_conn *conn)
     if (tri_buf_len(&conn->in) >= TRI_SERVER_AHEAD)
         return false;
     if (tri_list_empty(&conn->exchanges))
-        return !(conn->flags & TRI_CONN_ENDING)
+        return !(conn->flags & TRI_CONN_ENDING) && !is_backlogged(conn)
                && !(conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_CLOSE);
     for (const tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
         const tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
@@ -67,7 +74,7 @@ static void on_body(tri_conn *conn, const tri_event *event)
     if (exchange == NULL) {
         conn->dropped += (uint32_t)event->body.n;
         if (conn->dropped > server->limits.drain)
-            conn->flags |= TRI_CONN_ENDING;
+            tri_conn_end(conn);
         return;
     }
     exchange->received += event->body.n;
@@ -164,8 +171,8 @@ static void settle(tri_conn *conn)
         return;
     unsigned state = conn->protocol->ops->state(conn->protocol);
     if ((state & TRI_PROTOCOL_IN_HEAD) && !(conn->flags & TRI_CONN_IN_HEAD)) {
-        uint64_t deadline = conn->server->now + conn->server->limits.head_ms;
-        if ((conn->flags & TRI_CONN_USED) || deadline < conn->deadline)
+        uint64_t deadline = tri_server_now(conn->server) + conn->server->limits.head_ms;
+        if ((conn->flags & TRI_CONN_USED) || conn->server->stopping || deadline < conn->deadline)
             conn->deadline = deadline;
         conn->flags |= TRI_CONN_IN_HEAD;
     }
@@ -240,9 +247,21 @@ void tri_conn_readable(tri_conn *conn)
 void tri_conn_resume(tri_conn *conn)
 {
     feed_ahead(conn);
-    if (!(conn->flags & TRI_CONN_CLOSED) && (conn->flags & TRI_CONN_EOF) && tri_buf_len(&conn->in) == 0)
+    if (!(conn->flags & TRI_CONN_CLOSED) && (conn->flags & TRI_CONN_EOF))
         on_eof(conn);
     settle(conn);
+}
+
+/* Sees to it that what was read ahead is parsed, unless that must wait for an exchange or for the peer. */
+void tri_conn_queue_resume(tri_conn *conn)
+{
+    tri_server *server = conn->server;
+    if (tri_buf_len(&conn->in) == 0 || !tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume))
+        return;
+    if ((conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING | TRI_CONN_LINGERING)) || is_backlogged(conn))
+        return;
+    tri_list_append(&server->resume, &conn->resume);
+    tri_server_work(server);
 }
 
 /* An answer is complete, or an unread body has been dropped: the connection waits for the next request. */
@@ -251,21 +270,18 @@ void tri_conn_continue(tri_conn *conn)
     tri_server *server = conn->server;
     if (conn->flags & TRI_CONN_CLOSED)
         return;
-    uint64_t now = tri_server_now(server);
-    conn->deadline = now + (server->stopping ? TRI_SERVER_INFLIGHT_MS : server->limits.keep_alive_ms);
     conn->flags &= (uint8_t)~TRI_CONN_IN_HEAD;
     unsigned state = conn->protocol->ops->state(conn->protocol);
     if (state & TRI_PROTOCOL_CLOSE) {
         tri_buf_release(&conn->in, server->mem);
         tri_conn_queue_flush(conn);
     } else if (state & TRI_PROTOCOL_IN_BODY) {
-        conn->body_since = now;
+        conn->body_since = tri_server_now(server);
         conn->body_bytes = 0;
-    } else if (tri_buf_len(&conn->in) > 0 && tri_list_empty(&conn->resume)) {
-        tri_list_append(&server->resume, &conn->resume);
-        tri_server_work(server);
+    } else {
+        tri_conn_queue_resume(conn);
     }
-    tri_conn_retime(conn);
+    tri_conn_idle(conn);
     tri_conn_watch(conn);
 }
 
@@ -286,7 +302,7 @@ static void init_conn(tri_conn *conn, tri_server *server, int fd, const tri_addr
     tri_list_append(&server->conns, &conn->link);
 }
 
-/* Takes over an accepted descriptor. One that would be over the limit gets a 503. */
+/* Takes over an accepted descriptor. One that would be over the limit gets a 503, or is closed if many just got that. */
 void tri_conn_open(tri_server *server, int fd, const tri_addr *peer, const tri_listener *listener)
 {
     tri_conn *conn = tri_pool_get(&server->conn_pool);
@@ -302,6 +318,10 @@ void tri_conn_open(tri_server *server, int fd, const tri_addr *peer, const tri_l
     server->counters.connections++;
     server->counters.open++;
     if (server->limits.connections != 0 && server->counters.open > server->limits.connections) {
+        if (server->counters.open - server->limits.connections > TRI_SERVER_ACCEPTS) {
+            tri_conn_lose(conn, "too many connections"); /* enough are being told */
+            return;
+        }
         tri_refuse(conn, 503, "too many connections");
         return;
     }

@@ -13,13 +13,17 @@ static bool owes_body(const tri_conn *conn)
     return !(exchange->flags & TRI_EXCHANGE_BODY_END);
 }
 
-/* When the peer's time for heads and idling is over; UINT64_MAX while an exchange is at work. */
+/* Whether it is our turn, or another deadline holds: an exchange is at work, bytes wait, or a body is being dropped. */
+static bool is_busy(const tri_conn *conn)
+{
+    return !tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume) || !tri_list_empty(&conn->flush)
+           || (conn->flags & TRI_CONN_BLOCKED) || conn->body_since != 0;
+}
+
+/* When the peer's time for heads, idling and lingering is over; UINT64_MAX while that clock stands still. */
 static uint64_t own_deadline(const tri_conn *conn)
 {
-    bool busy = !tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume);
-    if (busy && !(conn->flags & TRI_CONN_LINGERING))
-        return UINT64_MAX;
-    return conn->deadline;
+    return is_busy(conn) && !(conn->flags & TRI_CONN_LINGERING) ? UINT64_MAX : conn->deadline;
 }
 
 static uint64_t body_deadline(const tri_conn *conn)
@@ -31,6 +35,15 @@ static uint64_t write_deadline(const tri_conn *conn)
 {
     bool blocked = (conn->flags & TRI_CONN_BLOCKED) != 0;
     return blocked ? conn->write_since + conn->server->limits.write_ms : UINT64_MAX;
+}
+
+/* The connection has nothing to do from now on; when the server stops, it is only given time for what is under way. */
+void tri_conn_idle(tri_conn *conn)
+{
+    tri_server *server = conn->server;
+    uint32_t idle_ms = server->stopping ? TRI_SERVER_INFLIGHT_MS : server->limits.keep_alive_ms;
+    conn->deadline = tri_server_now(server) + idle_ms;
+    tri_conn_retime(conn);
 }
 
 /* Sees to it that the timer fires no later than the earliest deadline. */
@@ -77,6 +90,8 @@ void tri_conn_timeout(tri_conn *conn)
         tri_refuse(conn, 408, "the request body came too slowly");
         return;
     }
+    if (now >= own_deadline(conn) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING | TRI_CONN_EOF)))
+        tri_conn_readable(conn); /* what has arrived in time is served, however late we are */
     if (now >= own_deadline(conn)) {
         if ((conn->flags & TRI_CONN_IN_HEAD) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING)))
             tri_refuse(conn, 408, "the request head came too slowly");

@@ -3,10 +3,10 @@
 
 enum { IOV_MOST = 64 };
 
-/* Remembers that something waits to be written; the batch's flush writes it. */
+/* Remembers that something waits to be written; the batch's flush writes it, or the socket's readiness if it is full. */
 void tri_conn_queue_flush(tri_conn *conn)
 {
-    if (!(conn->flags & TRI_CONN_CLOSED) && tri_list_empty(&conn->flush)) {
+    if (!(conn->flags & (TRI_CONN_CLOSED | TRI_CONN_BLOCKED)) && tri_list_empty(&conn->flush)) {
         tri_list_append(&conn->server->flush, &conn->flush);
         tri_server_work(conn->server);
     }
@@ -54,6 +54,7 @@ static void linger(tri_conn *conn, uint32_t for_ms)
         return;
     }
     conn->flags |= TRI_CONN_LINGERING;
+    conn->body_since = 0;
     conn->deadline = tri_server_now(conn->server) + for_ms;
     tri_buf_release(&conn->in, conn->server->mem);
     tri_socket_end(conn->source.fd);
@@ -61,7 +62,24 @@ static void linger(tri_conn *conn, uint32_t for_ms)
     tri_conn_watch(conn);
 }
 
-/* Everything was written: closes if nothing more is to come. */
+/* Nothing more is read from this connection: what is at work is lost, what waits is written, then it closes, lingering. */
+void tri_conn_end(tri_conn *conn)
+{
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
+    conn->flags |= TRI_CONN_ENDING;
+    while (!tri_list_empty(&conn->exchanges))
+        tri_exchange_lose(TRI_CONTAINER(conn->exchanges.next, tri_exchange, link));
+    tri_list_remove(&conn->resume);
+    tri_buf_release(&conn->in, conn->server->mem);
+    conn->body_since = 0;
+    conn->deadline = tri_server_now(conn->server) + conn->server->limits.linger_ms;
+    tri_conn_queue_flush(conn);
+    tri_conn_retime(conn);
+    tri_conn_watch(conn);
+}
+
+/* Everything was written: closes if nothing more is to come, else the connection idles from now on. */
 static void finish(tri_conn *conn)
 {
     if (conn->flags & TRI_CONN_LINGERING || !tri_list_empty(&conn->exchanges))
@@ -69,14 +87,17 @@ static void finish(tri_conn *conn)
     unsigned state = conn->protocol->ops->state(conn->protocol);
     bool ending = (conn->flags & TRI_CONN_ENDING) != 0;
     if (ending || (state & TRI_PROTOCOL_CLOSE)) {
-        if (ending || (state & (TRI_PROTOCOL_LINGER | TRI_PROTOCOL_IN_BODY)))
+        bool sending = ending || (state & (TRI_PROTOCOL_LINGER | TRI_PROTOCOL_IN_BODY));
+        if (sending || ((conn->flags & TRI_CONN_MORE) && !conn->server->stopping))
             linger(conn, conn->server->limits.linger_ms);
-        else if (conn->server->stopping)
+        else if (conn->flags & TRI_CONN_MORE)
             linger(conn, TRI_SERVER_INFLIGHT_MS);
         else
             tri_conn_close(conn);
     } else if ((conn->flags & TRI_CONN_EOF) && tri_buf_len(&conn->in) == 0) {
         tri_conn_close(conn);
+    } else if (!(conn->flags & TRI_CONN_IN_HEAD)) {
+        tri_conn_idle(conn);
     }
 }
 
@@ -139,7 +160,10 @@ void tri_conn_flush(tri_conn *conn)
     }
     if (error == TRI_EAGAIN || (conn->flags & TRI_CONN_BLOCKED))
         set_blocked(conn, error == TRI_EAGAIN, progress);
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
     wake_writers(conn);
     if (error == 0)
         finish(conn);
+    tri_conn_queue_resume(conn);
 }

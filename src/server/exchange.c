@@ -147,7 +147,8 @@ int tri_exchange_receive(tri_exchange *exchange, tri_received *out)
         return 0;
     }
     send_continue(exchange);
-    return TRI_EAGAIN;
+    out->disconnect = (exchange->flags & TRI_EXCHANGE_LOST) != 0;
+    return out->disconnect ? 0 : TRI_EAGAIN;
 }
 
 void tri_exchange_take(tri_exchange *exchange)
@@ -177,8 +178,11 @@ static void wait_for_body(tri_exchange *exchange)
 
 void tri_exchange_want(tri_exchange *exchange, unsigned want)
 {
+    unsigned fresh = want & ~(unsigned)exchange->wants;
     exchange->wants |= (uint8_t)want;
-    if ((want & TRI_WANT_READ) && exchange->conn != NULL && !(exchange->flags & TRI_EXCHANGE_BODY_END))
+    if (exchange->conn == NULL)
+        tri_exchange_notify(exchange, want);
+    else if ((fresh & TRI_WANT_READ) && !(exchange->flags & TRI_EXCHANGE_BODY_END))
         wait_for_body(exchange);
 }
 
@@ -203,6 +207,8 @@ int tri_exchange_respond(tri_exchange *exchange, const tri_response *response)
     int error = conn->protocol->ops->submit_head(conn->protocol, exchange->stream, &full);
     if (error == 0)
         exchange->flags |= TRI_EXCHANGE_STARTED;
+    else if (error == TRI_ENOMEM)
+        tri_conn_lose(conn, "out of memory");
     return error;
 }
 
@@ -211,6 +217,10 @@ static void complete(tri_exchange *exchange)
 {
     tri_conn *conn = exchange->conn;
     exchange->flags |= TRI_EXCHANGE_COMPLETE;
+    if (exchange->head->flags & TRI_HEAD_KEEP_ALIVE)
+        conn->flags |= TRI_CONN_MORE;
+    else
+        conn->flags &= (uint8_t)~TRI_CONN_MORE;
     detach(exchange);
     tri_conn_continue(conn);
 }
@@ -291,6 +301,5 @@ void tri_exchange_done(tri_exchange *exchange)
         return;
     if (!(exchange->flags & TRI_EXCHANGE_WROTE) && answer_failure(exchange) == 0)
         return;
-    tri_conn_flush(conn);
-    tri_conn_close(conn);
+    tri_conn_end(conn);
 }

@@ -32,8 +32,9 @@ enum tri_conn_flag {
     TRI_CONN_BLOCKED = 4,   /* the socket took less than we had: waiting for TRI_WRITE */
     TRI_CONN_LINGERING = 8, /* our side has ended; reading on until the peer's does */
     TRI_CONN_USED = 16,     /* a head has been completed on it */
-    TRI_CONN_ENDING = 64,   /* nothing more is parsed: close, lingering, once what waits is written */
     TRI_CONN_IN_HEAD = 32,  /* `deadline` is that of a head whose first byte has come */
+    TRI_CONN_ENDING = 64,   /* nothing more is parsed: close, lingering, once what waits is written */
+    TRI_CONN_MORE = 128,    /* the peer of the last exchange may be sending another request */
 };
 
 typedef struct tri_listener {
@@ -142,15 +143,18 @@ void tri_conn_open(tri_server *server, int fd, const tri_addr *peer, const tri_l
 void tri_conn_readable(tri_conn *conn);
 void tri_conn_resume(tri_conn *conn);
 void tri_conn_watch(tri_conn *conn);
+void tri_conn_queue_resume(tri_conn *conn);
 void tri_conn_continue(tri_conn *conn);
 
 /* conn_write.c */
 void tri_conn_queue_flush(tri_conn *conn);
 void tri_conn_flush(tri_conn *conn);
+void tri_conn_end(tri_conn *conn);
 void tri_conn_close(tri_conn *conn);
 void tri_conn_lose(tri_conn *conn, const char *reason);
 
 /* conn_timer.c */
+void tri_conn_idle(tri_conn *conn);
 void tri_conn_retime(tri_conn *conn);
 void tri_conn_timeout(tri_conn *conn);
 
@@ -164,7 +168,7 @@ void tri_exchange_lose(tri_exchange *exchange);
 void tri_exchange_notify(tri_exchange *exchange, unsigned what);
 
 /* server.c */
-void tri_server_fill_response(const tri_server *server, tri_response *response);
+void tri_server_fill_response(tri_server *server, tri_response *response);
 void tri_server_work(tri_server *server);
 uint64_t tri_server_now(tri_server *server);
 

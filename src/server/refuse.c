@@ -47,25 +47,16 @@ static bool answered(tri_conn *conn)
     return begun;
 }
 
-/* Refuses the request at work with `status` and ends the connection; its application sees a disconnect. */
+/* Refuses the request at work with `status` and ends the connection; its application sees a disconnect. An answer that has
+   begun cannot be replaced: it stays unfinished. */
 void tri_refuse(tri_conn *conn, int status, const char *reason)
 {
     if (conn->flags & TRI_CONN_CLOSED)
         return;
-    tri_refuse_record(conn, status, reason);
-    conn->flags |= TRI_CONN_ENDING;
-    tri_buf_release(&conn->in, conn->server->mem);
-    if (answered(conn)) {
-        tri_conn_flush(conn);
+    int error = answered(conn) ? TRI_ESTATE : submit(conn, status);
+    tri_refuse_record(conn, error == 0 ? status : 0, reason);
+    if (error == TRI_ENOMEM)
         tri_conn_close(conn);
-        return;
-    }
-    if (submit(conn, status) != 0) {
-        tri_conn_close(conn);
-        return;
-    }
-    conn->deadline = tri_server_now(conn->server) + conn->server->limits.linger_ms;
-    conn->body_since = 0;
-    tri_conn_queue_flush(conn);
-    tri_conn_retime(conn);
+    else
+        tri_conn_end(conn);
 }

@@ -167,11 +167,22 @@ static void fire_timers(tri_server *server)
     tri_accept_resume(server);
 }
 
+/* Sees to it that the descriptor becomes readable at the next deadline. */
+static void arm(tri_server *server)
+{
+    uint64_t next = tri_wheel_next(&server->wheel);
+    if (server->retry_at != 0 && (next == 0 || server->retry_at < next))
+        next = server->retry_at;
+    tri_reactor_arm(server->reactor, next);
+}
+
 int tri_server_turn(tri_server *server, int timeout_ms)
 {
     tri_ready ready[TRI_SERVER_EVENTS];
     server->asleep = false;
     bury(server);
+    if (timeout_ms != 0)
+        arm(server);
     int n = tri_reactor_poll(server->reactor, ready, TRI_SERVER_EVENTS, timeout_ms);
     if (n < 0)
         return n;
@@ -215,7 +226,7 @@ bool tri_server_next_refusal(tri_server *server, tri_refusal *out)
 bool tri_server_pending(const tri_server *server)
 {
     return !tri_list_empty(&server->ready) || !tri_list_empty(&server->resume) || !tri_list_empty(&server->woken)
-           || server->refusal_count > 0;
+           || !tri_list_empty(&server->flush) || server->refusal_count > 0;
 }
 
 void tri_server_cork(tri_server *server)
@@ -230,19 +241,22 @@ void tri_server_uncork(tri_server *server)
 
 void tri_server_flush(tri_server *server)
 {
+    if (tri_list_empty(&server->flush))
+        return;
+    tick(server); /* applications may have taken long: idle times begin now */
+    server->corks++;
     while (!tri_list_empty(&server->flush))
         tri_conn_flush(TRI_CONTAINER(server->flush.next, tri_conn, flush));
+    server->corks--;
 }
 
 void tri_server_sleep(tri_server *server, bool asleep)
 {
     server->asleep = asleep;
-    if (!asleep)
-        return;
-    uint64_t next = tri_wheel_next(&server->wheel);
-    if (server->retry_at != 0 && (next == 0 || server->retry_at < next))
-        next = server->retry_at;
-    tri_reactor_arm(server->reactor, next);
+    if (asleep)
+        arm(server);
+    if (asleep && tri_server_pending(server))
+        tri_server_work(server);
 }
 
 void tri_server_wake(tri_server *server)
@@ -250,11 +264,12 @@ void tri_server_wake(tri_server *server)
     tri_reactor_wake(server->reactor);
 }
 
-/* There is something to do: wakes whoever sleeps on the descriptor. */
+/* There is something to do: wakes whoever sleeps on the descriptor. The last turn may be long ago. */
 void tri_server_work(tri_server *server)
 {
     if (!server->asleep)
         return;
+    tick(server);
     server->asleep = false;
     tri_reactor_wake(server->reactor);
 }
@@ -262,14 +277,16 @@ void tri_server_work(tri_server *server)
 /* Milliseconds: the turn's own time within a turn or batch, else the clock's. */
 uint64_t tri_server_now(tri_server *server)
 {
-    if (server->corks == 0)
+    if (server->corks == 0 || server->asleep)
         server->now = tri_reactor_now();
     return server->now;
 }
 
 /* Adds what the operator wants in every answer. */
-void tri_server_fill_response(const tri_server *server, tri_response *response)
+void tri_server_fill_response(tri_server *server, tri_response *response)
 {
+    if (server->asleep)
+        tick(server);
     response->date = server->date_line;
     response->server = server->server_line;
     response->defaults = server->default_lines;
@@ -278,15 +295,16 @@ void tri_server_fill_response(const tri_server *server, tri_response *response)
 /* At a stop: serves what has arrived on an idle connection, and closes it if nothing is likely to be under way. */
 static void stop_conn(tri_server *server, tri_conn *conn)
 {
-    bool idle = tri_list_empty(&conn->exchanges) && tri_list_empty(&conn->resume)
-                && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING | TRI_CONN_IN_HEAD));
+    const unsigned not_idle = TRI_CONN_LINGERING | TRI_CONN_ENDING | TRI_CONN_IN_HEAD | TRI_CONN_BLOCKED | TRI_CONN_EOF;
+    conn->protocol->ops->shutdown(conn->protocol);
+    bool idle = tri_list_empty(&conn->exchanges) && tri_list_empty(&conn->resume) && !(conn->flags & not_idle);
     if (!idle || (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_IN_BODY))
         return;
     uint64_t idle_for = server->now + server->limits.keep_alive_ms - conn->deadline;
     bool stale = (conn->flags & TRI_CONN_USED) && idle_for > TRI_SERVER_RECENT_MS;
     tri_conn_readable(conn);
-    bool nothing = !(conn->flags & (TRI_CONN_CLOSED | TRI_CONN_IN_HEAD)) && tri_list_empty(&conn->exchanges);
-    if (!nothing || !tri_list_empty(&conn->flush))
+    bool quiet = tri_list_empty(&conn->exchanges) && tri_list_empty(&conn->flush) && tri_list_empty(&conn->resume);
+    if (!quiet || (conn->flags & (not_idle | TRI_CONN_CLOSED)))
         return;
     if (stale) {
         tri_conn_close(conn);
