@@ -1,4 +1,5 @@
-/* A request's head as the parsers hand it up, whatever the version: method, target and field lines as offsets into one run of bytes. */
+/* A request's head as the parsers hand it up, whatever the version: method, target and field lines as offsets into one
+   run of bytes. */
 #ifndef TRI_HTTP_HEAD_H
 #define TRI_HTTP_HEAD_H
 
@@ -36,9 +37,9 @@ typedef struct tri_head {
     uint32_t size;    /* bytes from base that the slices can reach */
     tri_slice method;
     tri_slice target; /* as received */
-    tri_slice path;   /* of origin-form and absolute-form; "*" for asterisk-form; "/" when an absolute-form has none: then path.n == 0 */
+    tri_slice path;   /* "*" for asterisk-form; an absolute-form may have none: then path.n == 0, and "/" is meant */
     tri_slice query;  /* after the question mark, without it */
-    tri_slice host;   /* the authority: of the target when absolute, else the Host field's value; n == 0 when there is none */
+    tri_slice host;   /* the authority: of an absolute target, else the Host field's value; n == 0 when there is none */
     uint16_t flags;   /* enum tri_head_flag */
     uint8_t major;    /* 1 */
     uint8_t minor;    /* 0 or 1 */
@@ -53,10 +54,12 @@ static inline tri_span tri_head_span(const tri_head *head, tri_slice slice)
     return (tri_span){ head->base + slice.at, slice.n };
 }
 
-/* A copy whose bytes and fields are one allocation: valid until tri_head_free. NULL when memory is short. The caller owns it. */
+/* A copy whose bytes and fields are one allocation: valid until tri_head_free. NULL when memory is short. The caller owns
+   it. */
 TRI_NODISCARD tri_head *tri_head_copy(const tri_head *head, const tri_mem *mem);
 void tri_head_free(tri_head *copy, const tri_mem *mem);
-/* The bytes that tri_head_copy would ask for, and the same copy made into memory of the caller's of at least that size, 8-aligned. */
+/* The bytes that tri_head_copy would ask for, and the same copy made into memory of the caller's of at least that size,
+   8-aligned. */
 size_t tri_head_copy_size(const tri_head *head);
 tri_head *tri_head_copy_into(const tri_head *head, void *memory);
 

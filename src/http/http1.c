@@ -1,10 +1,11 @@
-/* The state machine of a connection: bytes go to the parser of what is due, what it found waits until it is asked for. */
+/* The state machine of a connection: bytes go to the parser of what is due, what it found waits to be asked for. */
 #include "http/http1_internal.h"
 
 /* The most that is parsed in one call: slices have 32 bits. */
 enum { MOST_AT_ONCE = 1 << 30 };
 
-int tri_http1_shared_init(tri_http1_shared *shared, const tri_mem *mem, const tri_limits *limits, tri_chain_pool *chains)
+int tri_http1_shared_init(tri_http1_shared *shared, const tri_mem *mem, const tri_limits *limits,
+                          tri_chain_pool *chains)
 {
     *shared = (tri_http1_shared){ .mem = mem, .limits = limits, .chains = chains };
     if (limits->fields == 0)

@@ -1,5 +1,5 @@
-/* HTTP/1.1 and 1.0 (RFC 9112), server side, sans-I/O, behind http/protocol.h. Strict: what a lenient reading could turn into
-   two different messages is refused, and nothing after it is parsed. */
+/* HTTP/1.1 and 1.0 (RFC 9112), server side, sans-I/O, behind http/protocol.h. Strict: what a lenient reading could turn
+   into two different messages is refused, and nothing after it is parsed. */
 #ifndef TRI_HTTP_HTTP1_H
 #define TRI_HTTP_HTTP1_H
 
@@ -16,13 +16,15 @@ typedef struct tri_http1_shared {
     tri_head scratch; /* the head that is being parsed, as long as all of it lies in the bytes handed to recv */
 } tri_http1_shared;
 
-/* Allocates the scratch head's fields for limits->fields. TRI_ENOMEM. `mem`, `limits` and `chains` are borrowed for its life. */
-TRI_NODISCARD int tri_http1_shared_init(tri_http1_shared *shared, const tri_mem *mem, const tri_limits *limits, tri_chain_pool *chains);
+/* Allocates the scratch head's fields for limits->fields. TRI_ENOMEM. `mem`, `limits` and `chains` are borrowed for its
+   life. */
+TRI_NODISCARD int tri_http1_shared_init(tri_http1_shared *shared, const tri_mem *mem, const tri_limits *limits,
+                                        tri_chain_pool *chains);
 void tri_http1_shared_fini(tri_http1_shared *shared);
 
 typedef struct tri_http1_partial tri_http1_partial;
 
-/* One connection's protocol state, embedded; at most 160 bytes (a test pins it), and between exchanges it holds no memory. */
+/* One connection's protocol state, embedded; at most 160 bytes (a test pins it); between exchanges it holds no memory. */
 typedef struct tri_http1 {
     tri_protocol protocol;
     /* private; see http1_internal.h for the enums */

@@ -1,5 +1,5 @@
-/* Answers (RFC 9110 §6, RFC 9112 §6 and §7): the head is written at once but for the lines that depend on the body, and what
-   an application hands over is checked so that it cannot become a second answer. */
+/* Answers (RFC 9110 §6, RFC 9112 §6 and §7): the head is written at once but for the lines that depend on the body, and
+   what an application hands over is checked so that it cannot become a second answer. */
 #include "http/http1_internal.h"
 
 enum {
@@ -127,7 +127,9 @@ static int review_field(draft *self, const tri_field_out *field)
         self->server = true;
         break;
     case FIELD_LENGTH:
-        if (self->answer & TRI_ANSWER_LENGTH || !tri_http1_head_length(tri_http1_head_trim(field->value), &self->promised))
+        if (self->answer & TRI_ANSWER_LENGTH)
+            return TRI_EINVAL;
+        if (!tri_http1_head_length(tri_http1_head_trim(field->value), &self->promised))
             return TRI_EINVAL;
         self->answer |= TRI_ANSWER_LENGTH;
         break;

@@ -1,4 +1,4 @@
-/* Chunked bodies (RFC 9112 §7.1), a byte at a time but for the data: nothing has to be kept when a line comes in pieces. */
+/* Chunked bodies (RFC 9112 §7.1), a byte at a time but for the data: nothing is kept when a line comes in pieces. */
 #include "http/http1_internal.h"
 
 /* Sizes above it are refused before sums of them could overflow. */

@@ -353,7 +353,8 @@ static bool end_head(tri_http1 *self, tri_head *head, uint32_t size)
     return true;
 }
 
-/* Whether the current line, of which the head's bytes up to `end` are known, with or without its LF, is within the limits. */
+/* Whether the current line is within the limits. The head's bytes up to `end` are known; `missing` is 1 when its LF is not
+   among them. */
 static bool within_limits(tri_http1 *self, size_t end, size_t missing)
 {
     const tri_limits *limits = self->shared->limits;

@@ -1,7 +1,7 @@
 /* The request target (RFC 9112 §3.2) and the authority, in it or in the Host field. */
 #include "http/http1_internal.h"
 
-/* What may stand in a registered name: unreserved, sub-delims but the comma, and the start of an escape (RFC 3986 §3.2.2). */
+/* What may stand in a registered name: unreserved, sub-delims but the comma, the start of an escape (RFC 3986 §3.2.2). */
 static bool is_name_char(unsigned char c)
 {
     static const uint32_t allowed[8] = {
@@ -62,6 +62,20 @@ static size_t hex_length(const char *p, size_t n)
     return i;
 }
 
+/* Skips what separates two groups at p[*at]: a colon with a group behind it, or the only gap. False for all else. */
+static bool skip_colons(const char *p, size_t n, size_t *at, bool *gap)
+{
+    if (p[*at] != ':')
+        return false;
+    *at += 1;
+    if (*at == n || p[*at] != ':')
+        return *at < n;
+    bool first = !*gap;
+    *gap = true;
+    *at += 1;
+    return first;
+}
+
 /* Whether `n` bytes are an IPv6 address, without brackets and zone (RFC 3986 §3.2.2). */
 static bool is_ipv6(const char *p, size_t n)
 {
@@ -72,25 +86,14 @@ static bool is_ipv6(const char *p, size_t n)
         return false;
     while (i < n) {
         size_t digits = hex_length(p + i, n - i);
-        if (digits > 0 && i + digits < n && p[i + digits] == '.')
+        if (i + digits < n && p[i + digits] == '.')
             return is_ipv4(p + i, n - i) && (gap ? groups < 6 : groups == 6);
-        if (digits > 4)
+        if (digits > 4 || (digits == 0 && i > 0))
             return false;
         groups += digits > 0;
         i += digits;
-        if (i == n)
-            break;
-        if (p[i] != ':')
+        if (i < n && !skip_colons(p, n, &i, &gap))
             return false;
-        if (i + 1 < n && p[i + 1] == ':') {
-            if (gap)
-                return false;
-            gap = true;
-            i++;
-        } else if (digits == 0 || i + 1 == n) {
-            return false;
-        }
-        i++;
     }
     return gap ? groups < 8 : groups == 8;
 }

@@ -23,7 +23,7 @@ enum tri_event_type {
 typedef struct tri_event {
     enum tri_event_type type;
     uint32_t stream;   /* 0 in HTTP/1.1 */
-    tri_head *head;    /* HEAD: valid until the next call of next_event or fini, or of recv on any connection of the worker */
+    tri_head *head;    /* HEAD: valid until the next call of next_event or fini, or any connection's recv */
     tri_span body;     /* BODY */
     int status;        /* REJECT: 400, 413, 414, 417, 431, 501 or 505 */
     const char *reason; /* REJECT: what was wrong, for the log; static storage */

@@ -1,4 +1,4 @@
-/* The HTTP/1.1 tests' driver: feeds requests in pieces, answers each, and writes down the events as one line of text each. */
+/* The HTTP/1.1 tests' driver: feeds requests in pieces, answers each, and writes down the events as lines of text. */
 #ifndef TRI_TESTS_HTTP1_RECORD_H
 #define TRI_TESTS_HTTP1_RECORD_H
 
@@ -29,10 +29,10 @@ typedef struct record {
 /* Appends bytes to the log; what does not fit fails a check. */
 static inline void record_bytes(record *self, const char *p, size_t n)
 {
-    if (n >= sizeof self->log - self->log_n) {
-        CHECK(!"the log is full");
+    bool fits = n < sizeof self->log - self->log_n;
+    CHECK(fits);
+    if (!fits)
         return;
-    }
     if (n > 0)
         memcpy(self->log + self->log_n, p, n);
     self->log_n += n;
