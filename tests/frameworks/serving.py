@@ -110,7 +110,12 @@ class Site:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         with self._log.open("wb") as log, self._access_log.open("wb") as access_log:
             self._process = subprocess.Popen(
-                command, pass_fds=[fd], stdout=access_log, stderr=log, stdin=subprocess.DEVNULL, env=environment
+                command,
+                pass_fds=[fd],
+                stdout=access_log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=environment,
             )
 
 

@@ -74,7 +74,9 @@ def test_form(site: Site) -> None:
 
 
 def test_form_by_curl(site: Site) -> None:
-    answer = curl("--data-urlencode", "name=José & Söhne", "--data-urlencode", "plus=1 + 1", f"{site.url}/form")
+    answer = curl(
+        "--data-urlencode", "name=José & Söhne", "--data-urlencode", "plus=1 + 1", f"{site.url}/form"
+    )
     assert json.loads(answer) == {"name": "José & Söhne", "plus": "1 + 1"}
 
 
@@ -86,14 +88,21 @@ def test_upload_of_five_megabytes(site: Site, five_megabytes: Path) -> None:
     assert answer.raise_for_status().json() == expected
 
 
-@pytest.mark.parametrize("framing", [[], ["--header", "Transfer-Encoding: chunked"]], ids=["length", "chunked"])
+@pytest.mark.parametrize(
+    "framing", [[], ["--header", "Transfer-Encoding: chunked"]], ids=["length", "chunked"]
+)
 def test_upload_of_five_megabytes_by_curl(site: Site, five_megabytes: Path, framing: list[str]) -> None:
     # A body of this size makes curl send "Expect: 100-continue"; it would wait for 15 s here.
     wait = ["--expect100-timeout", "15", "--max-time", "10"]
     form = ["--form", "note=five", "--form", f"file=@{five_megabytes}"]
     answer = curl(*wait, *framing, *form, f"{site.url}/upload")
     data = five_megabytes.read_bytes()
-    assert json.loads(answer) == {"size": len(data), "sha256": sha256(data), "name": "five.bin", "note": "five"}
+    assert json.loads(answer) == {
+        "size": len(data),
+        "sha256": sha256(data),
+        "name": "five.bin",
+        "note": "five",
+    }
 
 
 # --- streams
@@ -139,7 +148,9 @@ def test_an_answer_streamed_to_a_client_of_http_1_0(site: Site) -> None:
 def test_events_arrive_one_by_one(site: Site) -> None:
     """Each event is only made after the one before it has arrived: nothing on the way may hold one back."""
     token = site.token()
-    with httpx.stream("GET", f"{site.url}/events", params={"token": token}, timeout=5, trust_env=False) as answer:
+    with httpx.stream(
+        "GET", f"{site.url}/events", params={"token": token}, timeout=5, trust_env=False
+    ) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = answer.iter_lines()
         for number in range(EVENTS):
@@ -150,7 +161,9 @@ def test_events_arrive_one_by_one(site: Site) -> None:
 
 def test_a_client_that_leaves_the_events_early_is_noticed(site: Site) -> None:
     token = site.token()
-    with httpx.stream("GET", f"{site.url}/ticker", params={"token": token}, timeout=5, trust_env=False) as answer:
+    with httpx.stream(
+        "GET", f"{site.url}/ticker", params={"token": token}, timeout=5, trust_env=False
+    ) as answer:
         lines = answer.iter_lines()
         assert [next(lines) for _ in range(6)][3:] == ["id: 1", "data: event 1", ""]
         assert f"left {token}" not in site.notes()
