@@ -54,8 +54,8 @@ static inline tri_span tri_head_span(const tri_head *head, tri_slice slice)
     return (tri_span){ head->base + slice.at, slice.n };
 }
 
-/* A copy whose bytes and fields are one allocation: valid until tri_head_free. NULL when memory is short. The caller owns
-   it. */
+/* A copy whose bytes and fields are one allocation: valid until tri_head_free. NULL when memory is short. The caller
+   owns it. */
 TRI_NODISCARD tri_head *tri_head_copy(const tri_head *head, const tri_mem *mem);
 void tri_head_free(tri_head *copy, const tri_mem *mem);
 /* The bytes that tri_head_copy would ask for, and the same copy made into memory of the caller's of at least that size,

@@ -89,6 +89,7 @@ static size_t recv_body(tri_http1 *self, const char *bytes, size_t n)
     return n;
 }
 
+/* The operation recv: hands the bytes to the parser that is due. */
 static ptrdiff_t recv_bytes(tri_protocol *protocol, char *bytes, size_t n)
 {
     tri_http1 *self = (tri_http1 *)protocol;
@@ -105,6 +106,7 @@ static ptrdiff_t recv_bytes(tri_protocol *protocol, char *bytes, size_t n)
     return 0;
 }
 
+/* The operation recv_eof. */
 static int recv_eof(tri_protocol *protocol)
 {
     tri_http1 *self = (tri_http1 *)protocol;
@@ -115,6 +117,7 @@ static int recv_eof(tri_protocol *protocol)
     return TRI_OK;
 }
 
+/* The operation next_event: the first of those that wait. */
 static void next_event(tri_protocol *protocol, tri_event *event)
 {
     tri_http1 *self = (tri_http1 *)protocol;
@@ -145,11 +148,13 @@ static void next_event(tri_protocol *protocol, tri_event *event)
     }
 }
 
+/* The operation send. */
 static tri_chain *send_chain(tri_protocol *protocol)
 {
     return &((tri_http1 *)protocol)->out;
 }
 
+/* The operation sendable: all but a held head. */
 static size_t sendable(const tri_protocol *protocol)
 {
     const tri_http1 *self = (const tri_http1 *)protocol;
@@ -176,6 +181,7 @@ static unsigned in_bits(const tri_http1 *self)
     }
 }
 
+/* The operation state. */
 static unsigned state(const tri_protocol *protocol)
 {
     const tri_http1 *self = (const tri_http1 *)protocol;
@@ -187,11 +193,13 @@ static unsigned state(const tri_protocol *protocol)
     return bits;
 }
 
+/* The operation shutdown. */
 static void shut_down(tri_protocol *protocol)
 {
     ((tri_http1 *)protocol)->flags |= TRI_HTTP1_SHUTDOWN;
 }
 
+/* The operation fini. */
 static void fini(tri_protocol *protocol)
 {
     tri_http1 *self = (tri_http1 *)protocol;

@@ -24,7 +24,8 @@ void tri_http1_shared_fini(tri_http1_shared *shared);
 
 typedef struct tri_http1_partial tri_http1_partial;
 
-/* One connection's protocol state, embedded; at most 160 bytes (a test pins it); between exchanges it holds no memory. */
+/* One connection's protocol state, embedded; at most 160 bytes (a test pins it); between exchanges it holds no
+   memory. */
 typedef struct tri_http1 {
     tri_protocol protocol;
     /* private; see http1_internal.h for the enums */

@@ -9,13 +9,15 @@ enum {
     CHUNK_LINES = 32,    /* bytes at most of a chunk's size line and of what ends it */
 };
 
-static char *put(char *p, const char *bytes, size_t n)
+/* Copies bytes to `p`; returns where they end. */
+static char *put(char *p, tri_span bytes)
 {
-    memcpy(p, bytes, n);
-    return p + n;
+    if (bytes.n > 0)
+        memcpy(p, bytes.p, bytes.n);
+    return p + bytes.n;
 }
 
-#define PUT(p, literal) put((p), (literal), sizeof(literal) - 1)
+#define PUT(p, literal) put((p), TRI_SPAN(literal))
 
 /* Writes `value` in decimal; returns where it ends. */
 static char *put_decimal(char *p, uint64_t value)
@@ -26,7 +28,7 @@ static char *put_decimal(char *p, uint64_t value)
         digits[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    return put(p, digits + at, sizeof digits - at);
+    return put(p, (tri_span){ digits + at, sizeof digits - at });
 }
 
 /* Writes `value` in hexadecimal; returns where it ends. */
@@ -38,7 +40,7 @@ static char *put_hex(char *p, uint64_t value)
         digits[--at] = "0123456789abcdef"[value & 15];
         value >>= 4;
     } while (value > 0);
-    return put(p, digits + at, sizeof digits - at);
+    return put(p, (tri_span){ digits + at, sizeof digits - at });
 }
 
 /* Writes the status line; returns where it ends. */
@@ -50,36 +52,38 @@ static char *put_status_line(char *p, int status)
     p = PUT(p, "HTTP/1.1 ");
     p = put_decimal(p, (uint64_t)status);
     *p++ = ' ';
-    p = put(p, reason, strlen(reason));
+    p = put(p, (tri_span){ reason, strlen(reason) });
     return PUT(p, "\r\n");
 }
 
 /* What becomes of a field that the application gave. */
 enum field_kind { FIELD_PLAIN, FIELD_DATE, FIELD_SERVER, FIELD_LENGTH, FIELD_CONNECTION, FIELD_DROPPED };
 
-/* Fields of the connection are ours to send, not the application's (RFC 9110 §7.6.1). */
+static const struct {
+    tri_span name;
+    enum field_kind kind;
+} special_fields[] = {
+    { { "date", 4 }, FIELD_DATE },
+    { { "server", 6 }, FIELD_SERVER },
+    { { "content-length", 14 }, FIELD_LENGTH },
+    /* Fields of the connection are ours to send, not the application's (RFC 9110 §7.6.1). */
+    { { "connection", 10 }, FIELD_CONNECTION },
+    { { "upgrade", 7 }, FIELD_DROPPED },
+    { { "keep-alive", 10 }, FIELD_DROPPED },
+    { { "proxy-connection", 16 }, FIELD_DROPPED },
+    { { "transfer-encoding", 17 }, FIELD_DROPPED },
+};
+
+/* What becomes of a field of that name. */
 static enum field_kind field_kind(tri_span name)
 {
-    switch (name.n) {
-    case 4:
-        return tri_http1_head_same(name, TRI_SPAN("date")) ? FIELD_DATE : FIELD_PLAIN;
-    case 6:
-        return tri_http1_head_same(name, TRI_SPAN("server")) ? FIELD_SERVER : FIELD_PLAIN;
-    case 7:
-        return tri_http1_head_same(name, TRI_SPAN("upgrade")) ? FIELD_DROPPED : FIELD_PLAIN;
-    case 10:
-        if (tri_http1_head_same(name, TRI_SPAN("connection")))
-            return FIELD_CONNECTION;
-        return tri_http1_head_same(name, TRI_SPAN("keep-alive")) ? FIELD_DROPPED : FIELD_PLAIN;
-    case 14:
-        return tri_http1_head_same(name, TRI_SPAN("content-length")) ? FIELD_LENGTH : FIELD_PLAIN;
-    case 16:
-        return tri_http1_head_same(name, TRI_SPAN("proxy-connection")) ? FIELD_DROPPED : FIELD_PLAIN;
-    case 17:
-        return tri_http1_head_same(name, TRI_SPAN("transfer-encoding")) ? FIELD_DROPPED : FIELD_PLAIN;
-    default:
+    const unsigned lengths = 1U << 4 | 1U << 6 | 1U << 7 | 1U << 10 | 1U << 14 | 1U << 16 | 1U << 17;
+    if (name.n > 17 || !(lengths >> name.n & 1))
         return FIELD_PLAIN;
-    }
+    for (size_t i = 0; i < sizeof special_fields / sizeof *special_fields; i++)
+        if (tri_http1_head_same(name, special_fields[i].name))
+            return special_fields[i].kind;
+    return FIELD_PLAIN;
 }
 
 /* A head on its way into the chain. */
@@ -113,6 +117,15 @@ static bool asks_close(tri_span list)
     return false;
 }
 
+/* Content-Length, which may come once. TRI_EINVAL. */
+static int review_length(draft *self, tri_span value)
+{
+    if (self->answer & TRI_ANSWER_LENGTH)
+        return TRI_EINVAL;
+    self->answer |= TRI_ANSWER_LENGTH;
+    return tri_http1_head_length(tri_http1_head_trim(value), &self->promised) ? TRI_OK : TRI_EINVAL;
+}
+
 /* Checks one field and notes what it means for the rest. TRI_EINVAL. */
 static int review_field(draft *self, const tri_field_out *field)
 {
@@ -127,12 +140,7 @@ static int review_field(draft *self, const tri_field_out *field)
         self->server = true;
         break;
     case FIELD_LENGTH:
-        if (self->answer & TRI_ANSWER_LENGTH)
-            return TRI_EINVAL;
-        if (!tri_http1_head_length(tri_http1_head_trim(field->value), &self->promised))
-            return TRI_EINVAL;
-        self->answer |= TRI_ANSWER_LENGTH;
-        break;
+        return review_length(self, field->value);
     case FIELD_CONNECTION:
         if (asks_close(field->value))
             self->answer |= TRI_ANSWER_CLOSE;
@@ -159,6 +167,15 @@ static int review(draft *self, const tri_response *response)
     return self->size > UINT32_MAX ? TRI_EINVAL : TRI_OK;
 }
 
+/* Whether the application's field is sent as it is. */
+static bool is_kept(const draft *self, const tri_field_out *field)
+{
+    enum field_kind kind = field_kind(field->name);
+    if (kind == FIELD_LENGTH)
+        return (self->answer & TRI_ANSWER_LENGTH) != 0;
+    return kind < FIELD_CONNECTION;
+}
+
 /* Writes the head but for its framing; returns where it ends. */
 static char *put_head(char *p, const draft *self)
 {
@@ -166,23 +183,18 @@ static char *put_head(char *p, const draft *self)
     p = put_status_line(p, response->status);
     for (size_t i = 0; i < response->n_fields; i++) {
         const tri_field_out *field = &response->fields[i];
-        enum field_kind kind = field_kind(field->name);
-        if (kind >= FIELD_CONNECTION || (kind == FIELD_LENGTH && !(self->answer & TRI_ANSWER_LENGTH)))
+        if (!is_kept(self, field))
             continue;
-        tri_span value = tri_http1_head_trim(field->value);
-        p = put(p, field->name.p, field->name.n);
+        p = put(p, field->name);
         p = PUT(p, ": ");
-        if (value.n > 0)
-            p = put(p, value.p, value.n);
+        p = put(p, tri_http1_head_trim(field->value));
         p = PUT(p, "\r\n");
     }
-    if (!self->date && response->date.n > 0)
-        p = put(p, response->date.p, response->date.n);
-    if (!self->server && response->server.n > 0)
-        p = put(p, response->server.p, response->server.n);
-    if (response->defaults.n > 0)
-        p = put(p, response->defaults.p, response->defaults.n);
-    return p;
+    if (!self->date)
+        p = put(p, response->date);
+    if (!self->server)
+        p = put(p, response->server);
+    return put(p, response->defaults);
 }
 
 /* Puts the head into the chain: in place when a block holds it, else by way of a buffer. */
@@ -318,6 +330,12 @@ static bool keeps_promise(const tri_http1 *self, enum tri_http1_out framing, siz
     return n <= self->promised && (!end || n == self->promised);
 }
 
+/* Whether the body is appended by write_long. */
+static bool is_long(enum tri_http1_out framing, const tri_loan *loan)
+{
+    return loan->bytes.n >= BORROW_FROM && framing != TRI_OUT_NO_BODY;
+}
+
 /* Makes sure that the next block is had without asking the allocator. */
 static int stock_block(tri_chain_pool *chains)
 {
@@ -344,56 +362,82 @@ static int write_long(tri_http1 *self, const tri_loan *loan, bool end)
     return tri_chain_copy(&self->out, chains, (tri_span){ tail, (size_t)(tail_end - tail) });
 }
 
-/* Appends the rest of a held head, and the body up to the first byte of a long one, in one piece. */
-static int write_short(tri_http1 *self, enum tri_http1_out framing, tri_span body, bool end)
+/* Bytes that write_short needs at most; 0 when there is nothing to write. An empty chunk would end the body. */
+static size_t short_room(const tri_http1 *self, enum tri_http1_out framing, size_t n, bool end)
 {
-    bool held = self->out_state == TRI_OUT_HELD;
-    bool chunked = framing == TRI_OUT_CHUNKED;
+    size_t room = n < BORROW_FROM ? n : 0;
+    if (framing == TRI_OUT_CHUNKED && (n > 0 || end))
+        room += CHUNK_LINES;
+    if (self->out_state == TRI_OUT_HELD)
+        room += FRAMING_LINES;
+    return room;
+}
+
+/* Writes a short body, or the line before a long one; returns where it ends. */
+static char *put_body(char *p, enum tri_http1_out framing, tri_span body, bool end)
+{
     bool is_short = body.n < BORROW_FROM;
-    size_t lines = held ? FRAMING_LINES : 0;
-    size_t room = lines + (chunked ? (size_t)CHUNK_LINES : 0) + (is_short ? body.n : 0);
-    if (room == 0 || (!held && body.n == 0 && !end))
-        return TRI_OK; /* an empty chunk would end the body */
-    char *start = tri_chain_reserve(&self->out, self->shared->chains, room);
-    if (start == NULL)
-        return TRI_ENOMEM;
-    char *p = held ? put_rest_of_head(self, start, body.n, end) : start;
+    bool chunked = framing == TRI_OUT_CHUNKED;
+    if (framing == TRI_OUT_NO_BODY)
+        return p;
     if (chunked && body.n > 0) {
         p = put_hex(p, body.n);
         p = PUT(p, "\r\n");
     }
-    if (is_short && body.n > 0 && framing != TRI_OUT_NO_BODY)
-        p = put(p, body.p, body.n);
-    if (is_short && chunked)
-        p = put_chunk_end(p, body.n, end);
+    if (is_short)
+        p = put(p, body);
+    return is_short && chunked ? put_chunk_end(p, body.n, end) : p;
+}
+
+/* Appends the rest of a held head, and the body up to the first byte of a long one, in one piece. */
+static int write_short(tri_http1 *self, enum tri_http1_out framing, tri_span body, bool end)
+{
+    size_t room = short_room(self, framing, body.n, end);
+    if (room == 0)
+        return TRI_OK;
+    char *start = tri_chain_reserve(&self->out, self->shared->chains, room);
+    if (start == NULL)
+        return TRI_ENOMEM;
+    char *p = self->out_state == TRI_OUT_HELD ? put_rest_of_head(self, start, body.n, end) : start;
+    p = put_body(p, framing, body, end);
     tri_chain_commit(&self->out, (size_t)(p - start));
     return TRI_OK;
+}
+
+/* Appends the body, and before it the rest of a held head. On errors the chain is as it was. */
+static int write_body(tri_http1 *self, enum tri_http1_out framing, const tri_loan *loan, bool end)
+{
+    uint8_t before = self->out_state;
+    tri_chain_mark mark = tri_chain_here(&self->out);
+    int error = write_short(self, framing, loan->bytes, end);
+    if (error == TRI_OK && is_long(framing, loan))
+        error = write_long(self, loan, end);
+    if (error == TRI_OK)
+        return TRI_OK;
+    self->out_state = before;
+    tri_chain_rollback(&self->out, self->shared->chains, mark);
+    return error;
 }
 
 int tri_http1_answer_body(tri_protocol *protocol, uint32_t stream, const tri_loan *loan, bool end)
 {
     tri_http1 *self = (tri_http1 *)protocol;
-    uint8_t before = self->out_state;
     (void)stream;
-    if (before == TRI_OUT_NONE || before == TRI_OUT_DONE)
+    if (self->out_state == TRI_OUT_NONE || self->out_state == TRI_OUT_DONE)
         return TRI_ESTATE;
-    enum tri_http1_out framing = before == TRI_OUT_HELD ? choose_framing(self, end) : (enum tri_http1_out)before;
+    enum tri_http1_out framing = (enum tri_http1_out)self->out_state;
+    if (framing == TRI_OUT_HELD)
+        framing = choose_framing(self, end);
     if (!keeps_promise(self, framing, loan->bytes.n, end))
         return TRI_EINVAL;
-    bool is_long = loan->bytes.n >= BORROW_FROM && framing != TRI_OUT_NO_BODY;
-    tri_chain_mark mark = tri_chain_here(&self->out);
-    int error = write_short(self, framing, loan->bytes, end);
-    if (error == TRI_OK && is_long)
-        error = write_long(self, loan, end);
-    if (error != TRI_OK) {
-        self->out_state = before;
-        tri_chain_rollback(&self->out, self->shared->chains, mark);
+    int error = write_body(self, framing, loan, end);
+    if (error != TRI_OK)
         return error;
-    }
-    self->promised -= framing == TRI_OUT_LENGTH ? loan->bytes.n : 0;
+    if (framing == TRI_OUT_LENGTH)
+        self->promised -= loan->bytes.n;
     if (end)
         tri_http1_answer_done(self);
-    if (!is_long && loan->release != NULL)
+    if (!is_long(framing, loan) && loan->release != NULL)
         loan->release(loan->owner);
     return TRI_OK;
 }

@@ -132,6 +132,23 @@ static uint32_t visible_end(const char *base, uint32_t at)
     return at;
 }
 
+/* What a request line that is well-formed asks for. */
+static bool check_request(tri_http1 *self, tri_head *head)
+{
+    tri_span method = tri_head_span(head, head->method);
+    if (tri_span_eq(method, TRI_SPAN("CONNECT"))) {
+        tri_http1_reject(self, 501, "CONNECT is not supported");
+        return false;
+    }
+    const char *wrong = tri_http1_target_parse(head);
+    if (wrong != NULL)
+        return bad(self, wrong);
+    if (tri_span_eq(method, TRI_SPAN("HEAD")))
+        self->head_flags |= TRI_HEAD_IS_HEAD;
+    self->flags |= TRI_HTTP1_REQUEST_LINE;
+    return true;
+}
+
 /* The request line, which ends with CR at `end`: method SP target SP version. */
 static bool parse_request_line(tri_http1 *self, tri_head *head, uint32_t end)
 {
@@ -151,18 +168,7 @@ static bool parse_request_line(tri_http1 *self, tri_head *head, uint32_t end)
         return bad(self, "the version is malformed");
     if (!parse_version(self, head, base + at + 1))
         return false;
-    tri_span method = { base, head->method.n };
-    if (tri_span_eq(method, TRI_SPAN("CONNECT"))) {
-        tri_http1_reject(self, 501, "CONNECT is not supported");
-        return false;
-    }
-    const char *wrong = tri_http1_target_parse(head);
-    if (wrong != NULL)
-        return bad(self, wrong);
-    if (tri_span_eq(method, TRI_SPAN("HEAD")))
-        self->head_flags |= TRI_HEAD_IS_HEAD;
-    self->flags |= TRI_HTTP1_REQUEST_LINE;
-    return true;
+    return check_request(self, head);
 }
 
 /* Notes that a field has come which may come only once. */
@@ -173,6 +179,7 @@ static bool once(tri_http1 *self, enum tri_http1_seen field)
     return first;
 }
 
+/* Host: once, well-formed, and of no weight when the target has an authority. */
 static bool on_host(tri_http1 *self, tri_head *head, tri_slice value)
 {
     if (!once(self, TRI_SEEN_HOST))
@@ -186,11 +193,12 @@ static bool on_host(tri_http1 *self, tri_head *head, tri_slice value)
     return true;
 }
 
-static bool on_content_length(tri_http1 *self, tri_head *head, tri_span value)
+/* Content-Length: once, a number, and alone. */
+static bool on_content_length(tri_http1 *self, tri_head *head, tri_slice value)
 {
     if (!once(self, TRI_SEEN_LENGTH))
         return bad(self, "Content-Length is repeated");
-    if (!tri_http1_head_length(value, &head->content_length))
+    if (!tri_http1_head_length(tri_head_span(head, value), &head->content_length))
         return bad(self, "Content-Length is malformed");
     if (self->seen & TRI_SEEN_CHUNKED)
         return bad(self, "Content-Length comes with Transfer-Encoding");
@@ -198,21 +206,24 @@ static bool on_content_length(tri_http1 *self, tri_head *head, tri_span value)
     return true;
 }
 
-static bool on_transfer_encoding(tri_http1 *self, tri_span value)
+/* Transfer-Encoding: once, chunked, and alone. */
+static bool on_transfer_encoding(tri_http1 *self, tri_head *head, tri_slice value)
 {
     if (!once(self, TRI_SEEN_CHUNKED))
         return bad(self, "Transfer-Encoding is repeated");
     if (self->flags & TRI_HTTP1_MINOR_0)
         return bad(self, "Transfer-Encoding comes with HTTP/1.0");
-    if (!tri_http1_head_same(value, TRI_SPAN("chunked")))
+    if (!tri_http1_head_same(tri_head_span(head, value), TRI_SPAN("chunked")))
         return bad(self, "Transfer-Encoding is not chunked alone");
     if (self->seen & TRI_SEEN_LENGTH)
         return bad(self, "Content-Length comes with Transfer-Encoding");
     return true;
 }
 
-static void on_connection(tri_http1 *self, tri_span list)
+/* Connection: the options that we know. */
+static bool on_connection(tri_http1 *self, tri_head *head, tri_slice value)
 {
+    tri_span list = tri_head_span(head, value);
     tri_span option;
     while (tri_http1_head_next_option(&list, &option)) {
         if (tri_http1_head_same(option, TRI_SPAN("close")))
@@ -222,60 +233,67 @@ static void on_connection(tri_http1 *self, tri_span list)
         else if (tri_http1_head_same(option, TRI_SPAN("upgrade")))
             self->seen |= TRI_SEEN_UPGRADE_OPTION;
     }
+    return true;
 }
 
-static void on_expect(tri_http1 *self, tri_span list)
+/* Expect: 100-continue, or something that we cannot meet. */
+static bool on_expect(tri_http1 *self, tri_head *head, tri_slice value)
 {
+    tri_span list = tri_head_span(head, value);
     tri_span option;
     while (tri_http1_head_next_option(&list, &option)) {
         bool known = tri_http1_head_same(option, TRI_SPAN("100-continue"));
         self->seen |= known ? TRI_SEEN_CONTINUE : TRI_SEEN_EXPECTATION;
     }
+    return true;
 }
 
-static void on_te(tri_http1 *self, tri_span list)
+/* TE: whether trailers are welcome. */
+static bool on_te(tri_http1 *self, tri_head *head, tri_slice value)
 {
+    tri_span list = tri_head_span(head, value);
     tri_span option;
     while (tri_http1_head_next_option(&list, &option))
         if (tri_http1_head_same(option, TRI_SPAN("trailers")))
             self->head_flags |= TRI_HEAD_TE_TRAILERS;
+    return true;
 }
 
-/* Whether the lower-case name at `p` is `literal`, whose length is known to be the same. */
-#define NAMED(p, literal) (memcmp((p), (literal), sizeof(literal) - 1) == 0)
+/* Upgrade: noted; it means something only with the option of that name. */
+static bool on_upgrade(tri_http1 *self, tri_head *head, tri_slice value)
+{
+    (void)head;
+    (void)value;
+    self->seen |= TRI_SEEN_UPGRADE;
+    return true;
+}
 
-/* Looks at the last field if it is one that decides how the message is read. */
+/* The fields that decide how a message is read. */
+static const struct {
+    tri_span name;
+    bool (*notice)(tri_http1 *self, tri_head *head, tri_slice value);
+} known_fields[] = {
+    { { "host", 4 }, on_host },
+    { { "connection", 10 }, on_connection },
+    { { "content-length", 14 }, on_content_length },
+    { { "transfer-encoding", 17 }, on_transfer_encoding },
+    { { "expect", 6 }, on_expect },
+    { { "te", 2 }, on_te },
+    { { "upgrade", 7 }, on_upgrade },
+};
+
+/* Looks at the last field if it is one of those. */
 static bool interpret(tri_http1 *self, tri_head *head)
 {
+    const unsigned lengths = 1U << 2 | 1U << 4 | 1U << 6 | 1U << 7 | 1U << 10 | 1U << 14 | 1U << 17;
     const tri_field *field = &head->fields[head->n_fields - 1];
-    const char *name = head->base + field->name.at;
-    tri_span value = tri_head_span(head, field->value);
-    switch (field->name.n) {
-    case 2:
-        if (NAMED(name, "te"))
-            on_te(self, value);
+    tri_span name = tri_head_span(head, field->name);
+    if (name.n > 17 || !(lengths >> name.n & 1))
         return true;
-    case 4:
-        return NAMED(name, "host") ? on_host(self, head, field->value) : true;
-    case 6:
-        if (NAMED(name, "expect"))
-            on_expect(self, value);
-        return true;
-    case 7:
-        if (NAMED(name, "upgrade"))
-            self->seen |= TRI_SEEN_UPGRADE;
-        return true;
-    case 10:
-        if (NAMED(name, "connection"))
-            on_connection(self, value);
-        return true;
-    case 14:
-        return NAMED(name, "content-length") ? on_content_length(self, head, value) : true;
-    case 17:
-        return NAMED(name, "transfer-encoding") ? on_transfer_encoding(self, value) : true;
-    default:
-        return true;
-    }
+    for (size_t i = 0; i < sizeof known_fields / sizeof *known_fields; i++)
+        if (tri_span_eq(name, known_fields[i].name))
+            return known_fields[i].notice(self, head, field->value);
+    return true;
 }
 
 /* A field line from `at` to the CR at `end`. The name is made lower case in place. */
@@ -353,8 +371,8 @@ static bool end_head(tri_http1 *self, tri_head *head, uint32_t size)
     return true;
 }
 
-/* Whether the current line is within the limits. The head's bytes up to `end` are known; `missing` is 1 when its LF is not
-   among them. */
+/* Whether the current line is within the limits. The head's bytes up to `end` are known; `missing` is 1 when its LF is
+   not among them. */
 static bool within_limits(tri_http1 *self, size_t end, size_t missing)
 {
     const tri_limits *limits = self->shared->limits;

@@ -1,7 +1,7 @@
 /* The request target (RFC 9112 §3.2) and the authority, in it or in the Host field. */
 #include "http/http1_internal.h"
 
-/* What may stand in a registered name: unreserved, sub-delims but the comma, the start of an escape (RFC 3986 §3.2.2). */
+/* What may stand in a registered name (RFC 3986 §3.2.2): unreserved, sub-delims but the comma, and "%". */
 static bool is_name_char(unsigned char c)
 {
     static const uint32_t allowed[8] = {
@@ -12,11 +12,13 @@ static bool is_name_char(unsigned char c)
     return (allowed[c / 32] >> (c % 32)) & 1;
 }
 
+/* Whether `c` is a decimal digit. */
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
+/* Whether `c` is a hexadecimal digit. */
 static bool is_hex(char c)
 {
     return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
@@ -34,23 +36,29 @@ static ptrdiff_t name_length(const char *p, size_t n)
     return (ptrdiff_t)i;
 }
 
+/* The length of a number from 0 to 255 in decimals at the start of `p`, 0 when there is none. */
+static size_t octet_length(const char *p, size_t n)
+{
+    unsigned value = 0;
+    size_t digits = 0;
+    for (; digits < n && digits < 4 && is_digit(p[digits]); digits++)
+        value = value * 10 + (unsigned)(p[digits] - '0');
+    return digits <= 3 && value <= 255 ? digits : 0;
+}
+
 /* Whether `n` bytes are an IPv4 address in dotted decimals, the tail that an IPv6 address may have. */
 static bool is_ipv4(const char *p, size_t n)
 {
-    unsigned parts = 0;
-    size_t i = 0;
-    while (i < n && parts < 4) {
-        unsigned value = 0;
-        size_t digits = 0;
-        for (; i < n && is_digit(p[i]) && digits < 4; i++, digits++)
-            value = value * 10 + (unsigned)(p[i] - '0');
-        if (digits == 0 || digits > 3 || value > 255)
+    size_t at = 0;
+    for (unsigned part = 0; part < 4; part++) {
+        if (part > 0 && (at == n || p[at++] != '.'))
             return false;
-        parts++;
-        if (i < n && (p[i++] != '.' || i == n))
+        size_t digits = octet_length(p + at, n - at);
+        if (digits == 0)
             return false;
+        at += digits;
     }
-    return parts == 4 && i == n;
+    return at == n;
 }
 
 /* The length of the run of hexadecimal digits at the start of `p`. */

@@ -1,5 +1,5 @@
-/* The seam between a protocol and the server. A protocol is sans-I/O: bytes in, events out, answers in, output chain out.
-   HTTP/1.1 sits on it; HTTP/2 and parsers written in Python come in by it. Nothing above asks which one runs. */
+/* The seam between a protocol and the server. A protocol is sans-I/O: bytes in, events out, answers in, output chain
+   out. HTTP/1.1 sits on it; HTTP/2 and parsers written in Python come in by it. Nothing above asks which one runs. */
 #ifndef TRI_HTTP_PROTOCOL_H
 #define TRI_HTTP_PROTOCOL_H
 
@@ -61,9 +61,9 @@ typedef struct tri_protocol tri_protocol;
 /* Every call returns 0 (or a count) or a negative TRI_E… . After TRI_ENOMEM the connection can only be closed. */
 typedef struct tri_protocol_ops {
     const char *name;
-    /* Takes up to `n` bytes and returns how many; stops early where an event is ready or the protocol is paused. The bytes
-       stay the caller's, must live until next_event has returned NONE or the next recv, and may be changed in place
-       (names are lower-cased). */
+    /* Takes up to `n` bytes and returns how many; stops early where an event is ready or the protocol is paused. The
+       bytes stay the caller's, must live until next_event has returned NONE or the next recv, and may be changed in
+       place (names are lower-cased). */
     ptrdiff_t (*recv)(tri_protocol *self, char *bytes, size_t n);
     /* The peer has ended its side: an unfinished head or body becomes a REJECT (400). */
     int (*recv_eof)(tri_protocol *self);
@@ -71,12 +71,13 @@ typedef struct tri_protocol_ops {
     void (*next_event)(tri_protocol *self, tri_event *event);
     /* Sends 100 Continue if the request asked for it, none was sent, and no answer has begun. */
     int (*submit_continue)(tri_protocol *self, uint32_t stream);
-    /* The final head. Held back (state HELD) until the first submit_body decides the framing. TRI_EINVAL: a name, value or
-       status that may not be sent, nothing was taken; TRI_ESTATE: a head was submitted already. */
+    /* The final head. Held back (state HELD) until the first submit_body decides the framing. TRI_EINVAL: a name,
+       value or status that may not be sent, nothing was taken; TRI_ESTATE: a head was submitted already. */
     int (*submit_head)(tri_protocol *self, uint32_t stream, const tri_response *response);
-    /* Body bytes: copied when `loan->release` is NULL or when they are few (then it is released at once), else borrowed.
-       `end` completes the answer. TRI_EINVAL: more than the Content-Length promised, or at the end less (nothing was
-       taken); TRI_ESTATE: no head, or complete already. In answers that have no body (HEAD, 204, 304) bytes are dropped. */
+    /* Body bytes: copied when `loan->release` is NULL or when they are few (then it is released at once), else
+       borrowed. `end` completes the answer. TRI_EINVAL: more than the Content-Length promised, or at the end less
+       (nothing was taken); TRI_ESTATE: no head, or complete already. In answers that have no body (HEAD, 204, 304)
+       bytes are dropped. */
     int (*submit_body)(tri_protocol *self, uint32_t stream, const tri_loan *loan, bool end);
     /* Takes back a head that is still HELD, so that another can be submitted. TRI_ESTATE when it is not. */
     int (*submit_rollback)(tri_protocol *self, uint32_t stream);
