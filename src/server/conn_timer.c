@@ -10,7 +10,7 @@ static bool owes_body(const tri_conn *conn)
     if (tri_list_empty(&conn->exchanges))
         return true;
     const tri_exchange *exchange = TRI_CONTAINER(conn->exchanges.next, tri_exchange, link);
-    return !(exchange->flags & TRI_EXCHANGE_BODY_END);
+    return (exchange->wants & TRI_WANT_READ) && !(exchange->flags & TRI_EXCHANGE_BODY_END);
 }
 
 /* Whether it is our turn, or another deadline holds: an exchange is at work, bytes wait, or a body is being dropped. */
@@ -63,15 +63,11 @@ void tri_conn_retime(tri_conn *conn)
         tri_reactor_arm(conn->server->reactor, tri_wheel_next(&conn->server->wheel));
 }
 
-/* The body's window has passed: a peer that kept the least rate, or whom nobody waited for, gets another. */
+/* The body's window has passed: a peer that kept the least rate gets another. */
 static bool body_stalled(tri_conn *conn)
 {
     const tri_limits *limits = &conn->server->limits;
-    bool waited = tri_list_empty(&conn->exchanges)
-                  || (TRI_CONTAINER(conn->exchanges.next, tri_exchange, link)->wants & TRI_WANT_READ);
-    bool enough = conn->body_bytes > 0
-                  && conn->body_bytes * 1000 >= (uint64_t)limits->body_rate * limits->body_ms;
-    if (waited && !enough)
+    if (conn->body_bytes == 0 || conn->body_bytes * 1000 < (uint64_t)limits->body_rate * limits->body_ms)
         return true;
     conn->body_since = conn->server->now;
     conn->body_bytes = 0;

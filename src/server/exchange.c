@@ -85,6 +85,8 @@ void tri_exchange_notify(tri_exchange *exchange, unsigned what)
 {
     if (!(exchange->wants & what))
         return;
+    if (exchange->wants & what & TRI_WANT_READ)
+        exchange->waited_until = tri_server_now(exchange->server);
     exchange->wants &= (uint8_t)~what;
     if (tri_list_empty(&exchange->queue)) {
         tri_list_append(&exchange->server->woken, &exchange->queue);
@@ -158,22 +160,22 @@ void tri_exchange_take(tri_exchange *exchange)
     tri_buf_release(&exchange->body, exchange->mem);
     if (exchange->flags & TRI_EXCHANGE_BODY_END)
         exchange->flags |= TRI_EXCHANGE_END_TAKEN;
-    else if (conn != NULL)
-        exchange->taken_at = tri_server_now(exchange->server);
     if (full)
         tri_conn_watch(conn);
 }
 
-/* Starts the clock of a body that is waited for, unless it has been running all the while. */
+/* Starts the clock of a body that is waited for, or lets it go on: it stands while nobody waits. */
 static void wait_for_body(tri_exchange *exchange)
 {
     tri_conn *conn = exchange->conn;
     uint64_t now = tri_server_now(exchange->server);
-    if (conn->body_since == 0 || now > exchange->taken_at + TRI_SERVER_RECENT_MS) {
+    if (conn->body_since == 0) {
         conn->body_since = now;
         conn->body_bytes = 0;
-        tri_conn_retime(conn);
+    } else if (now > exchange->waited_until) {
+        conn->body_since += now - exchange->waited_until;
     }
+    tri_conn_retime(conn);
 }
 
 void tri_exchange_want(tri_exchange *exchange, unsigned want)

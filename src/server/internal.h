@@ -54,7 +54,7 @@ typedef struct tri_conn {
     tri_protocol *protocol; /* &http1 */
     tri_buf in;             /* read ahead, or not yet parsed */
     uint64_t deadline;      /* ms: of the head, the idle time or the lingering, whichever it is in */
-    uint64_t body_since;    /* ms: receive() has waited since, 0 when it does not */
+    uint64_t body_since;    /* ms: the window of body_ms began, 0 for none; time in which nobody waits is added to it */
     uint64_t write_since;   /* ms: blocked without progress since */
     uint64_t body_bytes;    /* came since body_since */
     uint32_t dropped;       /* bytes of an unread body that were read for nothing */
@@ -88,7 +88,7 @@ struct tri_exchange {
     uint32_t stream;
     uint16_t flags; /* enum tri_exchange_flag */
     uint8_t wants;  /* enum tri_want */
-    uint64_t taken_at; /* ms: when a body event was last taken */
+    uint64_t waited_until; /* ms: when receive() last ceased to wait */
     uint64_t received; /* bytes of the body that have come */
     tri_addr peer;
     tri_addr local;
