@@ -90,6 +90,8 @@ struct PyModuleDef tri_module_def = {
     .m_free = module_free,
 };
 
+PyMODINIT_FUNC PyInit__core(void);
+
 PyMODINIT_FUNC PyInit__core(void)
 {
     return PyModuleDef_Init(&tri_module_def);
