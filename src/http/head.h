@@ -23,13 +23,13 @@ typedef struct tri_field {
 } tri_field;
 
 enum tri_head_flag {
-    TRI_HEAD_KEEP_ALIVE = 1,      /* the peer allows another request on this connection */
-    TRI_HEAD_EXPECT = 2,          /* Expect: 100-continue, from HTTP/1.1 or later */
-    TRI_HEAD_BODY = 4,            /* a body follows: BODY events, then END */
-    TRI_HEAD_LENGTH = 8,          /* content_length was given */
-    TRI_HEAD_UPGRADE = 16,        /* Connection: upgrade with an Upgrade field */
-    TRI_HEAD_IS_HEAD = 32,        /* the method is HEAD: the answer carries no body */
-    TRI_HEAD_TE_TRAILERS = 64,    /* TE: trailers */
+    TRI_HEAD_KEEP_ALIVE = 1,   /* the peer allows another request on this connection */
+    TRI_HEAD_EXPECT = 2,       /* Expect: 100-continue, from HTTP/1.1 or later */
+    TRI_HEAD_BODY = 4,         /* a body follows: BODY events, then END */
+    TRI_HEAD_LENGTH = 8,       /* content_length was given */
+    TRI_HEAD_UPGRADE = 16,     /* Connection: upgrade with an Upgrade field */
+    TRI_HEAD_IS_HEAD = 32,     /* the method is HEAD: the answer carries no body */
+    TRI_HEAD_TE_TRAILERS = 64, /* TE: trailers */
 };
 
 typedef struct tri_head {

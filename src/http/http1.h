@@ -44,13 +44,13 @@ typedef struct tri_http1 {
     uint16_t flags;
     uint16_t seen;
     uint16_t head_flags;
-    uint16_t status;            /* of the answer */
-    uint16_t reject;            /* status of the pending REJECT event */
+    uint16_t status; /* of the answer */
+    uint16_t reject; /* status of the pending REJECT event */
     uint8_t in_state;
     uint8_t out_state;
     uint8_t pending;
     uint8_t answer;
-    uint8_t size_digits;        /* of a chunk size */
+    uint8_t size_digits; /* of a chunk size */
 } tri_http1;
 
 /* Makes `self` ready for a new connection; no allocation. `shared` is borrowed for its life. */

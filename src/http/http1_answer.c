@@ -89,10 +89,10 @@ static enum field_kind field_kind(tri_span name)
 /* A head on its way into the chain. */
 typedef struct draft {
     const tri_response *response;
-    size_t size;       /* bytes that it can have at most */
-    unsigned answer;   /* enum tri_http1_answer */
+    size_t size;     /* bytes that it can have at most */
+    unsigned answer; /* enum tri_http1_answer */
     uint64_t promised;
-    bool date;         /* among the fields */
+    bool date; /* among the fields */
     bool server;
 } draft;
 

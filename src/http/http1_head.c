@@ -4,6 +4,7 @@
 
 enum { FIRST_FIELDS = 16 };
 
+/* clang-format off */
 const unsigned char tri_http1_head_token[256] = {
     ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
     ['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`', ['|'] = '|', ['~'] = '~', ['0'] = '0',
@@ -16,6 +17,7 @@ const unsigned char tri_http1_head_token[256] = {
     ['N'] = 'n', ['O'] = 'o', ['P'] = 'p', ['Q'] = 'q', ['R'] = 'r', ['S'] = 's', ['T'] = 't', ['U'] = 'u',
     ['V'] = 'v', ['W'] = 'w', ['X'] = 'x', ['Y'] = 'y', ['Z'] = 'z',
 };
+/* clang-format on */
 
 /* Eight times the byte `c`. */
 #define EIGHT(c) (UINT64_C(0x0101010101010101) * (c))

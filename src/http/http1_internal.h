@@ -7,15 +7,15 @@
 
 /* Where the request stands. The chunk states follow each other in this order. */
 enum tri_http1_in {
-    TRI_IN_START,         /* no byte of a request, save for one empty line before it */
-    TRI_IN_START_LF,      /* the CR of that line */
+    TRI_IN_START,    /* no byte of a request, save for one empty line before it */
+    TRI_IN_START_LF, /* the CR of that line */
     TRI_IN_HEAD,
-    TRI_IN_BODY,          /* `remaining` bytes */
-    TRI_IN_CHUNK_START,   /* the first digit of a size */
-    TRI_IN_CHUNK_SIZE,    /* further digits; `remaining` is the size so far */
+    TRI_IN_BODY,        /* `remaining` bytes */
+    TRI_IN_CHUNK_START, /* the first digit of a size */
+    TRI_IN_CHUNK_SIZE,  /* further digits; `remaining` is the size so far */
     TRI_IN_CHUNK_EXT,
     TRI_IN_CHUNK_SIZE_LF,
-    TRI_IN_CHUNK_DATA,    /* `remaining` bytes of this chunk */
+    TRI_IN_CHUNK_DATA, /* `remaining` bytes of this chunk */
     TRI_IN_CHUNK_DATA_CR,
     TRI_IN_CHUNK_DATA_LF,
     TRI_IN_TRAILER_START, /* `remaining` bytes of trailers are still allowed, here and below */
@@ -23,16 +23,16 @@ enum tri_http1_in {
     TRI_IN_TRAILER_VALUE,
     TRI_IN_TRAILER_LF,
     TRI_IN_LAST_LF,
-    TRI_IN_DONE,          /* the request is complete, its answer is not */
+    TRI_IN_DONE, /* the request is complete, its answer is not */
     TRI_IN_REJECTED,
-    TRI_IN_CLOSED,        /* the last answer is complete: nothing more is read */
+    TRI_IN_CLOSED, /* the last answer is complete: nothing more is read */
 };
 
 /* Where the answer stands. */
 enum tri_http1_out {
     TRI_OUT_NONE,
-    TRI_OUT_HELD,    /* its head is in the chain, but for the framing */
-    TRI_OUT_LENGTH,  /* `promised` bytes are to follow */
+    TRI_OUT_HELD,   /* its head is in the chain, but for the framing */
+    TRI_OUT_LENGTH, /* `promised` bytes are to follow */
     TRI_OUT_CHUNKED,
     TRI_OUT_CLOSE,   /* its end is the connection's */
     TRI_OUT_NO_BODY, /* HEAD, 204, 304 */
@@ -44,14 +44,14 @@ enum tri_http1_pending { TRI_PENDING_HEAD = 1, TRI_PENDING_BODY = 2, TRI_PENDING
 
 /* `flags`: what lasts longer than a request is below 8. */
 enum tri_http1_flag {
-    TRI_HTTP1_SHUTDOWN = 1,       /* no further request is wanted */
-    TRI_HTTP1_LINGER = 2,         /* the peer may still be sending when we close */
+    TRI_HTTP1_SHUTDOWN = 1, /* no further request is wanted */
+    TRI_HTTP1_LINGER = 2,   /* the peer may still be sending when we close */
     TRI_HTTP1_LASTING = 3,
-    TRI_HTTP1_EMPTY_LINE = 8,     /* the one that is allowed before a request has been seen */
-    TRI_HTTP1_REQUEST_LINE = 16,  /* has been parsed */
-    TRI_HTTP1_MINOR_0 = 32,       /* the request is of HTTP/1.0 */
-    TRI_HTTP1_HEAD_SEEN = 64,     /* the head is complete */
-    TRI_HTTP1_CONTINUED = 128,    /* 100 Continue was sent */
+    TRI_HTTP1_EMPTY_LINE = 8,    /* the one that is allowed before a request has been seen */
+    TRI_HTTP1_REQUEST_LINE = 16, /* has been parsed */
+    TRI_HTTP1_MINOR_0 = 32,      /* the request is of HTTP/1.0 */
+    TRI_HTTP1_HEAD_SEEN = 64,    /* the head is complete */
+    TRI_HTTP1_CONTINUED = 128,   /* 100 Continue was sent */
 };
 
 /* `seen`: which fields a head has shown so far. */
@@ -70,7 +70,7 @@ enum tri_http1_seen {
 /* `answer`: what the application has asked for. */
 enum tri_http1_answer {
     TRI_ANSWER_CLOSE = 1,
-    TRI_ANSWER_LENGTH = 2, /* Content-Length is among its fields */
+    TRI_ANSWER_LENGTH = 2,  /* Content-Length is among its fields */
     TRI_ANSWER_CLOSING = 4, /* "connection: close" has been said */
 };
 

@@ -17,14 +17,9 @@ static const char *const successful[] = {
 };
 
 static const char *const redirection[] = {
-    [0] = "Multiple Choices",
-    [1] = "Moved Permanently",
-    [2] = "Found",
-    [3] = "See Other",
-    [4] = "Not Modified",
-    [5] = "Use Proxy",
-    [7] = "Temporary Redirect",
-    [8] = "Permanent Redirect",
+    [0] = "Multiple Choices",   [1] = "Moved Permanently",  [2] = "Found",
+    [3] = "See Other",          [4] = "Not Modified",       [5] = "Use Proxy",
+    [7] = "Temporary Redirect", [8] = "Permanent Redirect",
 };
 
 static const char *const client_error[] = {
@@ -73,7 +68,10 @@ static const char *const server_error[] = {
     [11] = "Network Authentication Required",
 };
 
-#define CLASS(table) { (table), sizeof(table) / sizeof((table)[0]) }
+#define CLASS(table)                                                                                                   \
+    {                                                                                                                  \
+        (table), sizeof(table) / sizeof((table)[0])                                                                    \
+    }
 
 static const struct {
     const char *const *reasons;

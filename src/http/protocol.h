@@ -22,10 +22,10 @@ enum tri_event_type {
 
 typedef struct tri_event {
     enum tri_event_type type;
-    uint32_t stream;   /* 0 in HTTP/1.1 */
-    tri_head *head;    /* HEAD: valid until the next call of next_event or fini, or any connection's recv */
-    tri_span body;     /* BODY */
-    int status;        /* REJECT: 400, 413, 414, 417, 431, 501 or 505 */
+    uint32_t stream;    /* 0 in HTTP/1.1 */
+    tri_head *head;     /* HEAD: valid until the next call of next_event or fini, or any connection's recv */
+    tri_span body;      /* BODY */
+    int status;         /* REJECT: 400, 413, 414, 417, 431, 501 or 505 */
     const char *reason; /* REJECT: what was wrong, for the log; static storage */
 } tri_event;
 
@@ -43,7 +43,7 @@ typedef struct tri_response {
     tri_span date;     /* ready lines, each with its CRLF ("date: ...\r\n"); n == 0 for none */
     tri_span server;   /* `date` and `server` are left out when `fields` holds that field */
     tri_span defaults; /* the operator's own lines, always sent */
-    bool close; /* this connection is to end after the answer */
+    bool close;        /* this connection is to end after the answer */
 } tri_response;
 
 enum tri_protocol_state {

@@ -8,7 +8,10 @@ typedef struct sample {
     const char *log;
 } sample;
 
-#define CASE(name, input, log) { name, input, sizeof(input) - 1, log }
+#define CASE(name, input, log)                                                                                         \
+    {                                                                                                                  \
+        name, input, sizeof(input) - 1, log                                                                            \
+    }
 #define GET "GET / HTTP/1.1\r\nHost: h\r\n"
 #define GOT(flags) "GET / path=/ query= host=h 1.1 " flags "\n host: h\n"
 #define POST "POST /p HTTP/1.1\r\nHost: h\r\n"
@@ -69,7 +72,7 @@ static const sample accepted[] = {
          FIELD("hosu: 1\r\ntf: 1\r\nexpecu: 1\r\nconnectiom: close\r\n"
                "content-lengti: x\r\ntransfer-encodinh: x\r\nupgradf: x"),
          GOT("K") " hosu: 1\n tf: 1\n expecu: 1\n connectiom: close\n"
-         " content-lengti: x\n transfer-encodinh: x\n upgradf: x\n"),
+                  " content-lengti: x\n transfer-encodinh: x\n upgradf: x\n"),
     CASE("absolute-form", "GET HTTP://o.example:81/x?y HTTP/1.1\r\nA: b\r\nHost: h\r\n\r\n",
          "GET HTTP://o.example:81/x?y path=/x query=y host=o.example:81 1.1 K\n a: b\n host: o.example:81\n"),
     CASE("absolute-form, https, no path", "GET https://o HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -98,10 +101,15 @@ static const sample accepted[] = {
     CASE("length with zeros before it", LENGTH("0002") "ab",
          "POST /p path=/p query= host=h 1.1 KBL2\n host: h\n content-length: 0002\n+ab\n.\n"),
     CASE("body of a GET", GET "Content-Length: 1\r\n\r\nx", GOT("KBL1") " content-length: 1\n+x\n.\n"),
-    CASE("pipelined", GET "\r\n" LENGTH("2") "ab" "HEAD /z HTTP/1.1\r\nHost: h\r\n\r\n",
+    CASE("pipelined",
+         GET "\r\n" LENGTH("2") "ab"
+                                "HEAD /z HTTP/1.1\r\nHost: h\r\n\r\n",
          GOT("K") "POST /p path=/p query= host=h 1.1 KBL2\n host: h\n content-length: 2\n+ab\n.\n"
-         "HEAD /z path=/z query= host=h 1.1 KH\n host: h\n"),
-    CASE("empty line between", GET "\r\n" "\r\n" GET "\r\n", GOT("K") GOT("K")),
+                  "HEAD /z path=/z query= host=h 1.1 KH\n host: h\n"),
+    CASE("empty line between",
+         GET "\r\n"
+             "\r\n" GET "\r\n",
+         GOT("K") GOT("K")),
     CASE("nothing after close is read", FIELD("Connection: close") GET "\r\n", GOT("") " connection: close\n"),
     CASE("chunked", CHUNKED "5\r\nhello\r\n0\r\n\r\n", GOT_CHUNKED "+hello\n.\n"),
     CASE("chunked, coding of any case", POST "Transfer-Encoding: Chunked \r\n\r\n1\r\na\r\n0\r\n\r\n",
@@ -147,9 +155,14 @@ static const sample refused[] = {
     CASE("NUL in a name", GET "A\0: x\r\n", "!400 a field name is malformed\n"),
     CASE("NUL in the target", "GET /\0 HTTP/1.1\r\n", "!400 the target is malformed\n"),
     CASE("NUL in the method", "G\0T / HTTP/1.1\r\n", "!400 the method is malformed\n"),
-    CASE("control in a long value", GET "A: 0123456789\x1f" "0123456789\r\n",
+    CASE("control in a long value",
+         GET "A: 0123456789\x1f"
+             "0123456789\r\n",
          "!400 a field value has a control character\n"),
-    CASE("DEL in a value", GET "A: 0123456\x7f" "0\r\n", "!400 a field value has a control character\n"),
+    CASE("DEL in a value",
+         GET "A: 0123456\x7f"
+             "0\r\n",
+         "!400 a field value has a control character\n"),
     CASE("vertical tab in a value", GET "A: \v\r\n", "!400 a field value has a control character\n"),
     CASE("white space before the colon", GET "A : x\r\n", "!400 a field name is malformed\n"),
     CASE("tab before the colon", GET "A\t: x\r\n", "!400 a field name is malformed\n"),
@@ -297,7 +310,10 @@ static const sample refused[] = {
     CASE("trailer with bare LF", CHUNKED "0\r\nA: b\n\r\n", GOT_CHUNKED "!400 a trailer is malformed\n"),
     CASE("trailer with bare CR", CHUNKED "0\r\nA: b\rc\r\n",
          GOT_CHUNKED "!400 a line of a chunked body has a CR without LF\n"),
-    CASE("second request refused", GET "\r\n" "GET / HTTP/1.1\r\n\r\n", GOT("K") "!400 Host is missing\n"),
+    CASE("second request refused",
+         GET "\r\n"
+             "GET / HTTP/1.1\r\n\r\n",
+         GOT("K") "!400 Host is missing\n"),
     CASE("body behind no length", POST "\r\n{}",
          "POST /p path=/p query= host=h 1.1 K\n host: h\n!400 the method is malformed\n"),
 };
