@@ -90,6 +90,12 @@ ptrdiff_t tri_socket_writev(int fd, const struct iovec *iov, int n)
     return result < 0 ? transfer_error(errno) : result;
 }
 
+uint32_t tri_socket_unsent(int fd)
+{
+    int bytes = 0;
+    return tri_sys_unsent(fd, &bytes) == 0 && bytes > 0 ? (uint32_t)bytes : 0;
+}
+
 void tri_socket_end(int fd)
 {
     (void)!tri_sys_shutdown(fd, SHUT_WR);

@@ -19,6 +19,8 @@ TRI_NODISCARD ptrdiff_t tri_socket_read(int fd, void *bytes, size_t n);
 /* Bytes written, perhaps fewer than asked; n is 1 to 1024; TRI_EAGAIN; TRI_ECLOSED when the peer is gone; TRI_ESYS. No
    SIGPIPE. */
 TRI_NODISCARD ptrdiff_t tri_socket_writev(int fd, const struct iovec *iov, int n);
+/* Bytes that were written and that the peer has not acknowledged yet; 0 when the kernel will not say. */
+uint32_t tri_socket_unsent(int fd);
 /* Ends our side; the peer reads to the end of what was written. Errors do not matter here. */
 void tri_socket_end(int fd);
 void tri_socket_close(int fd);

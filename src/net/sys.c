@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -148,6 +150,11 @@ ssize_t tri_sys_send(int fd, const struct iovec *iov, size_t n)
 int tri_sys_shutdown(int fd, int how)
 {
     return shutdown(fd, how);
+}
+
+int tri_sys_unsent(int fd, int *bytes)
+{
+    return ioctl(fd, SIOCOUTQ, bytes);
 }
 
 int tri_sys_set_flags(int fd)

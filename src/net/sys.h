@@ -43,6 +43,7 @@ TRI_NODISCARD ssize_t tri_sys_recv(int fd, void *bytes, size_t n);
 /* Without SIGPIPE. */
 TRI_NODISCARD ssize_t tri_sys_send(int fd, const struct iovec *iov, size_t n);
 TRI_NODISCARD int tri_sys_shutdown(int fd, int how);
+int tri_sys_unsent(int fd, int *bytes);
 /* Sets O_NONBLOCK and FD_CLOEXEC. */
 TRI_NODISCARD int tri_sys_set_flags(int fd);
 /* Never repeated: the descriptor is gone whatever close() says. Keeps errno. */

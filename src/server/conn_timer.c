@@ -74,11 +74,22 @@ static bool body_stalled(tri_conn *conn)
     return false;
 }
 
+/* The write's window has passed: a peer that took some of what the kernel holds gets another. */
+static bool write_stalled(tri_conn *conn)
+{
+    uint32_t unsent = tri_socket_unsent(conn->source.fd);
+    if (unsent >= conn->unsent)
+        return true;
+    conn->unsent = unsent;
+    conn->write_since = conn->server->now;
+    return false;
+}
+
 /* The timer fired: acts on the deadline that has passed, if one has. */
 void tri_conn_timeout(tri_conn *conn)
 {
     uint64_t now = conn->server->now;
-    if (now >= write_deadline(conn)) {
+    if (now >= write_deadline(conn) && write_stalled(conn)) {
         tri_conn_lose(conn, "the peer stopped reading the answer");
         return;
     }

@@ -114,8 +114,10 @@ static void wake_writers(tri_conn *conn)
 static void set_blocked(tri_conn *conn, bool blocked, bool progress)
 {
     if (blocked) {
-        if (!(conn->flags & TRI_CONN_BLOCKED) || progress)
+        if (!(conn->flags & TRI_CONN_BLOCKED) || progress) {
             conn->write_since = tri_server_now(conn->server);
+            conn->unsent = tri_socket_unsent(conn->source.fd);
+        }
         conn->flags |= TRI_CONN_BLOCKED;
         tri_conn_retime(conn);
     } else {

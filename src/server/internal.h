@@ -57,6 +57,7 @@ typedef struct tri_conn {
     uint64_t body_since;    /* ms: the window of body_ms began, 0 for none; time in which nobody waits is added to it */
     uint64_t write_since;   /* ms: blocked without progress since */
     uint64_t body_bytes;    /* came since body_since */
+    uint32_t unsent;        /* bytes in the kernel's hands at write_since */
     uint32_t dropped;       /* bytes of an unread body that were read for nothing */
     uint8_t flags;          /* enum tri_conn_flag */
     tri_addr peer;

@@ -15,7 +15,7 @@
 #include "net/reactor.h"
 #include "server/tricorn.h"
 
-enum { SERVING_HELD = 64, SERVING_PATIENCE_MS = 3000, CLIENT_BYTES = 1 << 16 };
+enum { SERVING_HELD = 64, SERVING_PATIENCE_MS = 3000, CLIENT_BYTES = 1 << 17 };
 
 typedef struct serving serving;
 
