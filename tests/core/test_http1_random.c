@@ -11,8 +11,7 @@ static const char *const seeds[] = {
     "GET http://[::1]:80/x?y HTTP/1.1\r\nHost: h\r\nCookie: a=b; c=d\r\n\r\n",
     "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\nHEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
     "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\nhello world",
-    "POST / HTTP/1.1\r\nHost:h\r\nTransfer-Encoding: "
-    "chunked\r\n\r\n5;a\r\nhello\r\nA\r\n0123456789\r\n0\r\nT:u\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;a\r\nhello\r\n3\r\nabc\r\n0\r\nT:u\r\n\r\n",
     "\r\nGET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n",
 };
 
