@@ -85,7 +85,8 @@ $(SETUP_TEST): tools/setup tools/requirements.txt tools/requirements-test.txt
 # The directory of the build stays, so that only what changed is compiled again.
 $(INSTALLED): $(SETUP_RUN) $(SOURCES)
 	@echo 'building the extension'
-	@$(BIN)/python -m pip install -q --no-build-isolation --no-deps --config-settings build-dir=build/ext .
+	@$(BIN)/python -m pip install -q --no-build-isolation --no-deps --config-settings build-dir=build/ext \
+	    --config-settings setup-args=-Dwerror=true .
 	@touch $@
 
 build/core/build.ninja: | $(SETUP_TEST)
@@ -101,5 +102,5 @@ build/.asan-installed: $(SETUP_TEST) $(SOURCES)
 	@$(BIN)/python -m pip install -q --no-build-isolation --no-deps --target $(ASAN_SITE) \
 	    --config-settings build-dir=build/asan-ext --config-settings setup-args=-Db_sanitize=address,undefined \
 	    --config-settings setup-args=-Db_lundef=false --config-settings setup-args=-Db_ndebug=false \
-	    --config-settings setup-args=-Doptimization=1 .
+	    --config-settings setup-args=-Doptimization=1 --config-settings setup-args=-Dwerror=true .
 	@touch $@

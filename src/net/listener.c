@@ -62,6 +62,7 @@ static void add_place(listening *self, const struct sockaddr *address)
         return;
     memcpy(&at, address, place_size(&at));
     for (int i = 0; i < self->place_count; i++) {
+        /* Both were zeroed before they were filled. NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
         if (memcmp(&at, &self->places[i], sizeof at) == 0)
             return;
     }

@@ -1,0 +1,91 @@
+"""The formatters, linters and type checkers find nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import pytest
+from house import BUILD, ROOT, SRC, files, name, run
+
+BIN = Path(sys.executable).parent
+CACHE = ROOT / "build" / "lint"
+PYTHON_DIRS = [directory for directory in ("python", "tests", "tools", "bench", "examples") if (ROOT / directory).exists()]
+
+
+def check(*command: str | Path, remedy: str) -> None:
+    """Run a tool and fail with what it says."""
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, f"\n{result.stdout}{result.stderr}\n{remedy}"
+
+
+def test_clang_format() -> None:
+    """C is laid out by clang-format."""
+    paths = [name(path) for path in files("*.c", "*.h")]
+    check(BIN / "clang-format", "--dry-run", "-Werror", "--ferror-limit=3", *paths, remedy="Run `make format`.")
+
+
+def test_ruff() -> None:
+    """Python passes ruff's rules."""
+    check(BIN / "ruff", "check", "-q", "--output-format=concise", *PYTHON_DIRS, remedy="`ruff check --fix` mends some.")
+
+
+def test_ruff_format() -> None:
+    """Python is laid out by ruff."""
+    check(BIN / "ruff", "format", "--check", "-q", *PYTHON_DIRS, remedy="Run `make format`.")
+
+
+def test_mypy() -> None:
+    """The package is typed, strictly."""
+    check(BIN / "mypy", "--no-error-summary", remedy="Mend the types; `Any` and ignores need a reason.")
+
+
+def test_stubs() -> None:
+    """The stub of the extension says what the extension has."""
+    check(sys.executable, "-m", "mypy.stubtest", "tricorn._core", remedy="Mend python/tricorn/_core.pyi.")
+
+
+@cache
+def compilations() -> list[Path]:
+    """The C sources of the extension, of which the build knows the compiler's arguments."""
+    commands = json.loads((BUILD / "compile_commands.json").read_text())
+    paths = {(Path(command["directory"]) / command["file"]).resolve() for command in commands}
+    return sorted(path for path in paths if path.is_relative_to(SRC) and path.exists())
+
+
+@cache
+def surroundings() -> bytes:
+    """What every finding depends on: the headers, the settings, the arguments and the tool."""
+    digest = hashlib.sha256()
+    for path in [*files("*.h", under=SRC), ROOT / ".clang-tidy", BUILD / "compile_commands.json"]:
+        digest.update(path.read_bytes())
+    digest.update(run(BIN / "clang-tidy", "--version").encode())
+    return digest.digest()
+
+
+def tidy(path: Path) -> str:
+    """What clang-tidy says of a file; a file that was clean is not looked at again until something changes."""
+    stamp = CACHE / hashlib.sha256(surroundings() + name(path).encode() + path.read_bytes()).hexdigest()
+    if stamp.exists():
+        return ""
+    system = run("gcc", "-print-file-name=include").strip()
+    command = [BIN / "clang-tidy", "-p", BUILD, "--quiet", f"--extra-arg=-isystem{system}", path]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if result.returncode == 0 and not result.stdout.strip():
+        stamp.touch()
+    return result.stdout + (result.stderr if result.returncode else "")
+
+
+@pytest.mark.timeout(600)
+def test_clang_tidy() -> None:
+    """C passes clang-tidy and clang's own warnings."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        said = "\n".join(text for text in pool.map(tidy, compilations()) if text.strip())
+    assert not said, f"\n{said}\nMend it; a check that is wrong for the whole project is switched off in .clang-tidy."
