@@ -3,13 +3,15 @@
 
 enum { IOV_MOST = 64 };
 
-/* Remembers that something waits to be written; the batch's flush writes it, or the socket's readiness if it is full. */
+/* Remembers that something waits to be written: whoever corked flushes it, the socket's readiness does if it is full, and
+   else the leader is woken for it. */
 void tri_conn_queue_flush(tri_conn *conn)
 {
-    if (!(conn->flags & (TRI_CONN_CLOSED | TRI_CONN_BLOCKED)) && tri_list_empty(&conn->flush)) {
-        tri_list_append(&conn->server->flush, &conn->flush);
+    if ((conn->flags & (TRI_CONN_CLOSED | TRI_CONN_BLOCKED)) || !tri_list_empty(&conn->flush))
+        return;
+    tri_list_append(&conn->server->flush, &conn->flush);
+    if (conn->server->corks == 0)
         tri_server_work(conn->server);
-    }
 }
 
 /* Closes the descriptor and leaves the struct for the next turn to free: callers up the stack still look at it. */
@@ -148,12 +150,27 @@ static int write_out(tri_conn *conn, bool *progress)
     return 0;
 }
 
+/* Lets go of heads that were held back: their applications have suspended before the first bytes of a body, and the peer
+   is to see that it is answered. */
+static void release_heads(tri_conn *conn)
+{
+    const tri_loan nothing = { { NULL, 0 }, NULL, NULL };
+    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
+        tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
+        if ((exchange->flags & (TRI_EXCHANGE_STARTED | TRI_EXCHANGE_WROTE)) != TRI_EXCHANGE_STARTED)
+            continue;
+        if (conn->protocol->ops->submit_body(conn->protocol, exchange->stream, &nothing, false) == 0)
+            exchange->flags |= TRI_EXCHANGE_WROTE;
+    }
+}
+
 /* Writes what waits, then closes the connection if that was its last. */
 void tri_conn_flush(tri_conn *conn)
 {
     tri_list_remove(&conn->flush);
     if (conn->flags & TRI_CONN_CLOSED)
         return;
+    release_heads(conn);
     bool progress = false;
     int error = write_out(conn, &progress);
     if (error != 0 && error != TRI_EAGAIN) {

@@ -207,11 +207,13 @@ int tri_exchange_respond(tri_exchange *exchange, const tri_response *response)
     tri_server_fill_response(exchange->server, &full);
     full.close = full.close || exchange->server->stopping || abandons_body(exchange);
     int error = conn->protocol->ops->submit_head(conn->protocol, exchange->stream, &full);
-    if (error == 0)
-        exchange->flags |= TRI_EXCHANGE_STARTED;
-    else if (error == TRI_ENOMEM)
+    if (error == TRI_ENOMEM)
         tri_conn_lose(conn, "out of memory");
-    return error;
+    if (error != 0)
+        return error;
+    exchange->flags |= TRI_EXCHANGE_STARTED;
+    tri_conn_queue_flush(conn);
+    return 0;
 }
 
 /* The answer is complete: the connection goes on without this exchange. */

@@ -69,7 +69,8 @@ bool tri_server_pending(const tri_server *server);
 /* Holds answers back (nesting) so that those of one batch leave together; tri_server_flush and large answers still write. */
 void tri_server_cork(tri_server *server);
 void tri_server_uncork(tri_server *server);
-/* Writes every answer that waits. */
+/* Writes every answer that waits. Call it before an application that was stepped corked stays suspended, too: a head that
+   was held back for the first body bytes is let go. */
 void tri_server_flush(tri_server *server);
 /* Tells the server that its caller is about to wait for the descriptor (`asleep`), or that it no longer does. Asleep, the
    server makes the descriptor readable itself when there is work, and at the next deadline. A turn ends the sleep. */
