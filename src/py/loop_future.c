@@ -1,5 +1,5 @@
-/* What an asyncio loop needs to wait for the core: a bridge that holds the loop, and awaitables that its tasks accept as
-   futures. A wake-up from the reader callback steps the leader's task at once, without another turn of the loop. */
+/* What an asyncio loop needs to wait for the core: a bridge that holds the loop, and awaitables that its tasks accept
+   as futures. A wake-up from the reader callback steps the leader's task at once, without another turn of the loop. */
 #include "py/drive.h"
 #include "py/module.h"
 
@@ -19,6 +19,7 @@ typedef struct tri_py_loop_future {
     tri_py_bridge *bridge;
     PyObject *callback;
     PyObject *context;
+    PyObject *message; /* what cancel() was told, or NULL */
     enum future_state state;
     bool blocking;
     bool yielded;
@@ -34,6 +35,7 @@ static PyObject *future_new(tri_py_bridge *bridge)
     self->bridge = (tri_py_bridge *)Py_NewRef((PyObject *)bridge);
     self->callback = NULL;
     self->context = NULL;
+    self->message = NULL;
     self->state = FUTURE_PENDING;
     self->blocking = false;
     self->yielded = false;
@@ -97,12 +99,18 @@ static PyObject *future_wait(PyObject *self, PyObject *Py_UNUSED(ignored))
     return Py_NewRef(self);
 }
 
-static PyObject *future_cancel(PyObject *op, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
+/* Keeps the message for the exception: anyio tells its own cancellations from others by it. */
+static PyObject *future_cancel(PyObject *op, PyObject *args, PyObject *kwargs)
 {
+    static char *const keywords[] = { "msg", NULL };
     tri_py_loop_future *self = (tri_py_loop_future *)op;
+    PyObject *message = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:cancel", (char **)keywords, &message))
+        return NULL;
     if (self->state != FUTURE_PENDING)
         Py_RETURN_FALSE;
     self->state = FUTURE_CANCELLED;
+    Py_XSETREF(self->message, message == Py_None ? NULL : Py_NewRef(message));
     if (schedule(self) != 0)
         return NULL;
     Py_RETURN_TRUE;
@@ -114,7 +122,7 @@ static PyObject *future_result(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (self->state == FUTURE_WOKEN)
         Py_RETURN_NONE;
     if (self->state == FUTURE_CANCELLED)
-        PyErr_SetNone(self->bridge->cancelled);
+        PyErr_SetObject(self->bridge->cancelled, self->message);
     else
         PyErr_SetString(PyExc_RuntimeError, "the result is not set");
     return NULL;
@@ -225,6 +233,7 @@ static int future_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT((PyObject *)self->bridge);
     Py_VISIT(self->callback);
     Py_VISIT(self->context);
+    Py_VISIT(self->message);
     return 0;
 }
 
@@ -233,6 +242,7 @@ static int future_clear(PyObject *op)
     tri_py_loop_future *self = (tri_py_loop_future *)op;
     Py_CLEAR(self->callback);
     Py_CLEAR(self->context);
+    Py_CLEAR(self->message);
     Py_CLEAR(self->bridge);
     return 0;
 }
@@ -248,7 +258,8 @@ static void future_dealloc(PyObject *op)
 
 static PyMethodDef future_methods[] = {
     { "wait", future_wait, METH_NOARGS, PyDoc_STR("wait($self, /)\n--\n\nReturn itself, to be awaited once.") },
-    { "wake", future_wake, METH_NOARGS, PyDoc_STR("wake($self, /)\n--\n\nLet the waiting task go on in the loop's next turn.") },
+    { "wake", future_wake, METH_NOARGS,
+      PyDoc_STR("wake($self, /)\n--\n\nLet the waiting task go on in the loop's next turn.") },
     { "cancel", (PyCFunction)(void (*)(void))future_cancel, METH_VARARGS | METH_KEYWORDS,
       PyDoc_STR("cancel($self, msg=None)\n--\n\nCancel the waiting task's step.") },
     { "result", future_result, METH_NOARGS, PyDoc_STR("result($self, /)\n--\n\nNone, once woken.") },
@@ -266,7 +277,8 @@ static PyMethodDef future_methods[] = {
 };
 
 static PyGetSetDef future_getset[] = {
-    { "_asyncio_future_blocking", future_get_blocking, future_set_blocking, "Marks what is yielded as a future.", NULL },
+    { "_asyncio_future_blocking", future_get_blocking, future_set_blocking, "Marks what is yielded as a future.",
+      NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
 
@@ -381,7 +393,8 @@ static void bridge_dealloc(PyObject *op)
 
 static PyMethodDef bridge_methods[] = {
     { "park", bridge_park, METH_NOARGS, PyDoc_STR("park($self, /)\n--\n\nA new LoopFuture for the calling task.") },
-    { "wait", bridge_wait, METH_NOARGS, PyDoc_STR("wait($self, /)\n--\n\nA LoopFuture that ready() wakes; one at a time.") },
+    { "wait", bridge_wait, METH_NOARGS,
+      PyDoc_STR("wait($self, /)\n--\n\nA LoopFuture that ready() wakes; one at a time.") },
     { "ready", bridge_ready, METH_NOARGS,
       PyDoc_STR("ready($self, /)\n--\n\nThe loop's reader callback: step the waiting task.") },
     { NULL, NULL, 0, NULL },
