@@ -68,15 +68,15 @@ static const char *const server_error[] = {
     [11] = "Network Authentication Required",
 };
 
-#define CLASS(table)                                                                                                   \
-    {                                                                                                                  \
-        (table), sizeof(table) / sizeof((table)[0])                                                                    \
-    }
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 static const struct {
     const char *const *reasons;
-    unsigned n;
-} classes[] = { CLASS(informational), CLASS(successful), CLASS(redirection), CLASS(client_error), CLASS(server_error) };
+    size_t n;
+} classes[] = {
+    { informational, COUNT(informational) }, { successful, COUNT(successful) },     { redirection, COUNT(redirection) },
+    { client_error, COUNT(client_error) },   { server_error, COUNT(server_error) },
+};
 
 const char *tri_http_reason(int status)
 {
