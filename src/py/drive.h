@@ -5,9 +5,11 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-/* The iterator that `awaitable` is awaited through; steals the reference. NULL with TypeError when it cannot be awaited. */
+/* The iterator that `awaitable` is awaited through; steals the reference. NULL with TypeError when it cannot be
+ * awaited. */
 PyObject *tri_drive_iter(PyObject *awaitable);
-/* One step with `value` or, when `exception` is not NULL, with that raised inside. `*result` is what was yielded or returned. */
+/* One step with `value` or, when `exception` is not NULL, with that raised inside. `*result` is what was yielded or
+ * returned. */
 PySendResult tri_drive_step(PyObject *iter, PyObject *value, PyObject *exception, PyObject **result);
 /* Closes it; an exception of its own is reported as unraisable. */
 void tri_drive_close(PyObject *iter);

@@ -64,8 +64,10 @@ static PyObject *exchange_send(PyObject *op, PyObject *message)
 }
 
 static PyMethodDef receive_def = {
-    "receive", exchange_receive, METH_NOARGS,
-    PyDoc_STR("receive($self, /)\n--\n\nAwait the next event of this exchange (ASGI).")
+    "receive",
+    exchange_receive,
+    METH_NOARGS,
+    PyDoc_STR("receive($self, /)\n--\n\nAwait the next event of this exchange (ASGI)."),
 };
 
 static PyMethodDef send_def = {

@@ -49,8 +49,9 @@ static int field_from(PyObject *pair, tri_field_out *out)
 
 static int raise_bad_head(void)
 {
-    PyErr_SetString(PyExc_ValueError, "the status must be from 200 to 999, header names must be tokens, header values must "
-                                      "not hold control characters, and content-length must be one number");
+    PyErr_SetString(PyExc_ValueError,
+                    "the status must be from 200 to 999, header names must be tokens, header values must "
+                    "not hold control characters, and content-length must be one number");
     return -1;
 }
 

@@ -3,9 +3,9 @@
 
 static int intern_names(tri_state *state)
 {
-#define X(name, text)                                         \
-    state->names.name = PyUnicode_InternFromString(text);     \
-    if (state->names.name == NULL)                            \
+#define X(name, text)                                     \
+    state->names.name = PyUnicode_InternFromString(text); \
+    if (state->names.name == NULL)                        \
         return -1;
     TRI_NAMES(X)
 #undef X
@@ -80,7 +80,7 @@ static PyModuleDef_Slot module_slots[] = {
 };
 
 struct PyModuleDef tri_module_def = {
-    PyModuleDef_HEAD_INIT,
+    .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "tricorn._core",
     .m_doc = "The C core of Tricorn, bound to Python.",
     .m_size = sizeof(tri_state),

@@ -10,17 +10,18 @@
 #include "server/tricorn.h"
 
 /* Names that are looked up or stored for every request, interned once: C identifier, text. */
-#define TRI_NAMES(X)                                                                                       \
-    X(type, "type") X(asgi, "asgi") X(version, "version") X(spec_version, "spec_version")                  \
-    X(http_version, "http_version") X(server, "server") X(client, "client") X(scheme, "scheme")            \
-    X(method, "method") X(path, "path") X(raw_path, "raw_path") X(query_string, "query_string")            \
-    X(root_path, "root_path") X(headers, "headers") X(state, "state") X(extensions, "extensions")          \
-    X(http, "http") X(v1_0, "1.0") X(v1_1, "1.1") X(body, "body") X(more_body, "more_body")                \
-    X(status, "status") X(trailers, "trailers") X(http_request, "http.request")                            \
-    X(http_disconnect, "http.disconnect") X(http_response_start, "http.response.start")                    \
-    X(http_response_body, "http.response.body") X(send, "send") X(throw_, "throw") X(close, "close")       \
-    X(wait, "wait") X(wake, "wake") X(GET, "GET") X(HEAD, "HEAD") X(POST, "POST") X(PUT, "PUT")            \
-    X(DELETE, "DELETE") X(PATCH, "PATCH") X(OPTIONS, "OPTIONS") X(empty, "") X(context, "context")
+#define TRI_NAMES(X)                                                                                                  \
+    X(type, "type")                                                                                                   \
+    X(asgi, "asgi") X(version, "version") X(spec_version, "spec_version") X(http_version, "http_version")             \
+        X(server, "server") X(client, "client") X(scheme, "scheme") X(method, "method") X(path, "path")               \
+            X(raw_path, "raw_path") X(query_string, "query_string") X(root_path, "root_path") X(headers, "headers")   \
+                X(state, "state") X(extensions, "extensions") X(http, "http") X(v1_0, "1.0") X(v1_1, "1.1")           \
+                    X(body, "body") X(more_body, "more_body") X(status, "status") X(trailers, "trailers")             \
+                        X(http_request, "http.request") X(http_disconnect, "http.disconnect")                         \
+                            X(http_response_start, "http.response.start") X(http_response_body, "http.response.body") \
+                                X(send, "send") X(throw_, "throw") X(close, "close") X(wait, "wait") X(wake, "wake")  \
+                                    X(GET, "GET") X(HEAD, "HEAD") X(POST, "POST") X(PUT, "PUT") X(DELETE, "DELETE")   \
+                                        X(PATCH, "PATCH") X(OPTIONS, "OPTIONS") X(empty, "") X(context, "context")
 
 typedef struct tri_state {
     PyTypeObject *server_type;
@@ -55,28 +56,28 @@ typedef struct tri_py_server {
     tri_server *core;
     tri_state *state; /* borrowed: the type keeps the module alive */
     PyObject *app;
-    PyObject *scope;      /* what every scope has in common */
-    PyObject *asgi;       /* scope["asgi"], copied for each */
+    PyObject *scope;          /* what every scope has in common */
+    PyObject *asgi;           /* scope["asgi"], copied for each */
     PyObject *lifespan_state; /* dict, copied for each exchange, or NULL */
-    PyObject *root_path;  /* str, encoded as bytes in root_path_bytes */
-    PyObject *access_log; /* callable or NULL */
-    PyObject *on_error;   /* callable(exception or None, started) */
-    PyObject *on_refusal; /* callable(client, status, reason) */
-    PyObject *spawn;      /* callables of the backend; NULL until attach() */
+    PyObject *root_path;      /* str, encoded as bytes in root_path_bytes */
+    PyObject *access_log;     /* callable or NULL */
+    PyObject *on_error;       /* callable(exception or None, started) */
+    PyObject *on_refusal;     /* callable(client, status, reason) */
+    PyObject *spawn;          /* callables of the backend; NULL until attach() */
     PyObject *wait;
     PyObject *park;
     PyObject *checkpoint;
     PyObject *ending;
-    PyObject *context;    /* contextvars.Context that every exchange starts from a copy of */
+    PyObject *context; /* contextvars.Context that every exchange starts from a copy of */
     tri_name_cache names;
-    tri_addr local_addr;  /* the address last bound to, and its pair: mostly the same for all */
+    tri_addr local_addr; /* the address last bound to, and its pair: mostly the same for all */
     PyObject *local_pair;
     tri_addr peer_addrs[TRI_PEER_CACHE]; /* peers seen last, and their hosts as str, direct-mapped */
     PyObject *peer_hosts[TRI_PEER_CACHE];
-    tri_list to_wake;     /* awaitables that the leader wakes */
-    tri_list noticing;    /* awaitables of notice() */
-    unsigned interrupts;  /* requests to stop; written in signal handlers */
-    unsigned noticed;     /* of which notice() has told */
+    tri_list to_wake;    /* awaitables that the leader wakes */
+    tri_list noticing;   /* awaitables of notice() */
+    unsigned interrupts; /* requests to stop; written in signal handlers */
+    unsigned noticed;    /* of which notice() has told */
     bool drained_told;
     bool closed;
     bool leading; /* a runner leads: I1 */
@@ -87,9 +88,9 @@ typedef struct tri_py_exchange {
     PyObject_HEAD
     tri_py_server *server;
     tri_exchange *core;
-    tri_list waiters;     /* awaitables that wait for this exchange */
-    uint64_t run_since;   /* ns: when send() last gave the loop a chance (I9) */
-    unsigned immediate;   /* completions of send() in a row without suspending */
+    tri_list waiters;   /* awaitables that wait for this exchange */
+    uint64_t run_since; /* ns: when send() last gave the loop a chance (I9) */
+    unsigned immediate; /* completions of send() in a row without suspending */
     int status;
 } tri_py_exchange;
 

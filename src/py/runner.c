@@ -1,14 +1,15 @@
-/* The runner: what a serving task awaits. It leads (waits for the reactor, takes turns), steps applications in its own task,
-   and hands leadership over before an application's first suspension reaches the library (Leader/Followers; I1 to I7). */
+/* The runner: what a serving task awaits. It leads (waits for the reactor, takes turns), steps applications in its own
+   task, and hands leadership over before an application's first suspension reaches the library (Leader/Followers; I1 to
+   I7). */
 #include "net/reactor.h"
 #include "py/awaitable.h"
 #include "py/drive.h"
 #include "py/module.h"
 
 enum {
-    BATCH_MOST = 256,       /* exchanges between two looks at the library (I6) */
-    BATCH_NS = 1000000,     /* and nanoseconds */
-    SLOW_STEP_NS = 200000,  /* a step longer than this has its neighbours' answers written first */
+    BATCH_MOST = 256,      /* exchanges between two looks at the library (I6) */
+    BATCH_NS = 1000000,    /* and nanoseconds */
+    SLOW_STEP_NS = 200000, /* a step longer than this has its neighbours' answers written first */
 };
 
 enum run_state {
@@ -311,7 +312,8 @@ static enum outcome leave_app(tri_py_runner *self, PySendResult sent)
     if (!self->server->leading && !self->server->closed && start_leader(self, RUN_ENDED) != 0)
         PyErr_WriteUnraisable((PyObject *)self);
     bool ordinary = exception == NULL || PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception);
-    if (!ordinary && (PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit) || tri_server_type_ending(self->server))) {
+    if (!ordinary
+        && (PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit) || tri_server_type_ending(self->server))) {
         tri_drive_raise(exception);
         return FAILED;
     }

@@ -65,7 +65,8 @@ static PyObject *client_pair(tri_py_server *server, const tri_addr *peer)
 /* scope["server"] of a connection over TCP: a tuple, so that it can be shared while it is the same. */
 static PyObject *server_pair(tri_py_server *server, const tri_addr *local)
 {
-    if (server->local_pair == NULL || server->local_addr.port != local->port || !same_host(&server->local_addr, local)) {
+    if (server->local_pair == NULL || server->local_addr.port != local->port
+        || !same_host(&server->local_addr, local)) {
         PyObject *pair = tri_scope_address(local);
         if (pair == NULL)
             return NULL;
@@ -183,7 +184,8 @@ static int set_paths(tri_py_server *server, PyObject *scope, const tri_head *hea
     }
     int error = -1;
     if (path != NULL && raw_path != NULL)
-        error = PyDict_SetItem(scope, state->names.path, path) || PyDict_SetItem(scope, state->names.raw_path, raw_path);
+        error =
+            PyDict_SetItem(scope, state->names.path, path) || PyDict_SetItem(scope, state->names.raw_path, raw_path);
     Py_XDECREF(path);
     Py_XDECREF(raw_path);
     return error ? -1 : 0;
@@ -192,7 +194,7 @@ static int set_paths(tri_py_server *server, PyObject *scope, const tri_head *hea
 /* The method as an interned str where it is a common one. */
 static PyObject *method_text(const tri_state *state, tri_span method)
 {
-    PyObject *const known[] = { state->names.GET, state->names.POST, state->names.HEAD, state->names.PUT,
+    PyObject *const known[] = { state->names.GET,    state->names.POST,  state->names.HEAD,   state->names.PUT,
                                 state->names.DELETE, state->names.PATCH, state->names.OPTIONS };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if ((size_t)PyUnicode_GET_LENGTH(known[i]) == method.n

@@ -25,7 +25,7 @@ int tri_server_type_raise(const tri_state *state, int error)
 void tri_server_type_error(tri_py_server *server, PyObject *exception, const tri_exchange *exchange)
 {
     PyObject *error = exception == NULL ? Py_None : exception;
-    bool gone = tri_exchange_lost(exchange);
+    bool gone = tri_exchange_left(exchange);
     PyObject *told = PyObject_CallFunction(server->on_error, "OOO", error, gone ? Py_True : Py_False,
                                            tri_exchange_started(exchange) ? Py_True : Py_False);
     if (told == NULL)
@@ -112,11 +112,14 @@ static const struct {
     size_t offset;
     size_t size;
 } limit_entries[] = {
-#define LIMIT(field) { #field, offsetof(tri_limits, field), sizeof(((tri_limits *)0)->field) }
-    LIMIT(request_line), LIMIT(head),        LIMIT(fields),        LIMIT(trailers),  LIMIT(chunk_ext),
-    LIMIT(body),         LIMIT(body_buffer), LIMIT(send_high),     LIMIT(send_low),  LIMIT(connections),
-    LIMIT(exchanges),    LIMIT(first_head_ms), LIMIT(head_ms),     LIMIT(keep_alive_ms), LIMIT(body_ms),
-    LIMIT(body_rate),    LIMIT(write_ms),    LIMIT(drain),         LIMIT(linger_ms),
+#define LIMIT(field)                                                          \
+    {                                                                         \
+#field, offsetof(tri_limits, field), sizeof(((tri_limits *)0)->field) \
+    }
+    LIMIT(request_line), LIMIT(head),          LIMIT(fields),    LIMIT(trailers),      LIMIT(chunk_ext),
+    LIMIT(body),         LIMIT(body_buffer),   LIMIT(send_high), LIMIT(send_low),      LIMIT(connections),
+    LIMIT(exchanges),    LIMIT(first_head_ms), LIMIT(head_ms),   LIMIT(keep_alive_ms), LIMIT(body_ms),
+    LIMIT(body_rate),    LIMIT(write_ms),      LIMIT(drain),     LIMIT(linger_ms),
 #undef LIMIT
 };
 
@@ -166,15 +169,15 @@ typedef struct arguments {
 
 static int parse(arguments *in, PyObject *args, PyObject *kwargs)
 {
-    static char *const keywords[] = { "app",    "limits",   "scope",     "asgi",       "root_path", "on_error",
-                                "on_refusal", "access_log", "date", "server", "fields", NULL };
+    static char *const keywords[] = { "app",        "limits",     "scope", "asgi",   "root_path", "on_error",
+                                      "on_refusal", "access_log", "date",  "server", "fields",    NULL };
     const char *server, *fields;
     Py_ssize_t server_size, fields_size;
     int date;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#:Server", (char **)keywords, &in->app, &PyDict_Type, &in->limits,
-                                     &PyDict_Type, &in->scope, &PyDict_Type, &in->asgi, &in->root_path, &in->on_error,
-                                     &in->on_refusal, &in->access_log, &date, &server, &server_size, &fields,
-                                     &fields_size))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#:Server", (char **)keywords, &in->app,
+                                     &PyDict_Type, &in->limits, &PyDict_Type, &in->scope, &PyDict_Type, &in->asgi,
+                                     &in->root_path, &in->on_error, &in->on_refusal, &in->access_log, &date, &server,
+                                     &server_size, &fields, &fields_size))
         return -1;
     in->settings.mem = tri_mem_libc();
     in->settings.date = date != 0;
@@ -349,8 +352,8 @@ static PyObject *server_attach(PyObject *op, PyObject *args, PyObject *kwargs)
     static char *const keywords[] = { "spawn", "wait", "park", "checkpoint", "ending", "state", NULL };
     tri_py_server *self = (tri_py_server *)op;
     PyObject *spawn, *wait, *park, *checkpoint, *ending, *lifespan_state;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOOOO:attach", (char **)keywords, &spawn, &wait, &park, &checkpoint, &ending,
-                                     &lifespan_state))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOOOO:attach", (char **)keywords, &spawn, &wait, &park,
+                                     &checkpoint, &ending, &lifespan_state))
         return NULL;
     PyObject *context = PyContext_CopyCurrent();
     if (context == NULL)
@@ -398,13 +401,14 @@ static PyObject *server_counters(PyObject *op, PyObject *Py_UNUSED(ignored))
     tri_counters now;
     tri_server_counters(((tri_py_server *)op)->core, &now);
     return Py_BuildValue("{s:K,s:K,s:K,s:I,s:I}", "connections", (unsigned long long)now.connections, "exchanges",
-                         (unsigned long long)now.exchanges, "refusals", (unsigned long long)now.refusals, "open", now.open,
-                         "active", now.active);
+                         (unsigned long long)now.exchanges, "refusals", (unsigned long long)now.refusals, "open",
+                         now.open, "active", now.active);
 }
 
 static PyMethodDef server_methods[] = {
     { "listen_tcp", server_listen_tcp, METH_VARARGS,
-      PyDoc_STR("listen_tcp($self, host, port, backlog, /)\n--\n\nListen on every address of host; returns (host, port) pairs.") },
+      PyDoc_STR("listen_tcp($self, host, port, backlog, /)\n--\n\nListen on every address of host; returns (host, "
+                "port) pairs.") },
     { "listen_unix", server_listen_unix, METH_VARARGS,
       PyDoc_STR("listen_unix($self, path, mode, backlog, /)\n--\n\nListen on a Unix socket with these permissions.") },
     { "listen_fd", server_listen_fd, METH_VARARGS,
@@ -422,13 +426,15 @@ static PyMethodDef server_methods[] = {
       PyDoc_STR("stop($self, /)\n--\n\nAnswer what is queued, each with Connection: close, and take no more.") },
     { "close", server_close, METH_NOARGS,
       PyDoc_STR("close($self, /)\n--\n\nClose every connection and listener and let the leader end.") },
-    { "counters", server_counters, METH_NOARGS, PyDoc_STR("counters($self, /)\n--\n\nWhat was counted so far, a dict.") },
+    { "counters", server_counters, METH_NOARGS,
+      PyDoc_STR("counters($self, /)\n--\n\nWhat was counted so far, a dict.") },
     { NULL, NULL, 0, NULL },
 };
 
 static PyType_Slot server_slots[] = {
-    { Py_tp_doc, "Server(app, *, limits, scope, asgi, root_path, on_error, on_refusal, access_log, date, server, fields)\n--\n\n"
-                 "The C core, serving one application." },
+    { Py_tp_doc,
+      "Server(app, *, limits, scope, asgi, root_path, on_error, on_refusal, access_log, date, server, fields)\n--\n\n"
+      "The C core, serving one application." },
     { Py_tp_new, server_new },
     { Py_tp_methods, server_methods },
     { Py_tp_traverse, server_traverse },

@@ -1,4 +1,5 @@
-/* Accepting: in budgets, paused while descriptors are short, and to the last queued connection when the server stops. */
+/* Accepting: in budgets, paused while descriptors are short, and to the last queued connection when the server stops.
+ */
 #include "server/internal.h"
 
 /* Stops watching every listener until the retry time: no busy loop while descriptors are short. */

@@ -302,7 +302,8 @@ static void init_conn(tri_conn *conn, tri_server *server, int fd, const tri_addr
     tri_list_append(&server->conns, &conn->link);
 }
 
-/* Takes over an accepted descriptor. One that would be over the limit gets a 503, or is closed if many just got that. */
+/* Takes over an accepted descriptor. One that would be over the limit gets a 503, or is closed if many just got that.
+ */
 void tri_conn_open(tri_server *server, int fd, const tri_addr *peer, const tri_listener *listener)
 {
     tri_conn *conn = tri_pool_get(&server->conn_pool);

@@ -1,5 +1,5 @@
-/* The deadlines of a connection. One timer serves them all: it fires at the earliest, looks which one has passed, and is set
-   again for the next. Moving a deadline later costs nothing until it fires. */
+/* The deadlines of a connection. One timer serves them all: it fires at the earliest, looks which one has passed, and
+   is set again for the next. Moving a deadline later costs nothing until it fires. */
 #include "server/internal.h"
 
 /* Whether receive() waits for bytes that the peer owes, or an unread body is being dropped. */

@@ -1,10 +1,11 @@
-/* A connection's writing side and its end: what waits is written in as few calls as possible, and closing loses no answer. */
+/* A connection's writing side and its end: what waits is written in as few calls as possible, and closing loses no
+ * answer. */
 #include "server/internal.h"
 
 enum { IOV_MOST = 64 };
 
-/* Remembers that something waits to be written: whoever corked flushes it, the socket's readiness does if it is full, and
-   else the leader is woken for it. */
+/* Remembers that something waits to be written: whoever corked flushes it, the socket's readiness does if it is full,
+   and else the leader is woken for it. */
 void tri_conn_queue_flush(tri_conn *conn)
 {
     if ((conn->flags & (TRI_CONN_CLOSED | TRI_CONN_BLOCKED)) || !tri_list_empty(&conn->flush))
@@ -64,7 +65,8 @@ static void linger(tri_conn *conn, uint32_t for_ms)
     tri_conn_watch(conn);
 }
 
-/* Nothing more is read from this connection: what is at work is lost, what waits is written, then it closes, lingering. */
+/* Nothing more is read from this connection: what is at work is lost, what waits is written, then it closes, lingering.
+ */
 void tri_conn_end(tri_conn *conn)
 {
     if (conn->flags & TRI_CONN_CLOSED)
@@ -150,8 +152,8 @@ static int write_out(tri_conn *conn, bool *progress)
     return 0;
 }
 
-/* Lets go of heads that were held back: their applications have suspended before the first bytes of a body, and the peer
-   is to see that it is answered. */
+/* Lets go of heads that were held back: their applications have suspended before the first bytes of a body, and the
+   peer is to see that it is answered. */
 static void release_heads(tri_conn *conn)
 {
     const tri_loan nothing = { { NULL, 0 }, NULL, NULL };

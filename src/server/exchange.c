@@ -1,4 +1,5 @@
-/* An exchange: a request and its answers, whatever carried it. It outlives its connection while an application works on it. */
+/* An exchange: a request and its answers, whatever carried it. It outlives its connection while an application works on
+ * it. */
 #include "server/internal.h"
 
 /* Gives an exchange's memory back. */
@@ -262,6 +263,11 @@ bool tri_exchange_writable(const tri_exchange *exchange)
 bool tri_exchange_lost(const tri_exchange *exchange)
 {
     return (exchange->flags & TRI_EXCHANGE_LOST) != 0;
+}
+
+bool tri_exchange_left(const tri_exchange *exchange)
+{
+    return (exchange->flags & (TRI_EXCHANGE_LOST | TRI_EXCHANGE_PEER_ENDED)) != 0;
 }
 
 bool tri_exchange_started(const tri_exchange *exchange)

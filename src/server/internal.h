@@ -12,16 +12,16 @@
 #include "server/tricorn.h"
 
 enum {
-    TRI_SERVER_READ = 65536,     /* bytes of the shared read buffer */
-    TRI_SERVER_EVENTS = 256,     /* descriptors of one turn */
-    TRI_SERVER_ACCEPTS = 64,     /* connections accepted from one listener in a turn */
-    TRI_SERVER_REFUSALS = 64,    /* records that wait for the log */
-    TRI_SERVER_FLUSH = 65536,    /* waiting bytes that are written even while corked */
-    TRI_SERVER_AHEAD = 16384,    /* bytes of pipelined requests that are read ahead */
-    TRI_SERVER_RETRY_MS = 100,   /* until accepting is tried again when out of descriptors */
+    TRI_SERVER_READ = 65536,      /* bytes of the shared read buffer */
+    TRI_SERVER_EVENTS = 256,      /* descriptors of one turn */
+    TRI_SERVER_ACCEPTS = 64,      /* connections accepted from one listener in a turn */
+    TRI_SERVER_REFUSALS = 64,     /* records that wait for the log */
+    TRI_SERVER_FLUSH = 65536,     /* waiting bytes that are written even while corked */
+    TRI_SERVER_AHEAD = 16384,     /* bytes of pipelined requests that are read ahead */
+    TRI_SERVER_RETRY_MS = 100,    /* until accepting is tried again when out of descriptors */
     TRI_SERVER_INFLIGHT_MS = 250, /* at a stop, how long a connection used a moment ago may bring a request under way */
-    TRI_SERVER_RECENT_MS = 1000, /* what counts as a moment ago */
-    TRI_EXCHANGE_INLINE = 1536,  /* bytes of a head kept inside the exchange */
+    TRI_SERVER_RECENT_MS = 1000,  /* what counts as a moment ago */
+    TRI_EXCHANGE_INLINE = 1536,   /* bytes of a head kept inside the exchange */
 };
 
 enum tri_source_kind { TRI_SOURCE_LISTENER, TRI_SOURCE_CONN };
@@ -66,31 +66,31 @@ typedef struct tri_conn {
 } tri_conn;
 
 enum tri_exchange_flag {
-    TRI_EXCHANGE_BODY_END = 1,      /* the whole body is in `body` or was taken */
-    TRI_EXCHANGE_END_TAKEN = 2,     /* the event with more == false was taken */
-    TRI_EXCHANGE_PEER_ENDED = 4,    /* the peer ended its side after the request */
-    TRI_EXCHANGE_LOST = 8,          /* the connection is gone */
-    TRI_EXCHANGE_STARTED = 16,      /* a head was submitted */
-    TRI_EXCHANGE_WROTE = 32,        /* a body event was submitted: the head can no longer be taken back */
-    TRI_EXCHANGE_COMPLETE = 64,     /* the answer is complete */
-    TRI_EXCHANGE_READ = 128,        /* receive() was called */
-    TRI_EXCHANGE_DONE = 256,        /* the application has returned */
+    TRI_EXCHANGE_BODY_END = 1,   /* the whole body is in `body` or was taken */
+    TRI_EXCHANGE_END_TAKEN = 2,  /* the event with more == false was taken */
+    TRI_EXCHANGE_PEER_ENDED = 4, /* the peer ended its side after the request */
+    TRI_EXCHANGE_LOST = 8,       /* the connection is gone */
+    TRI_EXCHANGE_STARTED = 16,   /* a head was submitted */
+    TRI_EXCHANGE_WROTE = 32,     /* a body event was submitted: the head can no longer be taken back */
+    TRI_EXCHANGE_COMPLETE = 64,  /* the answer is complete */
+    TRI_EXCHANGE_READ = 128,     /* receive() was called */
+    TRI_EXCHANGE_DONE = 256,     /* the application has returned */
 };
 
 struct tri_exchange {
     tri_server *server;
-    tri_conn *conn;     /* NULL once complete or lost */
-    tri_list link;      /* in conn->exchanges */
-    tri_list queue;     /* in server->ready or server->woken */
+    tri_conn *conn; /* NULL once complete or lost */
+    tri_list link;  /* in conn->exchanges */
+    tri_list queue; /* in server->ready or server->woken */
     void *user;
     tri_head *head;
     tri_buf body;
     uint32_t refs;
     uint32_t stream;
-    uint16_t flags; /* enum tri_exchange_flag */
-    uint8_t wants;  /* enum tri_want */
+    uint16_t flags;        /* enum tri_exchange_flag */
+    uint8_t wants;         /* enum tri_want */
     uint64_t waited_until; /* ms: when receive() last ceased to wait */
-    uint64_t received; /* bytes of the body that have come */
+    uint64_t received;     /* bytes of the body that have come */
     tri_addr peer;
     tri_addr local;
     const tri_mem *mem;
@@ -114,7 +114,7 @@ struct tri_server {
     tri_list flush;
     tri_list resume;
     tri_counters counters;
-    uint64_t now;    /* ms, of the current turn */
+    uint64_t now;      /* ms, of the current turn */
     uint64_t retry_at; /* ms: accepting pauses until then, 0 while it does not */
     int64_t date_second;
     uint32_t corks;

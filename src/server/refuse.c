@@ -47,8 +47,8 @@ static bool answered(tri_conn *conn)
     return begun;
 }
 
-/* Refuses the request at work with `status` and ends the connection; its application sees a disconnect. An answer that has
-   begun cannot be replaced: it stays unfinished. */
+/* Refuses the request at work with `status` and ends the connection; its application sees a disconnect. An answer that
+   has begun cannot be replaced: it stays unfinished. */
 void tri_refuse(tri_conn *conn, int status, const char *reason)
 {
     if (conn->flags & TRI_CONN_CLOSED)

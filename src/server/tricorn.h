@@ -1,6 +1,6 @@
-/* The server as whoever runs applications sees it: turns of the reactor give exchanges, exchanges are read from and answered.
-   Nothing here knows Python, and nothing here asks which version of HTTP carried an exchange. Not thread-safe: a server and
-   its exchanges belong to one thread, save for tri_server_wake. */
+/* The server as whoever runs applications sees it: turns of the reactor give exchanges, exchanges are read from and
+   answered. Nothing here knows Python, and nothing here asks which version of HTTP carried an exchange. Not
+   thread-safe: a server and its exchanges belong to one thread, save for tri_server_wake. */
 #ifndef TRI_SERVER_TRICORN_H
 #define TRI_SERVER_TRICORN_H
 
@@ -23,9 +23,9 @@ typedef struct tri_exchange tri_exchange;
 typedef struct tri_settings {
     const tri_mem *mem; /* borrowed for the server's life */
     tri_limits limits;
-    bool date;          /* send Date */
-    tri_span server;    /* the Server field's value, n == 0 to send none; copied */
-    tri_span defaults;  /* further field lines, each with its CRLF; copied */
+    bool date;         /* send Date */
+    tri_span server;   /* the Server field's value, n == 0 to send none; copied */
+    tri_span defaults; /* further field lines, each with its CRLF; copied */
 } tri_settings;
 
 /* What the log is told of a request that never reached the application, or of a connection that was given up. */
@@ -54,11 +54,11 @@ void tri_server_free(tri_server *server);
 TRI_NODISCARD int tri_server_listen(tri_server *server, int fd);
 /* The descriptor to wait on; readable when a turn has something to do. */
 int tri_server_fd(const tri_server *server);
-/* One turn: accepts, reads and parses what is ready, writes to who is ready, fires timers. `timeout_ms` 0 does not wait, -1
-   waits without end. Returns 0 or TRI_ESYS. */
+/* One turn: accepts, reads and parses what is ready, writes to who is ready, fires timers. `timeout_ms` 0 does not
+   wait, -1 waits without end. Returns 0 or TRI_ESYS. */
 TRI_NODISCARD int tri_server_turn(tri_server *server, int timeout_ms);
-/* The next exchange whose head has arrived, or NULL. The caller gets a reference and must end with tri_exchange_done and
-   tri_exchange_unref. */
+/* The next exchange whose head has arrived, or NULL. The caller gets a reference and must end with tri_exchange_done
+   and tri_exchange_unref. */
 tri_exchange *tri_server_next(tri_server *server);
 /* The next exchange on which tri_exchange_want was answered, or NULL; borrowed. */
 tri_exchange *tri_server_next_woken(tri_server *server);
@@ -66,19 +66,22 @@ tri_exchange *tri_server_next_woken(tri_server *server);
 bool tri_server_next_refusal(tri_server *server, tri_refusal *out);
 /* Whether the three above, or a flush, have something without a turn. */
 bool tri_server_pending(const tri_server *server);
-/* Holds answers back (nesting) so that those of one batch leave together; tri_server_flush and large answers still write. */
+/* Holds answers back (nesting) so that those of one batch leave together; tri_server_flush and large answers still
+ * write. */
 void tri_server_cork(tri_server *server);
 void tri_server_uncork(tri_server *server);
-/* Writes every answer that waits. Call it before an application that was stepped corked stays suspended, too: a head that
-   was held back for the first body bytes is let go. */
+/* Writes every answer that waits. Call it before an application that was stepped corked stays suspended, too: a head
+   that was held back for the first body bytes is let go. */
 void tri_server_flush(tri_server *server);
-/* Tells the server that its caller is about to wait for the descriptor (`asleep`), or that it no longer does. Asleep, the
-   server makes the descriptor readable itself when there is work, and at the next deadline. A turn ends the sleep. */
+/* Tells the server that its caller is about to wait for the descriptor (`asleep`), or that it no longer does. Asleep,
+   the server makes the descriptor readable itself when there is work, and at the next deadline. A turn ends the sleep.
+ */
 void tri_server_sleep(tri_server *server, bool asleep);
 /* Makes the descriptor readable. Safe in signal handlers and from other threads. */
 void tri_server_wake(tri_server *server);
 
-/* Begins to stop: answers what is queued in the listeners and sockets, each with Connection: close, closes idle connections. */
+/* Begins to stop: answers what is queued in the listeners and sockets, each with Connection: close, closes idle
+ * connections. */
 void tri_server_stop(tri_server *server);
 /* Whether a stop has ended: no connection is open and no application is at work. */
 bool tri_server_drained(const tri_server *server);
@@ -103,7 +106,8 @@ const tri_head *tri_exchange_head(const tri_exchange *exchange);
 const tri_addr *tri_exchange_peer(const tri_exchange *exchange);
 const tri_addr *tri_exchange_local(const tri_exchange *exchange);
 
-/* What is there to receive: 0, or TRI_EAGAIN when nothing is yet; then a promised 100 Continue is sent. Takes nothing. */
+/* What is there to receive: 0, or TRI_EAGAIN when nothing is yet; then a promised 100 Continue is sent. Takes nothing.
+ */
 TRI_NODISCARD int tri_exchange_receive(tri_exchange *exchange, tri_received *out);
 /* Takes what tri_exchange_receive last showed. */
 void tri_exchange_take(tri_exchange *exchange);
@@ -117,10 +121,13 @@ TRI_NODISCARD int tri_exchange_write(tri_exchange *exchange, const tri_loan *loa
 bool tri_exchange_writable(const tri_exchange *exchange);
 /* The peer can no longer be answered. */
 bool tri_exchange_lost(const tri_exchange *exchange);
+/* The peer is lost, or has ended its side: receive() has said so, or would. */
+bool tri_exchange_left(const tri_exchange *exchange);
 /* An answer was begun, or completed. */
 bool tri_exchange_started(const tri_exchange *exchange);
 bool tri_exchange_complete(const tri_exchange *exchange);
-/* The application has returned or failed: without an answer the peer gets a 500, an unfinished one ends the connection. */
+/* The application has returned or failed: without an answer the peer gets a 500, an unfinished one ends the connection.
+ */
 void tri_exchange_done(tri_exchange *exchange);
 
 #endif
