@@ -88,5 +88,7 @@ def load_generator() -> Path:
     source, program = ROOT / "bench" / "load.c", BUILD / "load"
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         BUILD.mkdir(parents=True, exist_ok=True)
-        run_checked(["gcc", "-std=gnu11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-o", str(program), str(source)])
+        run_checked(
+            ["gcc", "-std=gnu11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-o", str(program), str(source)]
+        )
     return program

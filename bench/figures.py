@@ -87,4 +87,6 @@ def row(workload: Workload, cells: Sequence[Cell]) -> Row:
     """Join a workload with what was measured; targets of servers that were left out are left out too."""
     by_name = {each.server: each for each in cells}
     wanted = [target for target in workload.targets if target.server in by_name and target.rival in by_name]
-    return Row(workload.row, workload.title, tuple(cells), tuple(verdict(target, by_name) for target in wanted))
+    return Row(
+        workload.row, workload.title, tuple(cells), tuple(verdict(target, by_name) for target in wanted)
+    )

@@ -38,13 +38,13 @@ typedef enum conn_state { CONN_HEAD, CONN_BODY, CONN_END } conn_state;
 typedef struct conn {
     int fd;
     conn_state state;
-    bool blocked;          /* the socket's buffer is full: waiting until it is writable */
-    unsigned batch;        /* requests of the running batch */
-    unsigned unanswered;   /* of them */
-    size_t sent;           /* bytes of the batch */
-    uint64_t started;      /* when the batch was begun, in nanoseconds */
-    size_t head_size;      /* bytes of an unfinished head kept in `head` */
-    size_t body_at;        /* bytes of the body that were checked */
+    bool blocked;        /* the socket's buffer is full: waiting until it is writable */
+    unsigned batch;      /* requests of the running batch */
+    unsigned unanswered; /* of them */
+    size_t sent;         /* bytes of the batch */
+    uint64_t started;    /* when the batch was begun, in nanoseconds */
+    size_t head_size;    /* bytes of an unfinished head kept in `head` */
+    size_t body_at;      /* bytes of the body that were checked */
     char head[HEAD_MAX];
 } conn;
 
@@ -61,7 +61,7 @@ static struct {
     size_t length;
     bool has_length, close, gate;
     blob request, body, batch;
-} plan = {.connections = 1, .depth = 1, .status = 200};
+} plan = { .connections = 1, .depth = 1, .status = 200 };
 
 /* The running phase: what was issued and seen. */
 static struct {
@@ -132,7 +132,7 @@ static blob read_file(const char *path)
         die("%s: %s", path, strerror(errno));
     long size = ftell(file);
     rewind(file);
-    blob content = {malloc((size_t)size + 1), (size_t)size};
+    blob content = { malloc((size_t)size + 1), (size_t)size };
     if (!content.p || fread(content.p, 1, content.n, file) != content.n)
         die("%s: cannot be read", path);
     fclose(file);
@@ -142,7 +142,7 @@ static blob read_file(const char *path)
 /* Registers the connection for reading, and for writing while it is blocked. */
 static void conn_watch(conn *c, int operation)
 {
-    struct epoll_event event = {.events = EPOLLIN | (c->blocked ? (uint32_t)EPOLLOUT : 0U), .data.ptr = c};
+    struct epoll_event event = { .events = EPOLLIN | (c->blocked ? (uint32_t)EPOLLOUT : 0U), .data.ptr = c };
     if (epoll_ctl(epoll_fd, operation, c->fd, &event))
         die("epoll_ctl: %s", strerror(errno));
 }
@@ -150,7 +150,7 @@ static void conn_watch(conn *c, int operation)
 /* Connects to the server on the loopback interface. */
 static void conn_open(conn *c)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)plan.port)};
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)plan.port) };
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int on = 1;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -357,32 +357,63 @@ static void batch_make(void)
 }
 
 static const struct option option_table[] = {
-    {"port", required_argument, NULL, 'p'},    {"request", required_argument, NULL, 'r'},
-    {"body", required_argument, NULL, 'b'},    {"length", required_argument, NULL, 'l'},
-    {"status", required_argument, NULL, 's'},  {"connections", required_argument, NULL, 'c'},
-    {"depth", required_argument, NULL, 'd'},   {"requests", required_argument, NULL, 'n'},
-    {"seconds", required_argument, NULL, 't'}, {"warm", required_argument, NULL, 'w'},
-    {"close", no_argument, NULL, 'C'},         {"gate", no_argument, NULL, 'G'},
-    {NULL, 0, NULL, 0},
+    { "port", required_argument, NULL, 'p' },
+    { "request", required_argument, NULL, 'r' },
+    { "body", required_argument, NULL, 'b' },
+    { "length", required_argument, NULL, 'l' },
+    { "status", required_argument, NULL, 's' },
+    { "connections", required_argument, NULL, 'c' },
+    { "depth", required_argument, NULL, 'd' },
+    { "requests", required_argument, NULL, 'n' },
+    { "seconds", required_argument, NULL, 't' },
+    { "warm", required_argument, NULL, 'w' },
+    { "close", no_argument, NULL, 'C' },
+    { "gate", no_argument, NULL, 'G' },
+    { NULL, 0, NULL, 0 },
 };
 
 /* Stores one option of the command line. */
 static void plan_set(int option, const char *value)
 {
     switch (option) {
-    case 'p': plan.port = (unsigned)strtoul(value, NULL, 10); break;
-    case 'r': plan.request = read_file(value); break;
-    case 'b': plan.body = read_file(value); break;
-    case 'l': plan.length = strtoul(value, NULL, 10), plan.has_length = true; break;
-    case 's': plan.status = (unsigned)strtoul(value, NULL, 10); break;
-    case 'c': plan.connections = (unsigned)strtoul(value, NULL, 10); break;
-    case 'd': plan.depth = (unsigned)strtoul(value, NULL, 10); break;
-    case 'n': plan.requests = strtoull(value, NULL, 10); break;
-    case 't': plan.seconds = strtod(value, NULL); break;
-    case 'w': plan.warm = strtod(value, NULL); break;
-    case 'C': plan.close = true; break;
-    case 'G': plan.gate = true; break;
-    default: die("unknown option; the head of bench/load.c tells them");
+    case 'p':
+        plan.port = (unsigned)strtoul(value, NULL, 10);
+        break;
+    case 'r':
+        plan.request = read_file(value);
+        break;
+    case 'b':
+        plan.body = read_file(value);
+        break;
+    case 'l':
+        plan.length = strtoul(value, NULL, 10), plan.has_length = true;
+        break;
+    case 's':
+        plan.status = (unsigned)strtoul(value, NULL, 10);
+        break;
+    case 'c':
+        plan.connections = (unsigned)strtoul(value, NULL, 10);
+        break;
+    case 'd':
+        plan.depth = (unsigned)strtoul(value, NULL, 10);
+        break;
+    case 'n':
+        plan.requests = strtoull(value, NULL, 10);
+        break;
+    case 't':
+        plan.seconds = strtod(value, NULL);
+        break;
+    case 'w':
+        plan.warm = strtod(value, NULL);
+        break;
+    case 'C':
+        plan.close = true;
+        break;
+    case 'G':
+        plan.gate = true;
+        break;
+    default:
+        die("unknown option; the head of bench/load.c tells them");
     }
 }
 

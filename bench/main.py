@@ -31,7 +31,9 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rows", default=rows, help=f"the workloads, by number (default: {rows})")
     parser.add_argument("--servers", help="only these servers, with commas (default: those of each workload)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each workload (default: 3)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="measured seconds of each round (default: 2)")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="measured seconds of each round (default: 2)"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="where the report goes")
     parser.add_argument("--python", default=environments.DEFAULT_PYTHON, help="the interpreter of the peers")
     return parser.parse_args(words)
@@ -71,7 +73,9 @@ def prepare(servers: dict[str, Server], python: str) -> tuple[dict[str, Environm
     return ready, faults
 
 
-def attempt(workload: Workload, server: Server, environment: Environment, program: Path, seconds: float) -> Sample | str:
+def attempt(
+    workload: Workload, server: Server, environment: Environment, program: Path, seconds: float
+) -> Sample | str:
     """Measure once; a wrong answer or a server that does not run becomes the text that voids its line."""
     try:
         return measure(workload, server, environment, program, seconds)
@@ -80,7 +84,11 @@ def attempt(workload: Workload, server: Server, environment: Environment, progra
 
 
 def measure_row(
-    workload: Workload, servers: dict[str, Server], ready: dict[str, Environment], program: Path, options: argparse.Namespace
+    workload: Workload,
+    servers: dict[str, Server],
+    ready: dict[str, Environment],
+    program: Path,
+    options: argparse.Namespace,
 ) -> dict[str, list[Sample | str]]:
     """Measure a workload's servers in turn, round after round."""
     names = [name for name in workload.servers if name in servers and name in ready]
@@ -89,7 +97,11 @@ def measure_row(
         for name in names:
             outcome = attempt(workload, servers[name], ready[name], program, options.seconds)
             outcomes[name].append(outcome)
-            shown = outcome if isinstance(outcome, str) else f"{outcome.cpu:8.2f} µs, {outcome.user:8.2f} in user mode"
+            shown = (
+                outcome
+                if isinstance(outcome, str)
+                else f"{outcome.cpu:8.2f} µs, {outcome.user:8.2f} in user mode"
+            )
             print(f"row {workload.row:3} round {number} {name:16} {shown}", flush=True)
     return outcomes
 
@@ -141,7 +153,9 @@ def build_rows(
     return rows
 
 
-def write_report(folder: Path, rows: Sequence[figures.Row], facts: report.Facts, samples: Samples, python: str) -> None:
+def write_report(
+    folder: Path, rows: Sequence[figures.Row], facts: report.Facts, samples: Samples, python: str
+) -> None:
     """Write latest.md, latest.json, latest.svg and latest.png."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "latest.md").write_text(report.markdown(rows, facts))
@@ -158,11 +172,18 @@ def run(words: Sequence[str]) -> int:
     program = environments.load_generator()
     ready, faults = prepare(servers, options.python)
     interpreter = environments.same_interpreter(ready)
-    samples = {workload.row: measure_row(workload, servers, ready, program, options) for workload in workloads}
+    samples = {
+        workload.row: measure_row(workload, servers, ready, program, options) for workload in workloads
+    }
     rows = build_rows(workloads, samples, ready, faults)
     write_report(options.out, rows, gather_facts(interpreter, words, options), samples, options.python)
     print(f"the report is {os.path.relpath(options.out / 'latest.md')}")
-    void = [cell for row in rows for cell in row.cells if cell.server.startswith("tricorn") and cell.figures is None]
+    void = [
+        cell
+        for row in rows
+        for cell in row.cells
+        if cell.server.startswith("tricorn") and cell.figures is None
+    ]
     return 1 if void else 0
 
 

@@ -45,7 +45,9 @@ def wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path,
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise Unusable(f"ended with {process.returncode}: {log.read_text(errors='replace').strip()[-300:]}")
+            raise Unusable(
+                f"ended with {process.returncode}: {log.read_text(errors='replace').strip()[-300:]}"
+            )
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
@@ -139,7 +141,9 @@ def application(workload: Workload, server: Server) -> str:
     return "bench.apps:" + (app + server.library if app.endswith("_") else app)
 
 
-def measure(workload: Workload, server: Server, environment: Environment, program: Path, seconds: float) -> Sample:
+def measure(
+    workload: Workload, server: Server, environment: Environment, program: Path, seconds: float
+) -> Sample:
     """Measure one server on one workload, once."""
     port = free_port()
     command = server.arguments(environment.programs, application(workload, server), port)

@@ -25,9 +25,13 @@ def draw_row(axes: Any, row: dict[str, Any]) -> None:
     total = [cell["figures"]["cpu"] for cell in cells]
     pairs = [OWN_COLOURS if name.startswith("tricorn") else PEER_COLOURS for name in names]
     axes.barh(names, user, color=[pair[0] for pair in pairs])
-    axes.barh(names, [t - u for t, u in zip(total, user, strict=True)], left=user, color=[pair[1] for pair in pairs])
+    axes.barh(
+        names, [t - u for t, u in zip(total, user, strict=True)], left=user, color=[pair[1] for pair in pairs]
+    )
     for place, value in enumerate(total):
-        axes.annotate(f"{value:.1f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.annotate(
+            f"{value:.1f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
+        )
     if total and max(total) > 15 * min(total):
         axes.set_xscale("log")
     axes.invert_yaxis()

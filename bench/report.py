@@ -51,7 +51,9 @@ def verdict_line(verdict: Verdict) -> str:
     name = f"{target.server} ÷ {target.rival}, {METRICS[target.metric]}"
     if verdict.ratio is None:
         return f"| {name} | | ≤ {target.limit:.3g} | not measured |"
-    return f"| {name} | {verdict.ratio:.3g} | ≤ {target.limit:.3g} | {'met' if verdict.met else '**missed**'} |"
+    return (
+        f"| {name} | {verdict.ratio:.3g} | ≤ {target.limit:.3g} | {'met' if verdict.met else '**missed**'} |"
+    )
 
 
 def row_section(row: Row) -> list[str]:
@@ -106,7 +108,9 @@ def record(rows: Sequence[Row], facts: Facts, samples: Mapping[str, Mapping[str,
             "title": row.title,
             "cells": [dataclasses.asdict(cell) for cell in row.cells],
             "verdicts": [verdict_record(verdict) for verdict in row.verdicts],
-            "samples": {name: [plain_sample(each) for each in found] for name, found in samples[row.row].items()},
+            "samples": {
+                name: [plain_sample(each) for each in found] for name, found in samples[row.row].items()
+            },
         }
         for row in rows
     ]

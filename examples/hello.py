@@ -1,6 +1,6 @@
 """A bare ASGI application for every async library: a page that tells which one it runs on.
 
-    tricorn hello:app --app-dir examples --async-library trio
+tricorn hello:app --app-dir examples --async-library trio
 """
 
 from __future__ import annotations

@@ -88,7 +88,9 @@ class Server:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {
+            number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         try:
             yield
         finally:
@@ -296,7 +298,7 @@ def _bind_error(config: Config, error: OSError) -> StartupError:
         errno.EEXIST: "there is a file that is not a socket: remove it or choose another path",
         errno.ENOENT: "create the directory of the socket first",
     }
-    remedy = remedies.get(error.errno, "choose another address")
+    remedy = remedies.get(error.errno or 0, "choose another address")
     return StartupError(f"cannot listen on {where}: {error.strerror}", remedy)
 
 

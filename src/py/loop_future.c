@@ -417,7 +417,7 @@ static PyType_Spec bridge_spec = {
     .slots = bridge_slots,
 };
 
-int tri_bridge_add(PyObject *module, tri_state *state)
+int tri_loop_bridge_add(PyObject *module, tri_state *state)
 {
     state->loop_future_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &future_spec, NULL);
     if (state->loop_future_type == NULL || PyModule_AddType(module, state->loop_future_type) != 0)

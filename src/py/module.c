@@ -32,7 +32,7 @@ static int module_exec(PyObject *module)
         return -1;
     if (tri_server_type_add(module, state) != 0 || tri_exchange_type_add(module, state) != 0)
         return -1;
-    if (tri_awaitable_add(module, state) != 0 || tri_bridge_add(module, state) != 0)
+    if (tri_awaitable_add(module, state) != 0 || tri_loop_bridge_add(module, state) != 0)
         return -1;
     return tri_runner_add(module, state);
 }

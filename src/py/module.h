@@ -10,6 +10,7 @@
 #include "server/tricorn.h"
 
 /* Names that are looked up or stored for every request, interned once: C identifier, text. */
+/* clang-format off */
 #define TRI_NAMES(X)                                                                                                  \
     X(type, "type")                                                                                                   \
     X(asgi, "asgi") X(version, "version") X(spec_version, "spec_version") X(http_version, "http_version")             \
@@ -22,6 +23,7 @@
                                 X(send, "send") X(throw_, "throw") X(close, "close") X(wait, "wait") X(wake, "wake")  \
                                     X(GET, "GET") X(HEAD, "HEAD") X(POST, "POST") X(PUT, "PUT") X(DELETE, "DELETE")   \
                                         X(PATCH, "PATCH") X(OPTIONS, "OPTIONS") X(empty, "") X(context, "context")
+/* clang-format on */
 
 typedef struct tri_state {
     PyTypeObject *server_type;
@@ -102,7 +104,7 @@ int tri_server_type_add(PyObject *module, tri_state *state);
 int tri_runner_add(PyObject *module, tri_state *state);
 int tri_exchange_type_add(PyObject *module, tri_state *state);
 int tri_awaitable_add(PyObject *module, tri_state *state);
-int tri_bridge_add(PyObject *module, tri_state *state);
+int tri_loop_bridge_add(PyObject *module, tri_state *state);
 
 /* scope.c: a new scope dictionary for an exchange, or NULL. */
 PyObject *tri_scope_new(tri_py_server *server, const tri_exchange *exchange);

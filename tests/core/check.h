@@ -1,4 +1,5 @@
-/* The C tests' harness: checks that count, memory that ends at a protected page, and an allocator that fails on demand. */
+/* The C tests' harness: checks that count, memory that ends at a protected page, and an allocator that fails on demand.
+ */
 #ifndef TRI_TESTS_CHECK_H
 #define TRI_TESTS_CHECK_H
 
@@ -15,14 +16,14 @@
 static unsigned check_passed, check_failed;
 
 /* Counts one check; a failed one is shown with its place and the program exits with 1 at the end. */
-#define CHECK(condition)                                                        \
-    do {                                                                        \
-        if (condition) {                                                        \
-            check_passed++;                                                     \
-        } else {                                                                \
-            check_failed++;                                                     \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);     \
-        }                                                                       \
+#define CHECK(condition)                                                    \
+    do {                                                                    \
+        if (condition) {                                                    \
+            check_passed++;                                                 \
+        } else {                                                            \
+            check_failed++;                                                 \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+        }                                                                   \
     } while (0)
 
 /* The last line of main: prints the tally that CI reads and returns the exit code. */
@@ -32,7 +33,8 @@ static inline int check_report(void)
     return check_failed != 0;
 }
 
-/* A writable copy of `n` bytes whose last byte is followed by an unreadable page, so that reading one too many crashes. */
+/* A writable copy of `n` bytes whose last byte is followed by an unreadable page, so that reading one too many crashes.
+ */
 typedef struct check_page {
     char *p;
     void *map;
@@ -58,7 +60,8 @@ static inline void check_page_free(check_page *page)
     munmap(page->map, page->map_size);
 }
 
-/* An allocator that counts, refuses the `fail_at`-th request (1 is the next one; 0 never), and knows what is still out. */
+/* An allocator that counts, refuses the `fail_at`-th request (1 is the next one; 0 never), and knows what is still out.
+ */
 typedef struct check_mem {
     tri_mem mem;
     size_t requests;

@@ -8,9 +8,9 @@ typedef struct sample {
     const char *log;
 } sample;
 
-#define CASE(name, input, log)                                                                                         \
-    {                                                                                                                  \
-        name, input, sizeof(input) - 1, log                                                                            \
+#define CASE(name, input, log)              \
+    {                                       \
+        name, input, sizeof(input) - 1, log \
     }
 #define GET "GET / HTTP/1.1\r\nHost: h\r\n"
 #define GOT(flags) "GET / path=/ query= host=h 1.1 " flags "\n host: h\n"

@@ -81,7 +81,10 @@ static void fill_fake(int n)
 int getaddrinfo(const char *restrict host, const char *restrict service, const struct addrinfo *restrict hints,
                 struct addrinfo **restrict out)
 {
-    static const struct { const char *host; int result; } failing[] = {
+    static const struct {
+        const char *host;
+        int result;
+    } failing[] = {
         { "none.test", EAI_NONAME },
         { "memory.test", EAI_MEMORY },
         { "again.test", EAI_AGAIN },

@@ -243,13 +243,15 @@ static void test_reset_before_accept(void)
 /* Each error of accept(2), and what it means to the caller. */
 static void test_accept_errors(void)
 {
-    static const struct { int number, expected; } cases[] = {
-        { EAGAIN, TRI_EAGAIN },        { EMFILE, TRI_EMFILE },        { ENFILE, TRI_EMFILE },
-        { ENOBUFS, TRI_EMFILE },       { ENOMEM, TRI_EMFILE },        { ECONNABORTED, TRI_ECLOSED },
-        { EPROTO, TRI_ECLOSED },       { EPERM, TRI_ECLOSED },        { ENETDOWN, TRI_ECLOSED },
-        { ENOPROTOOPT, TRI_ECLOSED },  { EHOSTDOWN, TRI_ECLOSED },    { ENONET, TRI_ECLOSED },
-        { EHOSTUNREACH, TRI_ECLOSED }, { ENETUNREACH, TRI_ECLOSED },  { ETIMEDOUT, TRI_ECLOSED },
-        { EINVAL, TRI_ESYS },          { EBADF, TRI_ESYS },           { EOPNOTSUPP, TRI_ESYS },
+    static const struct {
+        int number, expected;
+    } cases[] = {
+        { EAGAIN, TRI_EAGAIN },        { EMFILE, TRI_EMFILE },       { ENFILE, TRI_EMFILE },
+        { ENOBUFS, TRI_EMFILE },       { ENOMEM, TRI_EMFILE },       { ECONNABORTED, TRI_ECLOSED },
+        { EPROTO, TRI_ECLOSED },       { EPERM, TRI_ECLOSED },       { ENETDOWN, TRI_ECLOSED },
+        { ENOPROTOOPT, TRI_ECLOSED },  { EHOSTDOWN, TRI_ECLOSED },   { ENONET, TRI_ECLOSED },
+        { EHOSTUNREACH, TRI_ECLOSED }, { ENETUNREACH, TRI_ECLOSED }, { ETIMEDOUT, TRI_ECLOSED },
+        { EINVAL, TRI_ESYS },          { EBADF, TRI_ESYS },          { EOPNOTSUPP, TRI_ESYS },
     };
     tri_addr peer;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -262,9 +264,11 @@ static void test_accept_errors(void)
 
 static void test_transfer_errors(void)
 {
-    static const struct { int number, expected; } cases[] = {
-        { EAGAIN, TRI_EAGAIN },     { ECONNRESET, TRI_ECLOSED },   { EPIPE, TRI_ECLOSED },  { ENOTCONN, TRI_ECLOSED },
-        { ETIMEDOUT, TRI_ECLOSED }, { EHOSTUNREACH, TRI_ECLOSED }, { ENOBUFS, TRI_ESYS },   { ENETDOWN, TRI_ECLOSED },
+    static const struct {
+        int number, expected;
+    } cases[] = {
+        { EAGAIN, TRI_EAGAIN },     { ECONNRESET, TRI_ECLOSED },   { EPIPE, TRI_ECLOSED }, { ENOTCONN, TRI_ECLOSED },
+        { ETIMEDOUT, TRI_ECLOSED }, { EHOSTUNREACH, TRI_ECLOSED }, { ENOBUFS, TRI_ESYS },  { ENETDOWN, TRI_ECLOSED },
         { EBADF, TRI_ESYS },        { ECONNREFUSED, TRI_ECLOSED }, { EFAULT, TRI_ESYS },
     };
     struct iovec iov[2] = { text_of("a"), text_of("b") };

@@ -20,8 +20,12 @@ TABLES: frozenset[str] = frozenset()
 def files(*patterns: str, under: Path = ROOT) -> list[Path]:
     """The files below a directory that match one of the patterns, sorted; nothing that was generated."""
     found = {path for pattern in patterns for path in under.rglob(pattern)}
-    kept = (path for path in found if not {"build", ".venv", "__pycache__"} & set(path.relative_to(ROOT).parts))
-    return sorted(path for path in kept if not any(part.startswith(".") for part in path.relative_to(ROOT).parts))
+    kept = (
+        path for path in found if not {"build", ".venv", "__pycache__"} & set(path.relative_to(ROOT).parts)
+    )
+    return sorted(
+        path for path in kept if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+    )
 
 
 def c_sources() -> list[Path]:
@@ -63,11 +67,16 @@ def objects() -> dict[Path, Path]:
     """The object file of each C source, as built into the extension that is installed."""
     found = {}
     for path in BUILD.rglob("*.o"):
-        match = re.search(r"src_([a-z]+)_(\w+)\.c\.o$", path.name) or re.fullmatch(r"()(\w+)\.c\.o", path.name)
+        match = re.search(r"src_([a-z]+)_(\w+)\.c\.o$", path.name) or re.fullmatch(
+            r"()(\w+)\.c\.o", path.name
+        )
         if match:
             found[SRC / (match[1] or "py") / f"{match[2]}.c"] = path
     missing = [name(path) for path in files("*.c", under=SRC) if path not in found]
-    complain(missing, "These sources have no object file in build/ext: list them in meson.build, then `make build`.")
+    complain(
+        missing,
+        "These sources have no object file in build/ext: list them in meson.build, then `make build`.",
+    )
     return {source: path for source, path in found.items() if source.exists()}
 
 

@@ -18,7 +18,18 @@ MAY_INCLUDE = {
     "py": {"base", "http", "ws", "net", "server"},
 }
 SANS_IO = {"base", "http", "ws"}
-SYSTEM = ("sys/", "netinet/", "arpa/", "unistd.h", "fcntl.h", "poll.h", "netdb.h", "time.h", "pthread.h", "signal.h")
+SYSTEM = (
+    "sys/",
+    "netinet/",
+    "arpa/",
+    "unistd.h",
+    "fcntl.h",
+    "poll.h",
+    "netdb.h",
+    "time.h",
+    "pthread.h",
+    "signal.h",
+)
 NO_CALLS = {"sys/uio.h", "sys/types.h"}
 """System headers that are wanted for their types."""
 LIBRARIES = {"asyncio", "uvloop", "trio", "curio"}
@@ -32,7 +43,9 @@ def test_includes_point_down() -> None:
             below = included.split("/")[0]
             if ours and below != layer(path) and below not in MAY_INCLUDE[layer(path)]:
                 problems.append(f'{name(path)}:{line}: {layer(path)} may not include "{included}"')
-    complain(problems, "Move what is needed to a lower layer, or hand it in from above (ARCHITECTURE.md, Layers).")
+    complain(
+        problems, "Move what is needed to a lower layer, or hand it in from above (ARCHITECTURE.md, Layers)."
+    )
 
 
 def test_includes_are_written_from_src() -> None:
@@ -94,5 +107,7 @@ def test_async_libraries_are_known_to_backends_alone(path: Path) -> None:
     """No module but a backend imports asyncio, uvloop, trio or curio."""
     if path.is_relative_to(PACKAGE / "_backends"):
         return
-    problems = [f"{name(path)}:{line}: import of {module}" for line, module in imported(path) if module in LIBRARIES]
+    problems = [
+        f"{name(path)}:{line}: import of {module}" for line, module in imported(path) if module in LIBRARIES
+    ]
     complain(problems, "Add what is needed to the contract in python/tricorn/_backends/base.py.")

@@ -41,7 +41,9 @@ def test_functions_are_short() -> None:
         lengths = [function.length for _, function in found]
         complain(longer(language, 100), REMEDY)
         if percentile(lengths, 90) > 40:
-            complain(longer(language, 40), f"{language}: more than one function in ten is above 40 lines. {REMEDY}")
+            complain(
+                longer(language, 40), f"{language}: more than one function in ten is above 40 lines. {REMEDY}"
+            )
         if len(longer(language, 60)) > 0.03 * len(lengths):
             complain(longer(language, 60), f"{language}: more than 3 % are above 60 lines. {REMEDY}")
 
@@ -53,7 +55,9 @@ def test_functions_are_simple() -> None:
         shown = [f"{place}: {f.cyclomatic_complexity}" for place, f in found if f.cyclomatic_complexity > 20]
         complain(shown, REMEDY)
         if percentile(complexities, 95) > 10:
-            shown = [f"{place}: {f.cyclomatic_complexity}" for place, f in found if f.cyclomatic_complexity > 10]
+            shown = [
+                f"{place}: {f.cyclomatic_complexity}" for place, f in found if f.cyclomatic_complexity > 10
+            ]
             complain(shown, f"{language}: more than one function in twenty is above 10. {REMEDY}")
 
 

@@ -90,4 +90,6 @@ def test_no_writable_static_data() -> None:
         for symbol in writable(path)
         if layer(source) != "py" or not any(re.fullmatch(known, symbol) for known in WRITABLE)
     ]
-    complain(problems, "Make it const, or move it into a struct; an exception needs its reason in WRITABLE here.")
+    complain(
+        problems, "Make it const, or move it into a struct; an exception needs its reason in WRITABLE here."
+    )

@@ -18,9 +18,14 @@ def test_headers_are_guarded() -> None:
     for path in files("*.h", under=SRC):
         guard = f"TRI_{layer(path)}_{path.stem}_H".upper()
         text = path.read_text()
-        if f"\n#ifndef {guard}\n#define {guard}\n" not in text or not re.search(r"#endif(?: /\*.*\*/)?\s*\Z", text):
+        if f"\n#ifndef {guard}\n#define {guard}\n" not in text or not re.search(
+            r"#endif(?: /\*.*\*/)?\s*\Z", text
+        ):
             problems.append(f"{name(path)}: {guard}")
-    complain(problems, "Begin with the comment that says what the module is, then #ifndef, #define; end with #endif.")
+    complain(
+        problems,
+        "Begin with the comment that says what the module is, then #ifndef, #define; end with #endif.",
+    )
 
 
 def test_headers_begin_with_what_they_are() -> None:
@@ -75,7 +80,9 @@ def test_build_knows_every_file() -> None:
         for path in files("test_*.c", under=ROOT / "tests" / "core")
         if f"'{path.stem.removeprefix('test_')}'" not in tests
     ]
-    complain(problems, "Add the file to the list in the meson.build of its folder (the package's is src/py's).")
+    complain(
+        problems, "Add the file to the list in the meson.build of its folder (the package's is src/py's)."
+    )
 
 
 def lines_of_code(paths: list[Path]) -> int:

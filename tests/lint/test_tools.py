@@ -16,7 +16,7 @@ from house import BUILD, ROOT, SRC, files, name, run
 
 BIN = Path(sys.executable).parent
 CACHE = ROOT / "build" / "lint"
-PYTHON_DIRS = [directory for directory in ("python", "tests", "tools", "bench", "examples") if (ROOT / directory).exists()]
+PYTHON_DIRS = [part for part in ("python", "tests", "tools", "bench", "examples") if (ROOT / part).exists()]
 
 
 def check(*command: str | Path, remedy: str) -> None:
@@ -28,12 +28,21 @@ def check(*command: str | Path, remedy: str) -> None:
 def test_clang_format() -> None:
     """C is laid out by clang-format."""
     paths = [name(path) for path in files("*.c", "*.h")]
-    check(BIN / "clang-format", "--dry-run", "-Werror", "--ferror-limit=3", *paths, remedy="Run `make format`.")
+    check(
+        BIN / "clang-format", "--dry-run", "-Werror", "--ferror-limit=3", *paths, remedy="Run `make format`."
+    )
 
 
 def test_ruff() -> None:
     """Python passes ruff's rules."""
-    check(BIN / "ruff", "check", "-q", "--output-format=concise", *PYTHON_DIRS, remedy="`ruff check --fix` mends some.")
+    check(
+        BIN / "ruff",
+        "check",
+        "-q",
+        "--output-format=concise",
+        *PYTHON_DIRS,
+        remedy="`ruff check --fix` mends some.",
+    )
 
 
 def test_ruff_format() -> None:
@@ -88,4 +97,6 @@ def test_clang_tidy() -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         said = "\n".join(text for text in pool.map(tidy, compilations()) if text.strip())
-    assert not said, f"\n{said}\nMend it; a check that is wrong for the whole project is switched off in .clang-tidy."
+    assert not said, (
+        f"\n{said}\nMend it; a check that is wrong for the whole project is switched off in .clang-tidy."
+    )

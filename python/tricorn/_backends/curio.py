@@ -105,7 +105,8 @@ class CurioBackend:
         descriptor = _Descriptor(fd)
 
         def wait() -> Awaitable[Any]:
-            return traps._read_wait(descriptor)
+            waiting: Awaitable[Any] = traps._read_wait(descriptor)
+            return waiting
 
         try:
             yield wait
@@ -118,11 +119,13 @@ class CurioBackend:
 
     def checkpoint(self) -> Awaitable[Any]:
         """See :class:`tricorn._backends.base.Backend`."""
-        return traps._sleep(0)
+        turn: Awaitable[Any] = traps._sleep(0)
+        return turn
 
     def sleep(self, seconds: float) -> Awaitable[Any]:
         """See :class:`tricorn._backends.base.Backend`."""
-        return curio.sleep(seconds)
+        sleeping: Awaitable[Any] = curio.sleep(seconds)
+        return sleeping
 
 
 backend = CurioBackend()
