@@ -10,7 +10,7 @@
 #include "base/span.h"
 
 typedef struct tri_buf {
-    char *p;      /* the first unread byte is p[start] */
+    char *p; /* the first unread byte is p[start] */
     uint32_t start;
     uint32_t end; /* one behind the last byte */
     uint32_t cap;

@@ -39,7 +39,7 @@ typedef struct tri_chain_mark {
 } tri_chain_mark;
 
 /* Bytes borrowed until `release(owner)` is called, which happens exactly once, when they have been written or dropped.
-   */
+ */
 typedef struct tri_loan {
     tri_span bytes;
     void (*release)(void *owner);

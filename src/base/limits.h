@@ -5,17 +5,17 @@
 #include <stdint.h>
 
 typedef struct tri_limits {
-    uint32_t request_line; /* bytes; an endless target: 414 */
-    uint32_t head;         /* bytes of request line and field lines; an endless head: 431 */
-    uint32_t fields;       /* field lines; hash and list floods: 431 */
-    uint32_t trailers;     /* bytes of a trailer section; endless trailers: 431 */
-    uint32_t chunk_ext;    /* bytes of chunk extensions in one body; bytes that never become data: 400 */
-    uint64_t body;         /* bytes of a request body, 0 for no limit; filling a disk or memory: 413 */
-    uint32_t body_buffer;  /* bytes of body that wait for receive() before reading pauses; memory */
-    uint32_t send_high;    /* bytes that wait for a slow reader before send() suspends; memory */
-    uint32_t send_low;     /* bytes left when send() goes on */
-    uint32_t connections;  /* open connections, 0 for no limit; descriptors and memory: 503 */
-    uint32_t exchanges;    /* exchanges in the application at once, 0 for no limit: 503 */
+    uint32_t request_line;  /* bytes; an endless target: 414 */
+    uint32_t head;          /* bytes of request line and field lines; an endless head: 431 */
+    uint32_t fields;        /* field lines; hash and list floods: 431 */
+    uint32_t trailers;      /* bytes of a trailer section; endless trailers: 431 */
+    uint32_t chunk_ext;     /* bytes of chunk extensions in one body; bytes that never become data: 400 */
+    uint64_t body;          /* bytes of a request body, 0 for no limit; filling a disk or memory: 413 */
+    uint32_t body_buffer;   /* bytes of body that wait for receive() before reading pauses; memory */
+    uint32_t send_high;     /* bytes that wait for a slow reader before send() suspends; memory */
+    uint32_t send_low;      /* bytes left when send() goes on */
+    uint32_t connections;   /* open connections, 0 for no limit; descriptors and memory: 503 */
+    uint32_t exchanges;     /* exchanges in the application at once, 0 for no limit: 503 */
     uint32_t first_head_ms; /* from connect to the end of the first head; silence: closed, 408 once a byte came */
     uint32_t head_ms;       /* from a head's first byte to its end, not restarted by a byte; slowloris: 408 */
     uint32_t keep_alive_ms; /* idle between exchanges; parked connections: closed */

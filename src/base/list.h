@@ -11,7 +11,7 @@ typedef struct tri_list {
 } tri_list;
 
 /* The object of `type` whose `member` is at `node`. */
-#define TRI_CONTAINER(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define TRI_CONTAINER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 /* Makes `list` an empty head, or a node that is in no list. */
 static inline void tri_list_init(tri_list *list)

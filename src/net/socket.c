@@ -8,7 +8,7 @@
 #include "net/sys.h"
 
 /* What a failed accept means: accept(2) tells which errors are of the waiting connection, and which are of the machine.
-   */
+ */
 static int accept_error(int number)
 {
     switch (number) {

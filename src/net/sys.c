@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 /* Makes a call again for as long as signals interrupt it. */
-#define AGAIN(result, call)                       \
-    do {                                          \
-        result = (call);                          \
+#define AGAIN(result, call) \
+    do {                    \
+        result = (call);    \
     } while (result < 0 && errno == EINTR)
 
 uint64_t tri_sys_clock_ns(clockid_t clock)
