@@ -78,6 +78,11 @@ class Site:
         """Ask the server to stop, as a supervisor does, and return its exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until the server has ended, and return its exit code."""
+        assert self._process is not None
         return self._process.wait(TIMEOUT)
 
     def log(self) -> str:
@@ -89,9 +94,12 @@ class Site:
         return self._access_log.read_text(errors="replace")
 
     def tracebacks(self) -> list[str]:
-        """Return the last lines of the tracebacks in the log."""
-        blocks = re.split(r"^.*Traceback \(most recent call last\):\n", self.log(), flags=re.MULTILINE)[1:]
-        return [next((line for line in block.splitlines() if line[:1].strip()), block) for block in blocks]
+        """Return the entries of the log that have a traceback; exceptions that belong together are one entry."""
+        # An entry begins with its level; what follows, up to the next one, is indented, a group or a chain.
+        entries = re.split(
+            r"^(?=(?:\[[-\d :,+]+\] )?[A-Z]+(?::| - | in |\n))", self.log(), flags=re.MULTILINE
+        )
+        return [entry for entry in entries if "Traceback (most recent call last):" in entry]
 
     def notes(self) -> list[str]:
         """Return what the application has noted."""
@@ -106,7 +114,8 @@ class Site:
         until(lambda: note in self.notes(), f"the note {note!r}")
 
     def _start(self, fd: int) -> None:
-        command = [sys.executable, *_command(self.app, self.library, fd, self._app_dir), *self._options]
+        command = [sys.executable, "-m", "tricorn", self.app, "--async-library", self.library]
+        command += ["--fd", str(fd), "--app-dir", os.fspath(self._app_dir), *self._options]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         with self._log.open("wb") as log, self._access_log.open("wb") as access_log:
             self._process = subprocess.Popen(
@@ -117,13 +126,3 @@ class Site:
                 stdin=subprocess.DEVNULL,
                 env=environment,
             )
-
-
-def _command(app: str, library: str, fd: int, app_dir: Path) -> list[str]:
-    server = os.environ.get("TRICORN_TEST_SERVER", "tricorn")
-    if server == "uvicorn":
-        return ["-m", server, app, "--loop", library, "--fd", str(fd), "--app-dir", str(app_dir)]
-    if server == "hypercorn":
-        sys_path = f"import sys; sys.path.insert(0, {str(app_dir)!r}); from hypercorn.__main__ import main; "
-        return ["-c", sys_path + f"sys.exit(main(['-k', {library!r}, '-b', 'fd://{fd}', {app!r}]))"]
-    return ["-m", server, app, "--async-library", library, "--fd", str(fd), "--app-dir", str(app_dir)]

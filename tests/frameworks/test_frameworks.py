@@ -12,6 +12,7 @@ import random
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,11 @@ def curl(*arguments: str, code: int = 0) -> str:
     done = subprocess.run(command, capture_output=True, timeout=30)
     assert done.returncode == code, done.stderr.decode()
     return done.stdout.decode()
+
+
+def events(site: Site, path: str, token: str) -> AbstractContextManager[httpx.Response]:
+    """Open a stream of events on a connection of its own, with little patience."""
+    return httpx.stream("GET", site.url + path, params={"token": token}, timeout=5, trust_env=False)
 
 
 # --- start-up
@@ -80,12 +86,16 @@ def test_form_by_curl(site: Site) -> None:
     assert json.loads(answer) == {"name": "José & Söhne", "plus": "1 + 1"}
 
 
+def report_on(file: Path) -> dict[str, Any]:
+    """Return what an application should say of an uploaded file."""
+    data = file.read_bytes()
+    return {"size": len(data), "sha256": sha256(data), "name": file.name, "note": "five"}
+
+
 def test_upload_of_five_megabytes(site: Site, five_megabytes: Path) -> None:
     with five_megabytes.open("rb") as file:
         answer = site.client.post("/upload", data={"note": "five"}, files={"file": file})
-    data = five_megabytes.read_bytes()
-    expected = {"size": len(data), "sha256": sha256(data), "name": "five.bin", "note": "five"}
-    assert answer.raise_for_status().json() == expected
+    assert answer.raise_for_status().json() == report_on(five_megabytes)
 
 
 @pytest.mark.parametrize(
@@ -146,11 +156,12 @@ def test_an_answer_streamed_to_a_client_of_http_1_0(site: Site) -> None:
 
 
 def test_events_arrive_one_by_one(site: Site) -> None:
-    """Each event is only made after the one before it has arrived: nothing on the way may hold one back."""
+    """Each event is only made after the one before it has arrived, and the first after the head of the answer has.
+
+    So nothing on the way may hold anything back.
+    """
     token = site.token()
-    with httpx.stream(
-        "GET", f"{site.url}/events", params={"token": token}, timeout=5, trust_env=False
-    ) as answer:
+    with events(site, "/events", token) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = answer.iter_lines()
         for number in range(EVENTS):
@@ -202,6 +213,7 @@ def test_other_requests_are_served_beside_a_slow_one(site: Site) -> None:
     token = site.token()
     command = ["curl", "--silent", "--noproxy", "*", f"{site.url}/slow?token={token}"]
     with subprocess.Popen(command) as slow:
+        site.until_noted(f"came {token}")
         for _ in range(20):
             assert site.client.get("/page").status_code == 200
         assert slow.poll() is None
@@ -222,7 +234,7 @@ def test_an_exception_is_answered_with_500_and_logged_once(site: Site) -> None:
     until(lambda: message in site.log(), "the exception in the log")
     assert site.client.get("/page").status_code == 200
     assert site.log().count(message) == 1
-    assert sum(message in line for line in site.tracebacks()) == 1
+    assert sum(message in block for block in site.tracebacks()) == 1
 
 
 def test_an_exception_in_mid_answer_breaks_the_answer_off(site: Site) -> None:
@@ -294,7 +306,9 @@ def test_the_end_is_clean_and_the_log_has_no_surprise(site: Site) -> None:
     assert site.stop() == 0
     log = site.log()
     assert log.count("application stopped") == 1
-    assert [line for line in site.tracebacks() if "deliberate" not in line] == [], log
+    assert [block for block in site.tracebacks() if "deliberate" not in block] == [], log
+    assert len(site.tracebacks()) == site.expected_errors, log
+    assert "ASGI callable returned" not in log
     assert "never awaited" not in log
     assert "was never retrieved" not in log
     assert "ResourceWarning" not in log

@@ -150,6 +150,7 @@ async def page(exchange: Exchange) -> None:
 
 
 async def slow(exchange: Exchange) -> None:
+    shared.note(f"came {exchange.query['token']}")
     await exchange.body()
     message = await exchange.receive()
     assert message["type"] == "http.disconnect", message

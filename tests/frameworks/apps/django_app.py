@@ -111,10 +111,12 @@ async def page(request: HttpRequest) -> HttpResponse:
 
 
 async def slow(request: HttpRequest) -> HttpResponse:
+    token = request.GET["token"]
+    shared.note(f"came {token}")
     try:
         await shared.sleep(shared.SLOW)
     finally:
-        shared.note(f"gone {request.GET['token']}")
+        shared.note(f"gone {token}")
     return HttpResponse()
 
 

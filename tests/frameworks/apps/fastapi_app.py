@@ -106,6 +106,7 @@ async def page() -> Response:
 
 @app.get("/slow")
 async def slow(request: Request, token: str) -> None:
+    shared.note(f"came {token}")
     while not await request.is_disconnected():
         await shared.sleep(0.02)
     shared.note(f"gone {token}")

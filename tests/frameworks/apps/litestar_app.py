@@ -111,6 +111,7 @@ async def page() -> bytes:
 
 @get("/slow")
 async def slow(request: Request[Any, Any, Any], token: str) -> None:
+    shared.note(f"came {token}")
     while (await request.receive())["type"] != "http.disconnect":
         pass
     shared.note(f"gone {token}")
@@ -142,7 +143,7 @@ _litestar = Litestar(
         all_notes,
     ],
     lifespan=[lifespan],
-    logging_config=LoggingConfig(log_exceptions="always"),
+    logging_config=LoggingConfig(log_exceptions="always", disable_stack_trace={404}),
     request_max_body_size=None,
     openapi_config=None,
 )

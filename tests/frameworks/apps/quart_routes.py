@@ -130,6 +130,7 @@ async def page() -> Response:
 @routes.get("/slow")
 async def slow() -> str:
     token = request.args["token"]
+    shared.note(f"came {token}")
     try:
         await shared.sleep(shared.SLOW)
     finally:

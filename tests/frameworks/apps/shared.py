@@ -17,7 +17,7 @@ Every application exposes the same routes; ``T`` is a token that one test made u
 ``GET /cookies``       303 to ``/landed``, with two cookies
 ``GET /landed``        the cookies that were sent, as JSON
 ``GET /page``          ``PAGE``, with its length; HEAD too
-``GET /slow?token=T``  no answer for 30 seconds; notes ``gone T`` once the client is gone
+``GET /slow?token=T``  no answer for 30 seconds; notes ``came T``, and ``gone T`` once the client is gone
 ``GET /notes``         everything noted so far, as JSON
 =====================  ==========================================================================
 """

@@ -94,6 +94,7 @@ async def page(request: Request) -> Response:
 
 
 async def slow(request: Request) -> Response:
+    shared.note(f"came {request.query_params['token']}")
     while not await request.is_disconnected():
         await shared.sleep(0.02)
     shared.note(f"gone {request.query_params['token']}")
