@@ -99,7 +99,9 @@ static inline tri_limits short_limits(void)
 static inline int serving_open(serving *self, const tri_limits *limits, void (*app)(serving *, tri_exchange *))
 {
     self->app = app;
-    const tri_settings settings = { .mem = &self->mem.mem, .limits = *limits, .server = TRI_SPAN("test"), .date = true };
+    const tri_settings settings = {
+        .mem = &self->mem.mem, .limits = *limits, .server = TRI_SPAN("test"), .date = true
+    };
     int error = tri_server_new(&self->server, &settings);
     if (error != 0)
         return error;
@@ -178,12 +180,12 @@ static inline void serve_for(serving *self, uint64_t ms)
 }
 
 /* Serves until `condition` holds, which is checked; given up after a while. */
-#define SERVE_UNTIL(self, condition)                                               \
-    do {                                                                           \
-        uint64_t give_up_ = now_ms() + SERVING_PATIENCE_MS;                        \
-        while (!(condition) && now_ms() < give_up_)                                \
-            serving_turn((self), 20);                                              \
-        CHECK(condition);                                                          \
+#define SERVE_UNTIL(self, condition)                        \
+    do {                                                    \
+        uint64_t give_up_ = now_ms() + SERVING_PATIENCE_MS; \
+        while (!(condition) && now_ms() < give_up_)         \
+            serving_turn((self), 20);                       \
+        CHECK(condition);                                   \
     } while (0)
 
 static inline tri_counters counters_of(const serving *self)
@@ -197,7 +199,7 @@ static inline tri_counters counters_of(const serving *self)
 
 typedef struct client {
     int fd;
-    size_t n;    /* bytes received */
+    size_t n;     /* bytes received */
     size_t reads; /* in as many pieces */
     bool eof;
     bool reset;
@@ -207,7 +209,9 @@ typedef struct client {
 /* A connection to the server, its receive buffer made small if `buffer` is not 0. */
 static inline void client_open_small(client *self, const serving *to, int buffer)
 {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(to->port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    struct sockaddr_in at = { .sin_family = AF_INET,
+                              .sin_port = htons(to->port),
+                              .sin_addr = { htonl(INADDR_LOOPBACK) } };
     memset(self, 0, offsetof(client, in) + 1);
     self->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (buffer > 0)

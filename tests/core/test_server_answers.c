@@ -2,7 +2,7 @@
 /* Answers that do not go smoothly: slow and vanished readers, applications that fail, and what was lent for them. */
 #include "serving.h"
 
-enum { LARGE = 4000000 };
+enum { LARGE = 12000000 };
 
 static char large[LARGE];
 static unsigned lent, released;
@@ -35,7 +35,7 @@ static int lend(tri_exchange *exchange, size_t n, bool end)
 static void open_held(serving *s, client *c, const tri_limits *limits)
 {
     serving_init(s, limits, app_hold);
-    client_open_small(c, s, 4096);
+    client_open_small(c, s, 32768);
     client_send(c, GET("/"));
     SERVE_UNTIL(s, s->n_held == 1);
     lent = released = 0;

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE 1
-/* Exchanges over connections that behave: one request, many, with bodies, with early answers, with an end at any time. */
+/* Exchanges over connections that behave: one request, many, with bodies, with early answers, with an end at any time.
+ */
 #include "serving.h"
 
 #include <sys/syscall.h>
@@ -114,7 +115,8 @@ static void test_pipelined_behind(void)
     serving_release(&s);
     SERVE_UNTIL(&s, s.n_held == 1);
     tri_exchange_take(s.held[0]);
-    CHECK(tri_exchange_receive(s.held[0], &got) == 0 && got.disconnect); /* the end is known, though more is to be parsed */
+    CHECK(tri_exchange_receive(s.held[0], &got) == 0
+          && got.disconnect); /* the end is known, though more is to be parsed */
     CHECK(answer(s.held[0], "two") == 0);
     serving_release(&s);
     SERVE_UNTIL(&s, s.n_held == 1);
@@ -258,7 +260,8 @@ static void upload(serving *s, client *c, size_t n)
     }
 }
 
-/* An early answer with much left ends the connection, and the client reads the whole answer, then the end, without a reset. */
+/* An early answer with much left ends the connection, and the client reads the whole answer, then the end, without a
+ * reset. */
 static void test_early_large(void)
 {
     static const char *const heads[] = {

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE 1
-/* Peers that break rules, come too slowly or take too slowly: refused or closed in time, and never seen by an application. */
+/* Peers that break rules, come too slowly or take too slowly: refused or closed in time, and never seen by an
+ * application. */
 #include "serving.h"
 
 #include "http/http1.h"
@@ -19,7 +20,7 @@ static tri_limits narrow_limits(void)
     limits.head = 300;
     limits.fields = 4;
     limits.body = 1000;
-    limits.linger_ms = 50;
+    limits.linger_ms = 20;
     return limits;
 }
 
@@ -51,7 +52,8 @@ static void test_refusals(void)
         { "GET / HTTP/1.1\r\n\r\n", 400 },
         { "GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400 },
         { "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n", 413 },
-        { "GET /0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789 HTTP/1.1\r\n",
+        { "GET /0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789 "
+          "HTTP/1.1\r\n",
           414 },
         { "GET / HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\n\r\n", 417 },
         { "GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\n\r\n", 431 },
@@ -78,8 +80,9 @@ static void test_refused_body(void)
         CHECK(tri_exchange_receive(s.held[0], &got) == TRI_EAGAIN);
         tri_exchange_want(s.held[0], TRI_WANT_READ);
         tri_response response = { .status = 200 };
-        CHECK(tri_exchange_respond(s.held[0], &response) == 0); /* a held head is replaced */
         client_send(&c, all[i].request);
+        CHECK(tri_exchange_respond(s.held[0], &response) == 0);
+        CHECK(tri_server_turn(s.server, 100) == 0); /* a head that is still held is replaced */
         SERVE_UNTIL(&s, s.woken == 1);
         CHECK(tri_exchange_lost(s.held[0]) && tri_exchange_receive(s.held[0], &got) == 0 && got.disconnect);
         tri_loan loan = { .bytes = TRI_SPAN("late") };
@@ -322,13 +325,13 @@ static void test_body_deadlines(void)
         client_open(&c, &s);
         client_send(&c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
         SERVE_UNTIL(&s, s.n_held == 1);
-        serve_for(&s, 120); /* nobody waits for it: no hurry */
+        serve_for(&s, 100); /* nobody waits for it: no hurry */
         CHECK(!tri_exchange_lost(s.held[0]));
         take_and_want(s.held[0]);
-        trickle(&s, &c, 50, 250); /* fast enough */
+        trickle(&s, &c, 50, 170); /* fast enough */
         CHECK(!tri_exchange_lost(s.held[0]) && s.refusals == i);
         CHECK(send(c.fd, "?", 1, MSG_NOSIGNAL) == 1);
-        serve_for(&s, 150); /* the application was given that byte and is busy */
+        serve_for(&s, 100); /* the application was given that byte and is busy */
         take_and_want(s.held[0]);
         serve_for(&s, 20);
         CHECK(!tri_exchange_lost(s.held[0]));
