@@ -24,6 +24,8 @@ SETUP_RUN := .venv/.setup-run
 SETUP_TEST := .venv/.setup-test
 INSTALLED := .venv/.installed
 ASAN_SITE := build/asan-site
+# Not there: tests of other interpreters, which the sanitizers' run-time would be preloaded into, and those that weigh memory.
+ASAN_TESTS ?= $(filter-out tests/leaks,$(TESTS)) --ignore=tests/unit/test_curio_import.py
 
 # Under the sanitizers the interpreter's own allocator is off, and a leak that passes through our code fails the run.
 ASAN_ENV = PYTHONPATH=$(CURDIR)/$(ASAN_SITE) PYTHONMALLOC=malloc TRICORN_TEST_SANITIZED=1 \
@@ -67,7 +69,7 @@ asan-c: $(SETUP_TEST) build/asan/build.ninja
 	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(BIN)/python tools/test-c build/asan
 
 asan-python: $(SETUP_TEST) $(INSTALLED) build/.asan-installed
-	@$(ASAN_ENV) $(PYTEST) -p no:cacheprovider $(TESTS) $(ARGS)
+	@$(ASAN_ENV) $(PYTEST) -p no:cacheprovider $(ASAN_TESTS) $(ARGS)
 
 bench: $(SETUP_TEST) $(INSTALLED) ## measure Tricorn and its peers side by side
 	@$(BIN)/python bench/run $(ARGS)
