@@ -1,0 +1,171 @@
+"""The same few calls on every async library, so that one application serves all the tests.
+
+An application calls these only from inside the library; which one runs is asked each time, as sniffio does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import sniffio
+
+
+def name() -> str:
+    """Return ``asyncio`` (uvloop too), ``trio`` or ``curio``."""
+    return sniffio.current_async_library()
+
+
+async def sleep(seconds: float) -> None:
+    """Suspend for so long."""
+    if name() == "asyncio":
+        await asyncio.sleep(seconds)
+    elif name() == "trio":
+        import trio
+
+        await trio.sleep(seconds)
+    else:
+        import curio
+
+        await curio.sleep(seconds)
+
+
+async def checkpoint() -> None:
+    """Let the others run once."""
+    await sleep(0)
+
+
+async def current_task() -> Any:
+    """Return the library's task that runs now."""
+    if name() == "asyncio":
+        return asyncio.current_task()
+    if name() == "trio":
+        import trio
+
+        return trio.lowlevel.current_task()
+    import curio
+
+    return await curio.current_task()
+
+
+class Event:
+    """Something that happens once; any number of tasks wait for it."""
+
+    def __init__(self) -> None:
+        if name() == "asyncio":
+            self._event: Any = asyncio.Event()
+        elif name() == "trio":
+            import trio
+
+            self._event = trio.Event()
+        else:
+            import curio
+
+            self._event = curio.Event()
+
+    async def set(self) -> None:
+        """Let everyone go on."""
+        result = self._event.set()
+        if result is not None:
+            await result
+
+    async def wait(self) -> None:
+        """Wait for it."""
+        await self._event.wait()
+
+
+class Group:
+    """Tasks that end with the context that opened them."""
+
+    def __init__(self, start: Callable[..., Any], cancel: Callable[[], Any]) -> None:
+        self._start = start
+        self._cancel = cancel
+
+    async def start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Run ``function(*args)`` as a task."""
+        result = self._start(function, *args)
+        if name() == "curio":
+            await result
+
+    async def cancel(self) -> None:
+        """Cancel every task of the group."""
+        result = self._cancel()
+        if name() == "curio" and result is not None:
+            await result
+
+
+@asynccontextmanager
+async def group() -> AsyncIterator[Group]:
+    """Open a TaskGroup (asyncio, curio) or nursery (trio)."""
+    if name() == "asyncio":
+        tasks: list[asyncio.Task[Any]] = []
+        async with asyncio.TaskGroup() as opened:
+
+            def start(function: Callable[..., Any], *args: Any) -> None:
+                tasks.append(opened.create_task(function(*args)))
+
+            yield Group(start, lambda: [task.cancel() for task in tasks])
+    elif name() == "trio":
+        import trio
+
+        async with trio.open_nursery() as nursery:
+            yield Group(nursery.start_soon, nursery.cancel_scope.cancel)
+    else:
+        import curio
+
+        async with curio.TaskGroup() as taskgroup:
+            yield Group(taskgroup.spawn, taskgroup.cancel_remaining)
+
+
+@asynccontextmanager
+async def move_on_after(seconds: float) -> AsyncIterator[list[bool]]:
+    """Cancel the body after so long; the list that it gives is empty, or holds ``True`` when that happened."""
+    late: list[bool] = []
+    if name() == "asyncio":
+        try:
+            async with asyncio.timeout(seconds):
+                yield late
+        except TimeoutError:
+            late.append(True)
+    elif name() == "trio":
+        import trio
+
+        with trio.move_on_after(seconds) as scope:
+            yield late
+        if scope.cancelled_caught:
+            late.append(True)
+    else:
+        import curio
+
+        try:
+            async with curio.timeout_after(seconds):
+                yield late
+        except curio.TaskTimeout:
+            late.append(True)
+
+
+@contextmanager
+def cancelled() -> Iterator[None]:
+    """Pass on the library's cancellation and nothing else; the body must end with it."""
+    try:
+        yield
+    except BaseException as error:
+        if not is_cancellation(error):
+            raise AssertionError(f"not a cancellation: {error!r}") from error
+        raise
+    raise AssertionError("not cancelled")
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Tell whether it is the running library's cancellation."""
+    if name() == "asyncio":
+        return isinstance(error, asyncio.CancelledError)
+    if name() == "trio":
+        import trio
+
+        return isinstance(error, trio.Cancelled)
+    import curio
+
+    return isinstance(error, curio.CancelledError)

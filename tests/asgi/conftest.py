@@ -1,0 +1,62 @@
+"""Servers for the black-box tests: one for each application, library and set of options, shared by a module's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness import LIBRARIES, Server
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture(scope="session", params=LIBRARIES)
+def library(request: pytest.FixtureRequest) -> str:
+    """The async library that the test's servers run on."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """``shared(app, library, *options)``: a server that other tests of the module use, too.
+
+    At the end of the module it must still run, stop with code 0, and its log must hold no alarm.
+    """
+    servers: dict[tuple[str, ...], Server] = {}
+
+    def serve(app: str, library: str, *options: str) -> Server:
+        key = (app, library, *options)
+        if key not in servers:
+            servers[key] = Server(app, library, tmp_path_factory.mktemp("server"), *options)
+            servers[key].wait_ready()
+        return servers[key]
+
+    yield serve
+    try:
+        for server in servers.values():
+            assert server.process.poll() is None, f"the server ended by itself\n{server.log()}"
+            assert server.stop() == 0, server.log()
+    finally:
+        for server in servers.values():
+            server.kill()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Serve]:
+    """``own(app, library, *options, environment=…)``: a server for this test alone, which may stop it."""
+    servers: list[Server] = []
+
+    def serve(
+        app: str, library: str, *options: str, ready: bool = True, environment: dict[str, str] | None = None
+    ) -> Server:
+        directory = tmp_path / str(len(servers))
+        directory.mkdir()
+        servers.append(Server(app, library, directory, *options, environment=environment))
+        if ready:
+            servers[-1].wait_ready()
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.kill()

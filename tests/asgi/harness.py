@@ -1,0 +1,318 @@
+"""What the black-box tests stand on: a server in a process of its own, and a client that reads strictly, byte by byte."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+APPS = HERE / "apps"
+TIMEOUT = 15.0
+LIBRARIES = ("asyncio", "uvloop", "trio", "curio")
+
+# What must never stand in a server's log, whatever a test does.
+ALARMS = re.compile(
+    r"Task was destroyed|never awaited|never joined|never retrieved|Exception ignored|Fatal Python error"
+    r"|AddressSanitizer|LeakSanitizer|runtime error:|Segmentation fault"
+)
+
+Field = tuple[str, str]
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = TIMEOUT) -> None:
+    """Wait until ``condition()`` is true; fail with ``what`` after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.005)
+
+
+@dataclass
+class Answer:
+    """One answer, read by its framing."""
+
+    version: str
+    status: int
+    reason: str
+    fields: list[Field]
+    body: bytes = b""
+    complete: bool = True
+    """Whether the body ended as its framing says; a body without framing ends with the connection."""
+    framing: str = "none"
+    """``length``, ``chunked``, ``close`` or ``none``."""
+    chunks: list[bytes] = field(default_factory=list)
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of a field, in order."""
+        return [value for key, value in self.fields if key.lower() == name]
+
+    def get(self, name: str) -> str | None:
+        """Return the value of a field that may stand once at most."""
+        values = self.all(name)
+        assert len(values) <= 1, f"{name} stands {len(values)} times"
+        return values[0] if values else None
+
+
+class Closed(AssertionError):
+    """The connection ended where more bytes were due."""
+
+
+class Client:
+    """One raw connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self.socket.settimeout(TIMEOUT)
+        self._held = b""
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.socket.close()
+
+    def reset(self) -> None:
+        """Close the connection with a reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        """Send all of ``data``."""
+        self.socket.sendall(data)
+
+    def request(
+        self, method: str = "GET", target: str = "/", body: bytes | None = None, fields: Iterable[Field] = ()
+    ) -> None:
+        """Send a request with a Host field, and a Content-Length where there is a body."""
+        lines = [f"{method} {target} HTTP/1.1", "Host: test.example"]
+        lines += [f"{name}: {value}" for name, value in fields]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body)}")
+        self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
+
+    def ask(
+        self, method: str = "GET", target: str = "/", body: bytes | None = None, fields: Iterable[Field] = ()
+    ) -> Answer:
+        """Send a request and return its final answer."""
+        self.request(method, target, body, fields)
+        return self.answer(head=method == "HEAD")
+
+    def answer(self, *, head: bool = False) -> Answer:
+        """Read the next answer, an interim one (1xx) included; ``head`` for an answer to HEAD."""
+        lines = self.until(b"\r\n\r\n")[:-4].decode("latin-1").split("\r\n")
+        match = re.fullmatch(r"(HTTP/1\.1) (\d{3}) (.*)", lines[0])
+        assert match, f"bad status line {lines[0]!r}"
+        answer = Answer(match[1], int(match[2]), match[3], [_field(line) for line in lines[1:]])
+        if head or answer.status < 200 or answer.status in {204, 304}:
+            return answer
+        self._read_body(answer)
+        return answer
+
+    def _read_body(self, answer: Answer) -> None:
+        coding, length = answer.get("transfer-encoding"), answer.get("content-length")
+        assert coding is None or length is None, "both framings"
+        try:
+            if coding is not None:
+                assert coding == "chunked"
+                answer.framing = "chunked"
+                self._read_chunks(answer)
+            elif length is not None:
+                answer.framing = "length"
+                answer.body = self.exactly(int(length))
+            else:
+                answer.framing = "close"
+                answer.body = self.rest()
+        except Closed:
+            answer.complete = False
+            if not answer.chunks:
+                answer.body, self._held = self._held, b""
+
+    def _read_chunks(self, answer: Answer) -> None:
+        while True:
+            size = int(self.until(b"\r\n")[:-2], 16)
+            if size == 0:
+                assert self.exactly(2) == b"\r\n", "trailers that nobody sent"
+                return
+            answer.chunks.append(self.exactly(size))
+            answer.body += answer.chunks[-1]
+            assert self.exactly(2) == b"\r\n"
+
+    def exactly(self, n: int) -> bytes:
+        """Read ``n`` bytes."""
+        while len(self._held) < n:
+            self._more()
+        data, self._held = self._held[:n], self._held[n:]
+        return data
+
+    def until(self, mark: bytes) -> bytes:
+        """Read up to and with ``mark``."""
+        while mark not in self._held:
+            self._more()
+        end = self._held.index(mark) + len(mark)
+        data, self._held = self._held[:end], self._held[end:]
+        return data
+
+    def rest(self) -> bytes:
+        """Read until the server closes."""
+        while True:
+            try:
+                self._more()
+            except Closed:
+                data, self._held = self._held, b""
+                return data
+
+    def closed(self) -> bool:
+        """Tell whether the server closes with nothing more to read; waits for it."""
+        return self.rest() == b""
+
+    def quiet(self, seconds: float = 0.1) -> bool:
+        """Tell whether nothing comes, neither bytes nor an end, for so long."""
+        if self._held:
+            return False
+        self.socket.settimeout(seconds)
+        try:
+            data = self.socket.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            return True
+        finally:
+            self.socket.settimeout(TIMEOUT)
+        del data
+        return False
+
+    def _more(self) -> None:
+        try:
+            data = self.socket.recv(1 << 16)
+        except ConnectionResetError as error:
+            raise Closed("the connection was reset") from error
+        if not data:
+            raise Closed("the connection was closed")
+        self._held += data
+
+
+def _field(line: str) -> Field:
+    name, colon, value = line.partition(": ")
+    assert colon, f"bad field line {line!r}"
+    assert re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name), f"bad field name {name!r}"
+    return name, value
+
+
+class Server:
+    """An application of ``tests/asgi/apps`` under a server on an inherited socket.
+
+    Args:
+        app: ``module:attribute``.
+        library: The async library.
+        directory: Where the logs are written.
+        options: More options of the command.
+        environment: More environment variables.
+    """
+
+    def __init__(
+        self,
+        app: str,
+        library: str,
+        directory: Path,
+        *options: str,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.app = app
+        self.library = library
+        self.allows_alarms = False
+        self._error = directory / "error.log"
+        self._access = directory / "access.log"
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(1024)
+            self.port: int = listener.getsockname()[1]
+            self._start(app, library, options, listener.fileno(), environment or {})
+
+    def _start(
+        self, app: str, library: str, options: tuple[str, ...], fd: int, environment: dict[str, str]
+    ) -> None:
+        command = [sys.executable, "-m", "tricorn", app, "--async-library", library, "--app-dir", str(APPS)]
+        with self._error.open("wb") as error, self._access.open("wb") as access:
+            self.process = subprocess.Popen(
+                [*command, "--fd", str(fd), *options],
+                pass_fds=[fd],
+                stdin=subprocess.DEVNULL,
+                stdout=access,
+                stderr=error,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            )
+
+    def connect(self) -> Client:
+        """Open a connection; it is served as soon as the server is up."""
+        return Client(socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT))
+
+    def ask(
+        self, method: str = "GET", target: str = "/", body: bytes | None = None, fields: Iterable[Field] = ()
+    ) -> Answer:
+        """Send one request on a connection of its own."""
+        with self.connect() as client:
+            return client.ask(method, target, body, [*fields, ("Connection", "close")])
+
+    def wait_ready(self) -> None:
+        """Wait until the server says that it runs."""
+        until(lambda: "Tricorn running on" in self.log() or self.process.poll() is not None, "the start")
+        assert self.process.poll() is None, self.log()
+
+    def log(self) -> str:
+        """Return what the server has written to standard error."""
+        return self._error.read_text(errors="replace")
+
+    def access(self) -> str:
+        """Return what the server has written to standard output: its access log, and what the app prints."""
+        return self._access.read_text(errors="replace")
+
+    def memory(self) -> int:
+        """Return the resident memory, in bytes."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def descriptors(self) -> int:
+        """Return how many descriptors are open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU time used so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = TIMEOUT) -> int:
+        """Wait for the end and return the exit code; the log is checked for alarms."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the server did not end within {seconds} s\n{self.log()}") from None
+        log = self.log() + self.access()
+        assert self.allows_alarms or not ALARMS.search(log), log
+        return code
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = TIMEOUT) -> int:
+        """Send a signal and wait for the end."""
+        self.signal(number)
+        return self.wait(seconds)
+
+    def kill(self) -> None:
+        """End the process, if it still runs, without asking."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
