@@ -296,7 +296,7 @@ static void init_conn(tri_conn *conn, tri_server *server, int fd, const tri_addr
     tri_timer_init(&conn->timer);
     conn->server = server;
     conn->peer = *peer;
-    conn->deadline = server->now + server->limits.first_head_ms;
+    conn->deadline = server->now + (server->stopping ? TRI_SERVER_INFLIGHT_MS : server->limits.first_head_ms);
     tri_http1_init(&conn->http1, &server->http1);
     conn->protocol = &conn->http1.protocol;
     tri_list_append(&server->conns, &conn->link);

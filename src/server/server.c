@@ -338,7 +338,8 @@ void tri_server_stop(tri_server *server)
 
 bool tri_server_drained(const tri_server *server)
 {
-    return server->stopping && server->counters.open == 0 && server->counters.active == 0;
+    bool accepting = !tri_list_empty(&server->listeners);
+    return server->stopping && !accepting && server->counters.open == 0 && server->counters.active == 0;
 }
 
 void tri_server_counters(const tri_server *server, tri_counters *out)

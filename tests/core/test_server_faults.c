@@ -132,23 +132,29 @@ static int next_fd(void)
     return fd;
 }
 
-/* Runs in a process of its own: room for two connections, six come. */
-static int run_short_of_descriptors(void)
+/* A server with room for two connections, and six that wait. */
+static void open_short(serving *s, client *c)
 {
-    static client c[6];
-    serving s;
-    check_failed = 0;
     tri_limits limits;
+    struct rlimit most;
+    check_failed = 0;
     tri_limits_default(&limits);
-    serving_init(&s, &limits, app_hello);
+    serving_init(s, &limits, app_hello);
     for (int i = 0; i < 6; i++) {
-        client_open(&c[i], &s);
+        client_open(&c[i], s);
         client_send(&c[i], GET("/"));
     }
-    struct rlimit most;
     CHECK(getrlimit(RLIMIT_NOFILE, &most) == 0);
     most.rlim_cur = (rlim_t)next_fd() + 2;
     CHECK(setrlimit(RLIMIT_NOFILE, &most) == 0);
+}
+
+/* Accepting pauses, and goes on when connections close. Runs in a process of its own. */
+static int run_pausing(void)
+{
+    static client c[6];
+    serving s;
+    open_short(&s, c);
     serve_for(&s, 250);
     CHECK(counters_of(&s).open == 2 && s.exchanges == 2 && s.turns < 15); /* not a busy loop */
     CHECK(client_has(&c[0], "hello") && client_has(&c[1], "hello"));
@@ -166,12 +172,33 @@ static int run_short_of_descriptors(void)
     return check_failed == 0 ? 0 : 1;
 }
 
-static void test_short_of_descriptors(void)
+/* A stop answers those that wait, one after another. Runs in a process of its own. */
+static int run_stopping(void)
+{
+    static client c[6];
+    serving s;
+    open_short(&s, c);
+    tri_server_stop(s.server);
+    for (int i = 0; i < 6; i++) {
+        SERVE_UNTIL(&s, client_ended(&c[i]));
+        CHECK(client_has(&c[i], "hello") && client_has(&c[i], "connection: close\r\n") && !c[i].reset);
+        shutdown(c[i].fd, SHUT_RDWR);
+    }
+    SERVE_UNTIL(&s, tri_server_drained(s.server));
+    CHECK(counters_of(&s).connections == 6 && s.turns < 60);
+    for (int i = 0; i < 6; i++)
+        client_close(&c[i]);
+    serving_fini(&s);
+    return check_failed == 0 ? 0 : 1;
+}
+
+/* Runs a test whose limits would hinder the others. */
+static void run_apart(int (*test)(void))
 {
     fflush(NULL);
     pid_t child = fork();
     if (child == 0)
-        _exit(run_short_of_descriptors());
+        _exit(test());
     int status = -1;
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
@@ -224,7 +251,8 @@ static void test_idle_memory(void)
 int main(void)
 {
     test_refused();
-    test_short_of_descriptors();
+    run_apart(run_pausing);
+    run_apart(run_stopping);
     test_idle_memory();
     return check_report();
 }
