@@ -1,4 +1,4 @@
-"""What the black-box tests stand on: a server in a process of its own, and a client that reads strictly, byte by byte."""
+"""What the black-box tests stand on: a server in a process of its own, and a client that reads strictly."""
 
 from __future__ import annotations
 
