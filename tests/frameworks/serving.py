@@ -17,6 +17,7 @@ from types import TracebackType
 import httpx
 
 TIMEOUT = 20.0
+_CHAINED = re.compile(r"^(?:During handling of|The above exception was) .*:\n\n\Z", flags=re.MULTILINE)
 _tokens = itertools.count(1)
 
 
@@ -94,12 +95,13 @@ class Site:
         return self._access_log.read_text(errors="replace")
 
     def tracebacks(self) -> list[str]:
-        """Return the entries of the log that have a traceback; exceptions that belong together are one entry."""
-        # An entry begins with its level; what follows, up to the next one, is indented, a group or a chain.
-        entries = re.split(
-            r"^(?=(?:\[[-\d :,+]+\] )?[A-Z]+(?::| - | in |\n))", self.log(), flags=re.MULTILINE
+        """Return the tracebacks in the log; an exception with its causes, or with its group, is one."""
+        log = self.log()
+        heads = list(
+            re.finditer(r"^(  \+ Exception Group )?Traceback \(most recent", log, flags=re.MULTILINE)
         )
-        return [entry for entry in entries if "Traceback (most recent call last):" in entry]
+        roots = [head.start() for head in heads if not _CHAINED.search(log[: head.start()])]
+        return [log[start:end] for start, end in itertools.pairwise([*roots, len(log)])]
 
     def notes(self) -> list[str]:
         """Return what the application has noted."""

@@ -15,7 +15,7 @@ APPS = Path(__file__).parent / "apps"
 def test_l3_django_as_it_is(library: str, mode: str, tmp_path: Path) -> None:
     with Site("django_app:plain", library, APPS, tmp_path, "--lifespan", mode) as site:
         assert site.client.get("/page").status_code == 200
-        assert site.client.get("/landed", cookies={"a": "b"}).json() == {"a": "b"}
+        assert site.client.get("/landed", headers={"cookie": "a=b"}).json() == {"a": "b"}
         assert site.stop() == 0
         assert site.tracebacks() == []
 
