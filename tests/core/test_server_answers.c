@@ -141,7 +141,7 @@ static void test_endless_pipelining(void)
     client_open_small(&c, &s, 4096);
     char requests[20000] = "";
     for (int i = 0; i < 100; i++)
-        strcat(requests, "GET /0123456789012345678901234567890123456789012345678901234567890123456789 HTTP/1.1\r\nHost: a\r\n\r\n");
+        strcat(requests, GET("/0123456789012345678901234567890123456789012345678901234567890123456789"));
     size_t quiet = 0, most = 0, sent_all = 0, n = strlen(requests);
     size_t before = s.mem.bytes_out;
     while (quiet < 20) {

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE 1
-/* Stopping: nothing that has reached the sockets is dropped, nothing idle holds the end up, and the end comes in time. */
+/* Stopping: nothing that has reached the sockets is dropped, nothing idle holds the end up, and it comes in time. */
 #include "serving.h"
 
 enum { QUEUED = 20 };
@@ -43,7 +43,9 @@ static void test_queued(void)
         CHECK(clients[i].eof && !clients[i].reset);
     }
     CHECK(drain(&s) < 1000 && s.exchanges == QUEUED);
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(s.port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    struct sockaddr_in at = { .sin_family = AF_INET,
+                              .sin_port = htons(s.port),
+                              .sin_addr = { htonl(INADDR_LOOPBACK) } };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(connect(fd, (struct sockaddr *)&at, sizeof at) != 0 && errno == ECONNREFUSED);
     close(fd);
@@ -51,7 +53,8 @@ static void test_queued(void)
     serving_fini(&s);
 }
 
-/* Idle connections: long idle ones close at once, fresh ones in a moment, and a request that comes just then is answered. */
+/* Idle connections: long idle ones close at once, fresh ones in a moment, and a request that comes just then is
+ * answered. */
 static void test_idle(void)
 {
     serving s;
@@ -209,8 +212,9 @@ static void test_close(void)
     tri_received got;
     tri_limits limits = short_limits();
     serving_init(&s, &limits, app_hold);
-    static const char *const sent[] = { GET("/"), "", "GET / HT", GET("/1") GET("/2"), "nonsense\r\n\r\n",
-                                        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n" };
+    static const char *const sent[] = { GET("/"),           "",
+                                        "GET / HT",         GET("/1") GET("/2"),
+                                        "nonsense\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n" };
     for (int i = 0; i < 6; i++) {
         client_open(&c[i], &s);
         client_send(&c[i], sent[i]);
