@@ -28,7 +28,7 @@ ASAN_SITE := build/asan-site
 ASAN_TESTS ?= $(filter-out tests/leaks,$(TESTS)) --ignore=tests/unit/test_curio_import.py
 
 # Under the sanitizers the interpreter's own allocator is off, and a leak that passes through our code fails the run.
-ASAN_ENV = PYTHONPATH=$(CURDIR)/$(ASAN_SITE) PYTHONMALLOC=malloc TRICORN_TEST_SANITIZED=1 \
+ASAN_ENV = PATH=$(CURDIR)/build/unsanitized:$$PATH PYTHONPATH=$(CURDIR)/$(ASAN_SITE) PYTHONMALLOC=malloc TRICORN_TEST_SANITIZED=1 \
     LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
     ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 \
     LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 \
@@ -100,7 +100,9 @@ build/asan/build.ninja: | $(SETUP_TEST)
 
 build/.asan-installed: $(SETUP_TEST) $(SOURCES)
 	@echo 'building the extension with sanitizers'
-	@rm -rf $(ASAN_SITE)
+	@rm -rf $(ASAN_SITE) build/unsanitized
+	@mkdir -p build/unsanitized
+	@for program in curl wrk git nm objdump gcc cc; do ln -s $(CURDIR)/tools/unsanitized build/unsanitized/$$program; done
 	@$(BIN)/python -m pip install -q --no-build-isolation --no-deps --target $(ASAN_SITE) \
 	    --config-settings build-dir=build/asan-ext --config-settings setup-args=-Db_sanitize=address,undefined \
 	    --config-settings setup-args=-Db_lundef=false --config-settings setup-args=-Db_ndebug=false \
