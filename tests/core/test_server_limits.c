@@ -226,25 +226,25 @@ static void test_keep_alive(void)
     serving s;
     client c;
     tri_limits limits = short_limits();
-    limits.keep_alive_ms = 60;
+    limits.keep_alive_ms = 120;
     serving_init(&s, &limits, app_hello);
     client_open(&c, &s);
     for (int i = 0; i < 3; i++) { /* each answer starts it anew */
         client_send(&c, GET("/"));
         SERVE_UNTIL(&s, client_has(&c, "hello"));
         client_forget(&c);
-        serve_for(&s, 30);
+        serve_for(&s, 50);
     }
     uint64_t since = now_ms();
     SERVE_UNTIL(&s, client_ended(&c));
-    CHECK(c.eof && c.n == 0 && s.refusals == 0 && now_ms() - since >= 25 && now_ms() - since < 1000);
+    CHECK(c.eof && c.n == 0 && s.refusals == 0 && now_ms() - since >= 60 && now_ms() - since < 1000);
     client_close(&c);
     client_open(&c, &s); /* a server that comes late still serves what came in time */
     client_send(&c, GET("/"));
     SERVE_UNTIL(&s, client_has(&c, "hello"));
     client_forget(&c);
     client_send(&c, GET("/"));
-    usleep(90000);
+    usleep(150000);
     SERVE_UNTIL(&s, client_has(&c, "hello"));
     client_close(&c);
     SERVE_UNTIL(&s, counters_of(&s).open == 0);
@@ -257,13 +257,13 @@ static void test_keep_alive_after_slow_application(void)
     serving s;
     client c;
     tri_limits limits = short_limits();
-    limits.keep_alive_ms = 80;
+    limits.keep_alive_ms = 150;
     serving_init(&s, &limits, app_hold);
     client_open(&c, &s);
     client_send(&c, GET("/"));
     SERVE_UNTIL(&s, s.n_held == 1);
     tri_server_sleep(s.server, true); /* as the leader does while other tasks run */
-    usleep(100000);
+    usleep(170000);
     tri_server_cork(s.server);
     CHECK(answer(s.held[0], "hello") == 0);
     tri_server_uncork(s.server);
@@ -275,7 +275,7 @@ static void test_keep_alive_after_slow_application(void)
     client_send(&c, GET("/"));
     SERVE_UNTIL(&s, s.n_held == 1);
     tri_server_cork(s.server);
-    usleep(100000); /* or while it blocks the loop */
+    usleep(170000); /* or while it blocks the loop */
     CHECK(answer(s.held[0], "hello") == 0);
     tri_server_uncork(s.server);
     serving_release(&s);
@@ -317,7 +317,7 @@ static void test_body_deadlines(void)
     serving s;
     client c;
     tri_limits limits = short_limits();
-    limits.body_ms = 80;
+    limits.body_ms = 120;
     limits.body_rate = 500;
     limits.linger_ms = 50;
     serving_init(&s, &limits, app_hold);
@@ -325,17 +325,17 @@ static void test_body_deadlines(void)
         client_open(&c, &s);
         client_send(&c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
         SERVE_UNTIL(&s, s.n_held == 1);
-        serve_for(&s, 100); /* nobody waits for it: no hurry */
+        serve_for(&s, 150); /* nobody waits for it: no hurry */
         CHECK(!tri_exchange_lost(s.held[0]));
         take_and_want(s.held[0]);
-        trickle(&s, &c, 50, 170); /* fast enough */
+        trickle(&s, &c, 50, 250); /* fast enough */
         CHECK(!tri_exchange_lost(s.held[0]) && s.refusals == i);
         CHECK(send(c.fd, "?", 1, MSG_NOSIGNAL) == 1);
-        serve_for(&s, 100); /* the application was given that byte and is busy */
+        serve_for(&s, 150); /* the application was given that byte and is busy */
         take_and_want(s.held[0]);
         serve_for(&s, 20);
         CHECK(!tri_exchange_lost(s.held[0]));
-        trickle(&s, &c, too_slow[i], 400);
+        trickle(&s, &c, too_slow[i], 1000);
         CHECK(tri_exchange_lost(s.held[0]) && s.refusals == i + 1 && s.refusal.status == 408);
         SERVE_UNTIL(&s, client_ended(&c));
         CHECK(client_has(&c, "HTTP/1.1 408 ") && client_has(&c, "connection: close") && !c.reset);
