@@ -2,6 +2,9 @@
 /* Answers that do not go smoothly: slow and vanished readers, applications that fail, and what was lent for them. */
 #include "serving.h"
 
+#include "net/clock.h"
+#include "server/date.h"
+
 enum { LARGE = 12000000 };
 
 static char large[LARGE];
@@ -279,8 +282,52 @@ static void test_invalid(void)
     close_held(&s, &c);
 }
 
+/* A head is held back for the body within a step, and no longer: a client sees that it is answered. */
+static void test_head_alone(void)
+{
+    serving s;
+    client c;
+    tri_limits limits = short_limits();
+    open_held(&s, &c, &limits);
+    tri_server_sleep(s.server, true);
+    begin(s.held[0]); /* by a task of its own, while the leader sleeps: it is woken */
+    CHECK(!client_has(&c, "HTTP"));
+    CHECK(tri_server_turn(s.server, 1000) == 0);
+    serving_work(&s);
+    CHECK(client_has(&c, "HTTP/1.1 200 OK\r\n") && client_has(&c, "transfer-encoding: chunked\r\n"));
+    CHECK(lend(s.held[0], 5, true) == 0);
+    serving_release(&s);
+    SERVE_UNTIL(&s, client_has(&c, "0\r\n"));
+    close_held(&s, &c);
+}
+
+/* The Date of an answer that is given while the leader sleeps is that of the answer. */
+static void test_date_is_fresh(void)
+{
+    serving s;
+    client c;
+    char line[TRI_DATE_LINE + 1] = "";
+    tri_limits limits = short_limits();
+    open_held(&s, &c, &limits);
+    tri_server_sleep(s.server, true);
+    usleep(1100000);
+    int64_t second = tri_clock_wall();
+    tri_server_cork(s.server);
+    CHECK(answer(s.held[0], "hello") == 0);
+    tri_server_uncork(s.server);
+    serving_release(&s);
+    tri_server_flush(s.server);
+    tri_date_line(second, line);
+    bool same = client_has(&c, line);
+    tri_date_line(second + 1, line);
+    CHECK(same || client_has(&c, line));
+    close_held(&s, &c);
+}
+
 int main(void)
 {
+    test_head_alone();
+    test_date_is_fresh();
     test_back_pressure();
     test_stalled_reader();
     test_slow_reader_of_complete_answer();
