@@ -303,7 +303,7 @@ def test_a_burst_from_wrk_has_no_errors(site: Site) -> None:
 def test_the_end_is_clean_and_the_log_has_no_surprise(site: Site) -> None:
     """Stands last: it stops the server and judges the log of everything above."""
     assert site.client.get("/page").status_code == 200  # leaves an idle connection
-    assert site.stop() == 0
+    assert site.stop() == 0, site.log()[-5000:]
     log = site.log()
     assert log.count("application stopped") == 1
     assert [block for block in site.tracebacks() if "deliberate" not in block] == [], log
