@@ -15,7 +15,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-HELLO = b"Hello, World!"
+HELLO = b"Hello, world!"
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:

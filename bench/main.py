@@ -73,12 +73,10 @@ def prepare(servers: dict[str, Server], python: str) -> tuple[dict[str, Environm
     return ready, faults
 
 
-def attempt(
-    workload: Workload, server: Server, environment: Environment, program: Path, seconds: float
-) -> Sample | str:
+def attempt(workload: Workload, server: Server, environment: Environment, seconds: float) -> Sample | str:
     """Measure once; a wrong answer or a server that does not run becomes the text that voids its line."""
     try:
-        return measure(workload, server, environment, program, seconds)
+        return measure(workload, server, environment, seconds)
     except (Unusable, WrongAnswer) as fault:
         return str(fault)
 
@@ -87,7 +85,6 @@ def measure_row(
     workload: Workload,
     servers: dict[str, Server],
     ready: dict[str, Environment],
-    program: Path,
     options: argparse.Namespace,
 ) -> dict[str, list[Sample | str]]:
     """Measure a workload's servers in turn, round after round."""
@@ -95,7 +92,7 @@ def measure_row(
     outcomes: dict[str, list[Sample | str]] = {name: [] for name in names}
     for number in range(1, options.rounds + 1):
         for name in names:
-            outcome = attempt(workload, servers[name], ready[name], program, options.seconds)
+            outcome = attempt(workload, servers[name], ready[name], options.seconds)
             outcomes[name].append(outcome)
             shown = (
                 outcome
@@ -169,12 +166,10 @@ def run(words: Sequence[str]) -> int:
     options = arguments(words)
     workloads = choose_workloads(options.rows)
     servers = choose_servers(workloads, options.servers)
-    program = environments.load_generator()
+    environments.load_generator()
     ready, faults = prepare(servers, options.python)
     interpreter = environments.same_interpreter(ready)
-    samples = {
-        workload.row: measure_row(workload, servers, ready, program, options) for workload in workloads
-    }
+    samples = {workload.row: measure_row(workload, servers, ready, options) for workload in workloads}
     rows = build_rows(workloads, samples, ready, faults)
     write_report(options.out, rows, gather_facts(interpreter, words, options), samples, options.python)
     print(f"the report is {os.path.relpath(options.out / 'latest.md')}")

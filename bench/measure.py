@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import accounting
-from bench.environments import BUILD, ROOT, Environment, Unusable
+from bench.environments import BUILD, ROOT, Environment, Unusable, load_generator
 from bench.figures import Sample
 from bench.servers import Server
 from bench.workloads import Workload
@@ -86,14 +86,14 @@ def running(command: list[str], port: int, log: Path, patience: float = START_SE
         stop(process)
 
 
-def load_command(program: Path, workload: Workload, port: int) -> list[str]:
+def load_command(workload: Workload, port: int) -> list[str]:
     """Return the load generator's command for a workload, without how long it runs."""
     folder = BUILD / "requests"
     folder.mkdir(parents=True, exist_ok=True)
     request, body = folder / f"{workload.row}.request", folder / f"{workload.row}.body"
     request.write_bytes(workload.request)
     body.write_bytes(workload.body)
-    command = ["taskset", "-c", CLIENT_CORE, str(program), "--port", str(port)]
+    command = ["taskset", "-c", CLIENT_CORE, str(load_generator()), "--port", str(port)]
     command += ["--request", str(request), "--body", str(body)]
     command += ["--connections", str(workload.connections), "--depth", str(workload.depth)]
     if workload.length is not None:
@@ -103,7 +103,9 @@ def load_command(program: Path, workload: Workload, port: int) -> list[str]:
 
 def talk(client: subprocess.Popen[str], line: str | None = None) -> str:
     """Send the load generator a line, then return its next one; the end of it means a wrong answer."""
-    assert client.stdin and client.stdout and client.stderr
+    assert client.stdin is not None
+    assert client.stdout is not None
+    assert client.stderr is not None
     if line is not None:
         client.stdin.write(line + "\n")
         client.stdin.flush()
@@ -141,12 +143,10 @@ def application(workload: Workload, server: Server) -> str:
     return "bench.apps:" + (app + server.library if app.endswith("_") else app)
 
 
-def measure(
-    workload: Workload, server: Server, environment: Environment, program: Path, seconds: float
-) -> Sample:
+def measure(workload: Workload, server: Server, environment: Environment, seconds: float) -> Sample:
     """Measure one server on one workload, once."""
     port = free_port()
     command = server.arguments(environment.programs, application(workload, server), port)
-    load = [*load_command(program, workload, port), "--warm", "0.5", "--seconds", str(seconds)]
+    load = [*load_command(workload, port), "--warm", "0.5", "--seconds", str(seconds)]
     with running(command, port, BUILD / "logs" / f"{server.name}.log") as pid:
         return drive(load, pid)

@@ -5,20 +5,21 @@ It runs in an environment of its own, the only one with matplotlib.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import matplotlib.pyplot as plt
+matplotlib: Any = importlib.import_module("matplotlib")
+plt: Any = importlib.import_module("matplotlib.pyplot")
 
 OWN_COLOURS = ("#0b6e4f", "#6bbf9b")
 PEER_COLOURS = ("#5b6472", "#b4bac4")
 
 
 def draw_row(axes: Any, row: dict[str, Any]) -> None:
-    """Draw one workload: a bar a server, user time first, on a logarithmic scale when the figures are far apart."""
+    """Draw one workload: a bar a server, user time first."""
     cells = [cell for cell in row["cells"] if cell["figures"]]
     names = [cell["server"] for cell in cells]
     user = [cell["figures"]["user"] for cell in cells]
@@ -32,8 +33,6 @@ def draw_row(axes: Any, row: dict[str, Any]) -> None:
         axes.annotate(
             f"{value:.1f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
         )
-    if total and max(total) > 15 * min(total):
-        axes.set_xscale("log")
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.set_title(f"{row['row']}. {row['title'].replace('`', '')}", fontsize=9, loc="left")

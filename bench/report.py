@@ -59,7 +59,7 @@ def verdict_line(verdict: Verdict) -> str:
 def row_section(row: Row) -> list[str]:
     """Format one workload: its table, then its targets."""
     base = reference(row.cells)
-    against = f"× {base.server}" if base else "ratio"
+    against = f"÷ {base.server}" if base else "ratio"
     lines = [
         f"## {row.row}. {row.title}",
         "",

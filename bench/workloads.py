@@ -64,7 +64,7 @@ class Workload:
     app: str = "hello"
     """A name in `bench.apps`; a trailing `_` is completed by the server's library."""
     request: bytes = BROWSER
-    body: bytes = b"Hello, World!"
+    body: bytes = b"Hello, world!"
     """The answer's body, repeated to `length` bytes when that is given."""
     length: int | None = None
     connections: int = 64
