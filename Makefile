@@ -35,6 +35,13 @@ ASAN_ENV = PATH=$(CURDIR)/build/unsanitized:$$PATH PYTHONPATH=$(CURDIR)/$(ASAN_S
     LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 \
     UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
+# Another interpreter than that of .venv was asked for: set up again.
+ifneq ($(PYTHON),)
+ifneq ($(realpath $(shell command -v $(PYTHON))),$(shell cat .venv/.interpreter 2>/dev/null))
+$(shell rm -f .venv/.setup-*)
+endif
+endif
+
 .PHONY: help run build test test-c test-python lint format asan asan-c asan-python bench clean
 
 help: ## this list
