@@ -8,11 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.servers import OWN, Server
+from bench.servers import LIMIT, OWN, Server
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
-DEFAULT_PYTHON = "/usr/bin/python3.11"
 
 DESCRIBE = """
 import importlib.metadata, json, platform, sys
@@ -30,7 +29,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Environment:
-    """An installed environment and what is in it."""
+    """An installed environment and what is in it; the limit has no interpreter."""
 
     programs: Path
     python: str
@@ -50,6 +49,12 @@ def run_checked(command: list[str]) -> str:
     return done.stdout
 
 
+def default_python() -> str:
+    """Return the interpreter that the project was built for, so that the peers run on the same."""
+    own = ROOT / ".venv" / "bin" / "python"
+    return str(own.resolve()) if own.exists() else "/usr/bin/python3"
+
+
 def install(python: str, name: str, packages: tuple[str, ...]) -> Path:
     """Make the environment `name` with these packages, unless it is there; return the folder of its programs."""
     folder = BUILD / "env" / name
@@ -63,8 +68,20 @@ def install(python: str, name: str, packages: tuple[str, ...]) -> Path:
     return folder / "bin"
 
 
+def build_limit() -> Environment:
+    """Build the server without Python as the extension is built; return where its program is."""
+    folder, own = BUILD / "limit", ROOT / ".venv" / "bin"
+    if not (folder / "build.ninja").exists():
+        settings = ("-Dextension=false", "-Dbuildtype=release", "-Db_ndebug=if-release")
+        run_checked([str(own / "meson"), "setup", str(folder), *settings])
+    run_checked([str(own / "meson"), "compile", "-C", str(folder), "bench_limit"])
+    return Environment(folder, "", {})
+
+
 def prepare(server: Server, python: str) -> Environment:
     """Return the server's environment, installed if it was not."""
+    if server.environment == LIMIT:
+        return build_limit()
     if server.environment == OWN:
         programs = ROOT / ".venv" / "bin"
     else:
@@ -77,10 +94,10 @@ def prepare(server: Server, python: str) -> Environment:
 
 def same_interpreter(environments: dict[str, Environment]) -> str:
     """Return the one interpreter of all environments; figures from two interpreters cannot be compared."""
-    found = {environment.python for environment in environments.values()}
-    if len(found) != 1:
+    found = {environment.python for environment in environments.values() if environment.python}
+    if len(found) > 1:
         raise Unusable("the environments have different interpreters: " + "; ".join(sorted(found)))
-    return found.pop()
+    return found.pop() if found else "none"
 
 
 def load_generator() -> Path:

@@ -16,7 +16,7 @@ from bench import environments, figures, report
 from bench.environments import ROOT, Environment, Unusable
 from bench.figures import Sample
 from bench.measure import WrongAnswer, measure
-from bench.servers import OWN, SERVERS, Server
+from bench.servers import LIMIT, OWN, SERVERS, Server
 from bench.workloads import WORKLOADS, Workload
 
 Samples = dict[str, dict[str, list[Sample | str]]]
@@ -35,7 +35,11 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
         "--seconds", type=float, default=2.0, help="measured seconds of each round (default: 2)"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="where the report goes")
-    parser.add_argument("--python", default=environments.DEFAULT_PYTHON, help="the interpreter of the peers")
+    parser.add_argument(
+        "--python",
+        default=environments.default_python(),
+        help="the interpreter of the peers (default: the one of .venv)",
+    )
     return parser.parse_args(words)
 
 
@@ -67,7 +71,7 @@ def prepare(servers: dict[str, Server], python: str) -> tuple[dict[str, Environm
         try:
             ready[name] = environments.prepare(server, python)
         except Unusable as fault:
-            if server.environment == OWN:
+            if server.environment in (OWN, LIMIT):
                 raise
             faults[name] = str(fault)
     return ready, faults

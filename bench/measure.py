@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,17 @@ from bench.servers import Server
 from bench.workloads import Workload
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
-START_SECONDS, STOP_SECONDS = 30.0, 5.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """The seconds that a server may take to start and to stop."""
+
+    start: float
+    stop: float
+
+
+PATIENCE = Patience(start=30, stop=5)
 
 
 class WrongAnswer(Exception):
@@ -54,24 +65,29 @@ def wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path,
     raise Unusable(f"did not listen within {seconds:.0f} seconds")
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def pinned(core: str, command: list[str]) -> list[str]:
+    """Return the command kept to one core."""
+    return ["taskset", "-c", core, *command]
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float) -> None:
     """End the server, politely first, with everything that it started."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_SECONDS)
+        process.wait(seconds)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, log: Path, patience: float = START_SECONDS) -> Iterator[int]:
-    """Run a server on its own core while the block runs; gives its process id."""
+def running(command: list[str], port: int, log: Path, patience: Patience = PATIENCE) -> Iterator[int]:
+    """Run a server while the block runs; gives its process id."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["taskset", "-c", SERVER_CORE, *command],
+            command,
             cwd=ROOT,
             env=clean_environment(),
             stdin=subprocess.DEVNULL,
@@ -80,10 +96,10 @@ def running(command: list[str], port: int, log: Path, patience: float = START_SE
             start_new_session=True,
         )
     try:
-        wait_until_listening(process, port, log, patience)
+        wait_until_listening(process, port, log, patience.start)
         yield process.pid
     finally:
-        stop(process)
+        stop(process, patience.stop)
 
 
 def load_command(workload: Workload, port: int) -> list[str]:
@@ -93,7 +109,7 @@ def load_command(workload: Workload, port: int) -> list[str]:
     request, body = folder / f"{workload.row}.request", folder / f"{workload.row}.body"
     request.write_bytes(workload.request)
     body.write_bytes(workload.body)
-    command = ["taskset", "-c", CLIENT_CORE, str(load_generator()), "--port", str(port)]
+    command = pinned(CLIENT_CORE, [str(load_generator()), "--port", str(port)])
     command += ["--request", str(request), "--body", str(body)]
     command += ["--connections", str(workload.connections), "--depth", str(workload.depth)]
     if workload.length is not None:
@@ -146,7 +162,8 @@ def application(workload: Workload, server: Server) -> str:
 def measure(workload: Workload, server: Server, environment: Environment, seconds: float) -> Sample:
     """Measure one server on one workload, once."""
     port = free_port()
-    command = server.arguments(environment.programs, application(workload, server), port)
+    words = server.arguments(environment.programs, application(workload, server), port)
+    command = pinned(SERVER_CORE, words)
     load = [*load_command(workload, port), "--warm", "0.5", "--seconds", str(seconds)]
     with running(command, port, BUILD / "logs" / f"{server.name}.log") as pid:
         return drive(load, pid)

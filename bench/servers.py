@@ -8,6 +8,9 @@ from pathlib import Path
 OWN = "tricorn"
 """The environment that `make build` made; every other one is made by the benchmark."""
 
+LIMIT = "limit"
+"""The same server with a handler in C and no Python, in `bench/limit`."""
+
 
 @dataclass(frozen=True)
 class Server:
@@ -43,6 +46,7 @@ SERVERS = {
         tricorn("uvloop", "asyncio"),
         tricorn("trio", "trio"),
         tricorn("curio", "curio"),
+        Server("limit", LIMIT, "none", ("{bin}/bench_limit", "{port}")),
         Server(
             name="uvicorn",
             environment="uvicorn",

@@ -144,4 +144,10 @@ WORKLOADS = (
             *at_most(1 / 20, "hypercorn-trio", "tricorn-trio"),
         ),
     ),
+    Workload(
+        row="17",
+        title="what the binding costs: row 1 beside the same server with a handler in C",
+        servers=("tricorn-uvloop", "limit"),
+        targets=at_most(2.5, "limit", "tricorn-uvloop", metric="user"),
+    ),
 )
