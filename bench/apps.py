@@ -1,11 +1,12 @@
 """The applications that are measured: bare ASGI, the same object for every server.
 
-`sleep0_asyncio`, `sleep0_trio` and `sleep0_curio` suspend once before they answer, in the library of that name.
+`sleep0` suspends once before it answers, in the library that the environment variable BENCH_LIBRARY names.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -53,7 +54,4 @@ def suspending(library: str) -> Application:
     return application
 
 
-def __getattr__(name: str) -> Application:
-    if name.startswith("sleep0_"):
-        return suspending(name.removeprefix("sleep0_"))
-    raise AttributeError(name)
+sleep0 = suspending(os.environ.get("BENCH_LIBRARY", "asyncio"))

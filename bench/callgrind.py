@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bench import environments
 from bench.environments import BUILD, ROOT, Unusable
-from bench.measure import Patience, WrongAnswer, application, free_port, load_command, running
+from bench.measure import Patience, WrongAnswer, free_port, load_command, running
 from bench.servers import SERVERS
 from bench.workloads import WORKLOADS
 
@@ -76,8 +76,8 @@ def count(name: str, requests: int) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{library}-{shape}-{requests}.log"
     valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={log.with_suffix('.out')}"]
-    command = server.arguments(ROOT / ".venv" / "bin", application(workload, server), port)
-    with running([*valgrind, *command], port, log, PATIENCE):
+    command = server.arguments(ROOT / ".venv" / "bin", f"bench.apps:{workload.app}", port)
+    with running([*valgrind, *command], library, port, log, PATIENCE):
         load = [*load_command(workload, port), "--requests", str(requests)]
         done = subprocess.run(load, capture_output=True, text=True, check=False)
     if done.returncode:

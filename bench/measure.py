@@ -45,10 +45,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def clean_environment() -> dict[str, str]:
+def clean_environment(library: str) -> dict[str, str]:
     """Return the environment of a measured server: no settings of ours or of its own leak in."""
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
-    return kept | {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT)}
+    kept |= {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT)}
+    return kept | {"BENCH_LIBRARY": library}
+
+
+def tail(log: Path) -> str:
+    """Return the last words of a server."""
+    return log.read_text(errors="replace").strip()[-200:]
 
 
 def wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path, seconds: float) -> None:
@@ -56,9 +62,7 @@ def wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path,
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise Unusable(
-                f"ended with {process.returncode}: {log.read_text(errors='replace').strip()[-300:]}"
-            )
+            raise Unusable(f"ended with {process.returncode}: {tail(log)}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
@@ -82,14 +86,16 @@ def stop(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, log: Path, patience: Patience = PATIENCE) -> Iterator[int]:
+def running(
+    command: list[str], library: str, port: int, log: Path, patience: Patience = PATIENCE
+) -> Iterator[int]:
     """Run a server while the block runs; gives its process id."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=clean_environment(),
+            env=clean_environment(library),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -153,17 +159,13 @@ def drive(command: list[str], pid: int) -> Sample:
     )
 
 
-def application(workload: Workload, server: Server) -> str:
-    """Return the import string of the workload's application for this server's library."""
-    app = workload.app
-    return "bench.apps:" + (app + server.library if app.endswith("_") else app)
-
-
 def measure(workload: Workload, server: Server, environment: Environment, seconds: float) -> Sample:
     """Measure one server on one workload, once."""
-    port = free_port()
-    words = server.arguments(environment.programs, application(workload, server), port)
-    command = pinned(SERVER_CORE, words)
+    port, log = free_port(), BUILD / "logs" / f"{server.name}.log"
+    words = server.arguments(environment.programs, f"bench.apps:{workload.app}", port)
     load = [*load_command(workload, port), "--warm", "0.5", "--seconds", str(seconds)]
-    with running(command, port, BUILD / "logs" / f"{server.name}.log") as pid:
-        return drive(load, pid)
+    try:
+        with running(pinned(SERVER_CORE, words), server.library, port, log) as pid:
+            return drive(load, pid)
+    except WrongAnswer as fault:
+        raise WrongAnswer(f"{fault}; {tail(log)}") from fault

@@ -62,7 +62,7 @@ class Workload:
     servers: tuple[str, ...]
     targets: tuple[Target, ...] = ()
     app: str = "hello"
-    """A name in `bench.apps`; a trailing `_` is completed by the server's library."""
+    """A name in `bench.apps`."""
     request: bytes = BROWSER
     body: bytes = b"Hello, world!"
     """The answer's body, repeated to `length` bytes when that is given."""
@@ -137,7 +137,7 @@ WORKLOADS = (
         row="11",
         title="the application suspends once: `sleep(0)`",
         servers=(*ASYNCIO, "tricorn-trio", "tricorn-curio", "uvicorn", "peregrine", "hypercorn-trio"),
-        app="sleep0_",
+        app="sleep0",
         targets=(
             *at_most(0.5, "uvicorn", *ASYNCIO),
             *at_most(1.0, "peregrine", *ASYNCIO),

@@ -68,7 +68,7 @@ def run_app(
     return sent
 
 
-@pytest.mark.parametrize("name", ["hello", "sleep0_asyncio"])
+@pytest.mark.parametrize("name", ["hello", "sleep0"])
 def test_applications_answer_what_the_workloads_expect(name: str) -> None:
     start, body = run_app(getattr(apps, name), {"type": "http"}, [])
     assert body["body"] == WORKLOADS[0].body
@@ -84,16 +84,19 @@ def test_applications_take_part_in_the_lifespan() -> None:
     ]
 
 
-def test_an_unknown_application_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError):
-        apps.unknown  # noqa: B018
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+def test_a_server_is_told_its_library_and_nothing_of_ours(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRICORN_PORT", "1")
+    environment = measure.clean_environment(library)
+    assert environment["BENCH_LIBRARY"] == library
+    assert "TRICORN_PORT" not in environment
 
 
-def test_the_sleeping_application_is_the_one_of_the_servers_library() -> None:
-    [sleeping] = [workload for workload in WORKLOADS if workload.row == "11"]
-    assert measure.application(sleeping, SERVERS["tricorn-trio"]) == "bench.apps:sleep0_trio"
-    assert measure.application(sleeping, SERVERS["tricorn-uvloop"]) == "bench.apps:sleep0_asyncio"
-    assert measure.application(WORKLOADS[0], SERVERS["tricorn-trio"]) == "bench.apps:hello"
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.row)
+def test_applications_exist(workload: Workload) -> None:
+    assert workload.app in vars(apps)
 
 
 def test_rows_and_servers_are_chosen_by_name() -> None:
