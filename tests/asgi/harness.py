@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 APPS = HERE / "apps"
@@ -59,6 +61,11 @@ class Answer:
         values = self.all(name)
         assert len(values) <= 1, f"{name} stands {len(values)} times"
         return values[0] if values else None
+
+    def json(self) -> Any:
+        """Return the value in the body of a good answer."""
+        assert self.status == 200, self
+        return json.loads(self.body)
 
 
 class Closed(AssertionError):
@@ -263,6 +270,10 @@ class Server:
         with self.connect() as client:
             return client.ask(method, target, body, [*fields, ("Connection", "close")])
 
+    def get(self, target: str, fields: Iterable[Field] = ()) -> Any:
+        """Ask for a page and return the value in it."""
+        return self.ask("GET", target, fields=fields).json()
+
     def wait_ready(self) -> None:
         """Wait until the server says that it runs."""
         until(lambda: "Tricorn running on" in self.log() or self.process.poll() is not None, "the start")
@@ -290,7 +301,7 @@ class Server:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def signal(self, number: int = signal.SIGTERM) -> None:
+    def send_signal(self, number: int = signal.SIGTERM) -> None:
         """Send a signal."""
         self.process.send_signal(number)
 
@@ -308,7 +319,7 @@ class Server:
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = TIMEOUT) -> int:
         """Send a signal and wait for the end."""
-        self.signal(number)
+        self.send_signal(number)
         return self.wait(seconds)
 
     def kill(self) -> None:

@@ -146,6 +146,23 @@ async def move_on_after(seconds: float) -> AsyncIterator[list[bool]]:
             late.append(True)
 
 
+@asynccontextmanager
+async def expired() -> AsyncIterator[list[bool]]:
+    """Enter a scope that is cancelled already; the list holds ``True`` when that was felt by the body."""
+    late: list[bool] = []
+    if name() == "curio":
+        async with move_on_after(0) as late:
+            yield late
+        return
+    import anyio
+
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        yield late
+    if scope.cancelled_caught:
+        late.append(True)
+
+
 @contextmanager
 def cancelled() -> Iterator[None]:
     """Pass on the library's cancellation and nothing else; the body must end with it."""
