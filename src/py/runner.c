@@ -83,13 +83,28 @@ static void drop_exchange(tri_py_runner *self)
     Py_CLEAR(self->exchange);
 }
 
+/* The access log's line for an answer that the application did not complete; none if nobody was answered. */
+static void log_unfinished(tri_py_exchange *exchange)
+{
+    if (exchange->server->access_log == NULL)
+        return;
+    if (tri_exchange_complete(exchange->core))
+        exchange->status = 500; /* the core's, in its place */
+    else if (!tri_exchange_started(exchange->core))
+        return;
+    tri_server_type_access(exchange);
+}
+
 /* The application has returned (`exception` NULL) or failed: the answer is completed or given up, and the log told. */
 static void finish_exchange(tri_py_runner *self, PyObject *exception)
 {
     tri_py_exchange *exchange = self->exchange;
-    if (exception != NULL || !tri_exchange_complete(exchange->core))
+    bool answered = tri_exchange_complete(exchange->core);
+    if (exception != NULL || !answered)
         tri_server_type_error(self->server, exception, exchange->core);
     tri_exchange_done(exchange->core);
+    if (!answered)
+        log_unfinished(exchange);
     drop_exchange(self);
 }
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -243,16 +243,17 @@ class Server:
             listener.bind(("127.0.0.1", 0))
             listener.listen(1024)
             self.port: int = listener.getsockname()[1]
-            self._start(app, library, options, listener.fileno(), environment or {})
+            fd = listener.fileno()
+            usual = ("--async-library", library, "--app-dir", str(APPS), "--fd", str(fd))
+            self._start([app, *usual, *options], environment or {}, [fd])
 
     def _start(
-        self, app: str, library: str, options: tuple[str, ...], fd: int, environment: dict[str, str]
+        self, arguments: list[str], environment: dict[str, str], inherited: Sequence[int] = ()
     ) -> None:
-        command = [sys.executable, "-m", "tricorn", app, "--async-library", library, "--app-dir", str(APPS)]
         with self._error.open("wb") as error, self._access.open("wb") as access:
             self.process = subprocess.Popen(
-                [*command, "--fd", str(fd), *options],
-                pass_fds=[fd],
+                [sys.executable, "-m", "tricorn", *arguments],
+                pass_fds=inherited,
                 stdin=subprocess.DEVNULL,
                 stdout=access,
                 stderr=error,
