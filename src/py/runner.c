@@ -317,8 +317,23 @@ static enum outcome do_batch(tri_py_runner *self)
     return GO_ON;
 }
 
-/* The exchange is over: so is this task, with the library's own cancellation if it was one (I4, I7). */
-static enum outcome leave_app(tri_py_runner *self, PySendResult sent)
+/* Whether an exception that ended the application ends this task with it: when the task itself is closed, or with the
+   library's own cancellation while the server ends; never with what the application made up (I7). */
+static bool passes_on(tri_py_runner *self, const step *now, PyObject *exception)
+{
+    if (exception == NULL || PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception))
+        return false;
+    if (now->exception != NULL && PyErr_GivenExceptionMatches(now->exception, PyExc_GeneratorExit))
+        return true;
+    if (PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit)
+        || PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt)
+        || PyErr_GivenExceptionMatches(exception, PyExc_SystemExit))
+        return false;
+    return tri_server_type_ending(self->server);
+}
+
+/* The exchange is over: so is this task (I4, I7). */
+static enum outcome leave_app(tri_py_runner *self, const step *now, PySendResult sent)
 {
     PyObject *exception = sent == PYGEN_ERROR ? tri_drive_caught() : NULL;
     finish_exchange(self, exception);
@@ -326,9 +341,7 @@ static enum outcome leave_app(tri_py_runner *self, PySendResult sent)
     self->state = RUN_ENDED;
     if (!self->server->leading && !self->server->closed && start_leader(self, RUN_ENDED) != 0)
         PyErr_WriteUnraisable((PyObject *)self);
-    bool ordinary = exception == NULL || PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception);
-    if (!ordinary
-        && (PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit) || tri_server_type_ending(self->server))) {
+    if (passes_on(self, now, exception)) {
         tri_drive_raise(exception);
         return FAILED;
     }
@@ -350,7 +363,7 @@ static enum outcome do_app(tri_py_runner *self, step *now)
         return YIELDED;
     }
     Py_CLEAR(now->result);
-    return leave_app(self, sent);
+    return leave_app(self, now, sent);
 }
 
 /* Runs one state. */
