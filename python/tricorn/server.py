@@ -35,7 +35,7 @@ def run(config: Config) -> int:
     """Serve until a signal stops the server.
 
     The first SIGINT or SIGTERM stops it gracefully; the second cancels what is still at work; one after that,
-    or during the application's shutdown, ends the process.
+    a second one during the application's start-up, or one during its shutdown, ends the process.
 
     Returns:
         The exit code: 0 after a graceful stop, 3 when the application did not start, 128 and the signal's
@@ -62,6 +62,7 @@ class Server:
         self._last_signal = 0
         self._expired = False
         self._cancelled = False
+        self._serving = False
         self._past_serving = False
         version = importer.asgi_version(app)
         app = importer.single_callable(app)
@@ -98,10 +99,11 @@ class Server:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """Ask for a stop; a signal that comes when asking can no longer help ends the process."""
+        """Ask for a stop; a signal that comes when asking cannot help, or no longer, ends the process."""
         self._signals += 1
         self._last_signal = number
-        if self._signals > 2 or self._past_serving:
+        enough = 2 if self._serving else 1
+        if self._signals > enough or self._past_serving:
             _logger.error("Ended by a further signal; what was still at work is lost.")
             logging.shutdown()
             os._exit(128 + number)
@@ -142,6 +144,7 @@ class Server:
                 ending=group.ending,
                 state=self._lifespan.state,
             )
+            self._serving = True
             gc.collect()
             gc.freeze()  # what the application has made so far is not walked again by every collection
             await settle(spawn())

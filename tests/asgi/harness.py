@@ -78,7 +78,7 @@ class Client:
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
         self.socket.settimeout(TIMEOUT)
-        self._held = b""
+        self._held = bytearray()
 
     def __enter__(self) -> Client:
         return self
@@ -143,32 +143,34 @@ class Client:
                 answer.body = self.rest()
         except Closed:
             answer.complete = False
-            if not answer.chunks:
-                answer.body, self._held = self._held, b""
+            answer.body = b"".join(answer.chunks) if answer.framing == "chunked" else bytes(self._held)
+            self._held.clear()
 
     def _read_chunks(self, answer: Answer) -> None:
         while True:
             size = int(self.until(b"\r\n")[:-2], 16)
             if size == 0:
+                answer.body = b"".join(answer.chunks)
                 assert self.exactly(2) == b"\r\n", "trailers that nobody sent"
                 return
             answer.chunks.append(self.exactly(size))
-            answer.body += answer.chunks[-1]
             assert self.exactly(2) == b"\r\n"
 
     def exactly(self, n: int) -> bytes:
         """Read ``n`` bytes."""
         while len(self._held) < n:
             self._more()
-        data, self._held = self._held[:n], self._held[n:]
-        return data
+        return self._take(n)
 
     def until(self, mark: bytes) -> bytes:
         """Read up to and with ``mark``."""
         while mark not in self._held:
             self._more()
-        end = self._held.index(mark) + len(mark)
-        data, self._held = self._held[:end], self._held[end:]
+        return self._take(self._held.index(mark) + len(mark))
+
+    def _take(self, n: int) -> bytes:
+        data = bytes(self._held[:n])
+        del self._held[:n]
         return data
 
     def rest(self) -> bytes:
@@ -177,8 +179,7 @@ class Client:
             try:
                 self._more()
             except Closed:
-                data, self._held = self._held, b""
-                return data
+                return self._take(len(self._held))
 
     def closed(self) -> bool:
         """Tell whether the server closes with nothing more to read; waits for it."""
@@ -200,7 +201,7 @@ class Client:
 
     def _more(self) -> None:
         try:
-            data = self.socket.recv(1 << 16)
+            data = self.socket.recv(1 << 18)
         except ConnectionResetError as error:
             raise Closed("the connection was reset") from error
         if not data:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 import pytest
-from conftest import Serve
 from harness import APPS, until
 
+from conftest import Serve
+
 sys.path.insert(0, str(APPS))
-from statements import BAD_MESSAGES  # noqa: E402
+from statements import BAD_MESSAGES
 
 APP = "statements:app"
 

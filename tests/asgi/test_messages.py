@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Serve
 from harness import Client, Server, until
+
+from conftest import Serve
 
 APP = "statements:app"
 

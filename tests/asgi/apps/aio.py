@@ -6,6 +6,7 @@ An application calls these only from inside the library; which one runs is asked
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -38,7 +39,7 @@ async def checkpoint() -> None:
 
 
 async def current_task() -> Any:
-    """Return the library's task that runs now."""
+    """Return the library's task that runs now; curio can only be asked by a suspension."""
     if name() == "asyncio":
         return asyncio.current_task()
     if name() == "trio":
@@ -48,6 +49,50 @@ async def current_task() -> Any:
     import curio
 
     return await curio.current_task()
+
+
+def tasks_inherit_variables() -> bool:
+    """Tell whether a task begins with the context variables of the one that started it; curio's do not."""
+    return name() != "curio"
+
+
+def clock() -> float:
+    """Return seconds that only differences mean something of."""
+    return time.monotonic()
+
+
+async def cancel_self() -> None:
+    """Cancel the task that runs now, as far as the library lets it; the cancellation is not waited for."""
+    if name() == "asyncio":
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+    elif name() == "trio":
+        import trio
+
+        with trio.CancelScope() as scope:
+            scope.cancel()
+    else:
+        task = await current_task()
+        await task.cancel(blocking=False)
+
+
+async def a_cancellation() -> BaseException:
+    """Return the exception by which the library cancels, caught where it was raised."""
+    kept: list[BaseException] = []
+
+    async def wait() -> None:
+        try:
+            await sleep(30)
+        except BaseException as error:
+            kept.append(error)
+            raise
+
+    async with group() as tasks:
+        await tasks.start(wait)
+        await sleep(0.01)
+        await tasks.cancel()
+    return kept[0]
 
 
 class Event:
@@ -117,6 +162,9 @@ async def group() -> AsyncIterator[Group]:
 
         async with curio.TaskGroup() as taskgroup:
             yield Group(taskgroup.spawn, taskgroup.cancel_remaining)
+        for error in taskgroup.exceptions:
+            if error is not None and not isinstance(error, curio.CancelledError):
+                raise error
 
 
 @asynccontextmanager
