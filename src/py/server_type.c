@@ -377,6 +377,7 @@ static PyObject *server_interrupt(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     tri_py_server *self = (tri_py_server *)op;
     self->interrupts++;
+    tri_server_leave(self->core);
     tri_server_wake(self->core);
     Py_RETURN_NONE;
 }
@@ -421,7 +422,7 @@ static PyMethodDef server_methods[] = {
     { "notice", server_notice, METH_NOARGS,
       PyDoc_STR("notice($self, /)\n--\n\nAwait the next notice: 1 for an interrupt, 2 once a stop has drained.") },
     { "interrupt", server_interrupt, METH_NOARGS,
-      PyDoc_STR("interrupt($self, /)\n--\n\nAsk for a notice; callable in signal handlers and from other threads.") },
+      PyDoc_STR("interrupt($self, /)\n--\n\nAsk for a notice, of which a stop follows; callable in signal handlers and from other threads.") },
     { "stop", server_stop, METH_NOARGS,
       PyDoc_STR("stop($self, /)\n--\n\nAnswer what is queued, each with Connection: close, and take no more.") },
     { "close", server_close, METH_NOARGS,

@@ -119,6 +119,7 @@ struct tri_server {
     int64_t date_second;
     uint32_t corks;
     bool asleep;
+    bool leaving; /* a stop has been asked for: answers say close */
     bool stopping;
     bool send_date;
     char date[48];

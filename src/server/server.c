@@ -314,10 +314,16 @@ static void stop_conn(tri_server *server, tri_conn *conn)
     tri_conn_retime(conn);
 }
 
+void tri_server_leave(tri_server *server)
+{
+    server->leaving = true;
+}
+
 void tri_server_stop(tri_server *server)
 {
     if (server->stopping)
         return;
+    server->leaving = true;
     tick(server);
     server->corks++;
     tri_accept_drain(server);

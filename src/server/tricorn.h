@@ -80,6 +80,9 @@ void tri_server_sleep(tri_server *server, bool asleep);
 /* Makes the descriptor readable. Safe in signal handlers and from other threads. */
 void tri_server_wake(tri_server *server);
 
+/* Has every answer from now on say Connection: close, as the server is about to stop; the requests of the turn that is
+ * under way are answered so, too. Safe in signal handlers. */
+void tri_server_leave(tri_server *server);
 /* Begins to stop: answers what is queued in the listeners and sockets, each with Connection: close, closes idle
  * connections. */
 void tri_server_stop(tri_server *server);
