@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import array
+import json
+import mmap
 from typing import Any
 
 import aio
@@ -53,4 +56,40 @@ async def field_kinds(exchange: Exchange) -> None:
     await exchange.write(b"fine", more=False)
 
 
-app = application({**wire.routes, **as_routes(answer_then_read, read_by_turns, field_kinds)})
+async def told(exchange: Exchange) -> None:
+    """Give exactly the answer that the query tells, and nothing if that is refused but the refusal."""
+    answer = json.loads(exchange.query["answer"])
+    fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer["fields"]]
+    pieces = [piece.encode("latin-1") * answer.get("times", 1) for piece in answer["pieces"]]
+    await exchange.start(answer["status"], fields)
+    for number, piece in enumerate(pieces, 1):
+        await exchange.write(piece, more=number < len(pieces) or answer.get("open", False))
+
+
+class Bytes(bytes):
+    """Bytes of a class of one's own."""
+
+
+async def body_kinds(exchange: Exchange) -> None:
+    """A body in whatever holds bytes."""
+    kinds: dict[str, Any] = {
+        "bytes": b"abcd",
+        "subclass": Bytes(b"abcd"),
+        "bytearray": bytearray(b"abcd"),
+        "view": memoryview(b"-abcd-")[1:5],
+        "array": array.array("H", [0x6261, 0x6463]),
+        "view-of-array": memoryview(array.array("H", [0x6261, 0x6463])),
+        "map": mmap.mmap(-1, 4),
+        "every-second": memoryview(b"a-b-c-d-")[::2],
+    }
+    kinds["map"][:] = b"abcd"
+    await exchange.start(200, [(b"content-length", b"4")])
+    try:
+        await exchange.send({"type": "http.response.body", "body": kinds[exchange.query["kind"]]})
+    except BufferError:
+        await exchange.write(b"none", more=False)
+
+
+app = application(
+    {**wire.routes, **as_routes(answer_then_read, read_by_turns, field_kinds, told, body_kinds)}
+)
