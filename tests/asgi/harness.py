@@ -294,6 +294,10 @@ class Server:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def state(self) -> str:
+        """Return the state of the process: ``T`` when it is stopped."""
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
     def descriptors(self) -> int:
         """Return how many descriptors are open."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
