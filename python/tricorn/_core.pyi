@@ -81,6 +81,7 @@ class Server:
         park: Callable[[], Any],
         checkpoint: Callable[[], Any],
         ending: Callable[[], bool],
+        stray: Callable[[], Callable[[], object] | None],
         state: dict[str, Any] | None,
     ) -> None: ...
     def notice(self) -> Coroutine[Any, Any, int]: ...

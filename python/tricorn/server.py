@@ -142,6 +142,7 @@ class Server:
                 park=backend.park,
                 checkpoint=backend.checkpoint,
                 ending=group.ending,
+                stray=group.stray,
                 state=self._lifespan.state,
             )
             self._serving = True

@@ -33,6 +33,7 @@ typedef struct tri_py_runner {
     tri_py_exchange *exchange; /* at work */
     PyObject *app;             /* its application's coroutine */
     PyObject *context;         /* and context */
+    PyObject *stray;           /* tells whether a cancellation waits for this task; None where that cannot be */
     PyObject *trap;            /* what the application yielded, kept during the handover */
     uint64_t batch_since;      /* ns */
     uint64_t step_since;       /* ns */
@@ -155,6 +156,18 @@ static int take_exchange(tri_py_runner *self)
 
 /* --- the states --- */
 
+/* Ends this task as a leader: another is started in its place. */
+static enum outcome retire(tri_py_runner *self)
+{
+    if (start_leader(self, RUN_ENDED) != 0) {
+        self->state = RUN_ENDED;
+        return FAILED;
+    }
+    if (self->inner != NULL)
+        self->state = RUN_RETIRE;
+    return GO_ON;
+}
+
 /* An exception has reached a leader between exchanges: a shutdown ends it, anything else only this task (I7). */
 static enum outcome interrupted(tri_py_runner *self)
 {
@@ -166,13 +179,7 @@ static enum outcome interrupted(tri_py_runner *self)
         return FAILED;
     }
     PyErr_Clear();
-    if (start_leader(self, RUN_ENDED) != 0) {
-        self->state = RUN_ENDED;
-        return FAILED;
-    }
-    if (self->inner != NULL)
-        self->state = RUN_RETIRE;
-    return GO_ON;
+    return retire(self);
 }
 
 /* Steps what the library gave us to await. */
@@ -197,8 +204,17 @@ static enum outcome drive_inner(tri_py_runner *self, step *now)
 /* The first step of a serving task: it leads, unless the server has closed. */
 static enum outcome do_new(tri_py_runner *self)
 {
-    self->server->leading = true;
-    self->state = self->server->closed ? RUN_ENDED : RUN_TURN;
+    tri_py_server *server = self->server;
+    server->leading = true;
+    self->state = RUN_ENDED;
+    if (server->closed)
+        return GO_ON;
+    self->stray = PyObject_CallNoArgs(server->stray);
+    if (self->stray == NULL) {
+        server->leading = false;
+        return FAILED;
+    }
+    self->state = RUN_TURN;
     return GO_ON;
 }
 
@@ -291,6 +307,19 @@ static enum outcome pause_batch(tri_py_runner *self)
     return drive(self, PyObject_CallNoArgs(self->server->checkpoint), RUN_TURN) != 0 ? interrupted(self) : GO_ON;
 }
 
+/* Whether the exchange that has just finished left a cancellation to this task, which the next would feel (I7). */
+static bool has_stray(tri_py_runner *self)
+{
+    if (self->stray == Py_None)
+        return false;
+    PyObject *found = PyObject_CallNoArgs(self->stray);
+    int truth = found == NULL ? -1 : PyObject_IsTrue(found);
+    Py_XDECREF(found);
+    if (truth < 0)
+        PyErr_WriteUnraisable(self->stray);
+    return truth != 0;
+}
+
 /* Steps one exchange from the queue. */
 static enum outcome do_batch(tri_py_runner *self)
 {
@@ -308,6 +337,10 @@ static enum outcome do_batch(tri_py_runner *self)
     if (self->exchange != NULL)
         finish_exchange(self, exception);
     Py_XDECREF(exception);
+    if (has_stray(self)) {
+        tri_server_flush(self->server->core);
+        return retire(self);
+    }
     uint64_t now = tri_reactor_now_ns();
     if (++self->batch >= BATCH_MOST || now - self->batch_since >= BATCH_NS)
         return pause_batch(self);
@@ -495,6 +528,7 @@ static int runner_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->app);
     Py_VISIT(self->context);
     Py_VISIT(self->trap);
+    Py_VISIT(self->stray);
     return 0;
 }
 
@@ -503,6 +537,7 @@ static int runner_clear(PyObject *op)
     tri_py_runner *self = (tri_py_runner *)op;
     Py_CLEAR(self->inner);
     Py_CLEAR(self->trap);
+    Py_CLEAR(self->stray);
     drop_exchange(self);
     Py_CLEAR(self->server);
     return 0;

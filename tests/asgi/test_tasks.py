@@ -160,12 +160,7 @@ def test_I6_other_tasks_keep_running_under_load(shared: Serve, library: str, pag
 
 
 @pytest.mark.parametrize("kind", ["exception", "interrupt", "cancel-self"])
-def test_I7_under_load(own: Serve, library: str, kind: str, request: pytest.FixtureRequest) -> None:
-    if kind == "cancel-self" and library in {"asyncio", "uvloop"}:
-        reason = (
-            "a cancellation that a finished exchange has left to its task is felt by the next that suspends"
-        )
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
+def test_I7_under_load(own: Serve, library: str, kind: str) -> None:
     server = own(APP, library, "--no-access-log")
     with load(server, "/number?n=1", 2), load(server, "/number?n=1&ms=1", 2):
         for number in range(30):

@@ -37,6 +37,11 @@ class AsyncioGroup:
         """See :class:`tricorn._backends.base.TaskGroup`."""
         return self._ending
 
+    def stray(self) -> Callable[[], object] | None:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        task = asyncio.current_task(self._loop)
+        return None if task is None else task.cancelling
+
     async def wait(self) -> None:
         """Wait until no task is left."""
         while self._tasks:

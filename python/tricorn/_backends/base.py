@@ -55,6 +55,14 @@ class TaskGroup(Protocol):
         """
         ...
 
+    def stray(self) -> Callable[[], object] | None:
+        """Return a function that tells whether a cancellation waits for the calling task, one of the group.
+
+        It is called after every exchange, so that what one has done to its task is not felt by the next.
+        ``None`` where the library leaves no cancellation behind the scope that asked for it.
+        """
+        ...
+
 
 class Backend(Protocol):
     """An async library, as the server sees it."""

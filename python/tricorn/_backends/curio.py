@@ -40,6 +40,7 @@ class CurioGroup:
     def __init__(self) -> None:
         self._tasks: set[Any] = set()
         self._ending = False
+        self._current: Any = None
 
     async def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See :class:`tricorn._backends.base.TaskGroup`."""
@@ -55,16 +56,23 @@ class CurioGroup:
         """See :class:`tricorn._backends.base.TaskGroup`."""
         return self._ending
 
+    def stray(self) -> Callable[[], object] | None:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        task = self._current
+        return lambda: task.cancelled
+
     async def wait(self) -> None:
         """Wait until no task is left."""
         while self._tasks:
             await next(iter(self._tasks)).wait()
 
     async def _run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = await curio.current_task()
+        self._current = task  # for stray(), which the function calls before it suspends
         try:
             await function()
         finally:
-            self._tasks.discard(await curio.current_task())
+            self._tasks.discard(task)
 
 
 class _Descriptor:

@@ -54,6 +54,9 @@ class TrioGroup:
         """See :class:`tricorn._backends.base.TaskGroup`."""
         return trio.current_effective_deadline() == -math.inf
 
+    def stray(self) -> None:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+
 
 class TrioBackend:
     """See :class:`tricorn._backends.base.Backend`."""
