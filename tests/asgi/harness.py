@@ -162,6 +162,15 @@ class Client:
             self._more()
         return self._take(n)
 
+    def over(self) -> bool:
+        """Tell whether the server has closed, after waiting for that or for a byte."""
+        try:
+            if not self._held:
+                self._more()
+        except Closed:
+            return True
+        return False
+
     def until(self, mark: bytes) -> bytes:
         """Read up to and with ``mark``."""
         while mark not in self._held:
