@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import LIBRARIES, Server
+from command import Command
+from harness import LIBRARIES, Serve, Server
 
 Serve = Callable[..., Server]
+Run = Callable[..., Command]
 
 
 @pytest.fixture(scope="session", params=LIBRARIES)
@@ -60,3 +62,19 @@ def own(tmp_path: Path) -> Iterator[Serve]:
     yield serve
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """``run(*arguments, …)``: the command with these arguments."""
+    commands: list[Command] = []
+
+    def start(*arguments: str, **more: object) -> Command:
+        directory = tmp_path / f"logs{len(commands)}"
+        directory.mkdir()
+        commands.append(Command(directory, *arguments, **more))  # type: ignore[arg-type]
+        return commands[-1]
+
+    yield start
+    for command in commands:
+        command.kill()

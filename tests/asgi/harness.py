@@ -342,3 +342,7 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+Serve = Callable[..., Server]
+"""What the fixtures ``shared`` and ``own`` are: they start a server, or give the one that runs."""

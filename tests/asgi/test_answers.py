@@ -7,9 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from harness import Answer, Client
-
-from conftest import Serve
+from harness import Answer, Client, Serve
 
 APP = "flows:app"
 LEAN = ("--no-date-header", "--no-server-header")

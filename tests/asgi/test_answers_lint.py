@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from harness import Answer
+from harness import Answer, Serve
 from httplint import HttpRequestLinter, HttpResponseLinter
 from httplint.note import levels
-
-from conftest import Serve
 
 APP = "wire:app"
 HOST = b"Host: test.example\r\n"

@@ -8,9 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from harness import Client, Server, until
-
-from conftest import Serve
+from harness import Client, Serve, Server, until
 
 APP = "wire:app"
 MIB = 1 << 20

@@ -6,35 +6,16 @@ import re
 import signal
 import socket
 import stat
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command import Command, fails, open_url, without
+from command import fails, open_url, without
 from harness import APPS, until
 
-from conftest import Serve
+from conftest import Run, Serve
 
 APP = "wire:app"
 HERE = ("--app-dir", str(APPS))
-
-Run = Callable[..., Command]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    """``run(*arguments, …)``: the command with these arguments."""
-    commands: list[Command] = []
-
-    def start(*arguments: str, **more: object) -> Command:
-        directory = tmp_path / f"logs{len(commands)}"
-        directory.mkdir()
-        commands.append(Command(directory, *arguments, **more))  # type: ignore[arg-type]
-        return commands[-1]
-
-    yield start
-    for command in commands:
-        command.kill()
 
 
 def free_port() -> int:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from harness import Client
+from harness import Client, Serve
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-from conftest import Serve
 
 APP = "wire:app"
 HOST = b"Host: a\r\n"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from harness import Client, Server, until
-
-from conftest import Serve
+from harness import Client, Serve, Server, until
 
 APP = "comings:app"
 HOST = b"Host: a\r\n"
@@ -70,7 +68,9 @@ def after_an_early_answer(client: Client, server: Server) -> None:
 
 
 def waiting_for_a_continue(client: Client, server: Server) -> None:
-    client.send(b"POST /echo?n=1&ms=30 HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+    client.send(
+        b"POST /echo?n=1&ms=30 HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+    )
     part(client, server)
 
 

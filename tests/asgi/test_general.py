@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from harness import APPS, until
-
-from conftest import Serve
+from harness import APPS, Serve, until
 
 sys.path.insert(0, str(APPS))
 from statements import BAD_MESSAGES

@@ -6,11 +6,9 @@ import time
 from itertools import pairwise
 
 import pytest
-from harness import Client, until
+from harness import Client, Serve, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from conftest import Serve
 
 APP = "flows:app"
 HOST = b"Host: a\r\n"

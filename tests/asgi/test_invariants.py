@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness import Server, until
-
-from conftest import Serve
+from harness import Serve, Server, until
 
 APP = "invariants:app"
 SEED = 20

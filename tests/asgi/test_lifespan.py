@@ -7,9 +7,7 @@ import signal
 from typing import Any
 
 import pytest
-from harness import until
-
-from conftest import Serve
+from harness import Serve, until
 
 
 def lines(text: str) -> list[str]:

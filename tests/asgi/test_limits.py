@@ -7,9 +7,7 @@ import resource
 import time
 
 import pytest
-from harness import TIMEOUT, Client, Server, until
-
-from conftest import Serve
+from harness import TIMEOUT, Client, Serve, Server, until
 
 APP = "wire:app"
 HOST = b"Host: a\r\n"

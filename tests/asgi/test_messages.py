@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from harness import Client, Server, until
-
-from conftest import Serve
+from harness import Client, Serve, Server, until
 
 APP = "statements:app"
 

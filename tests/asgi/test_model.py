@@ -13,9 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from harness import TIMEOUT, Client, Closed, Server, until
-
-from conftest import Serve
+from harness import TIMEOUT, Client, Closed, Serve, Server, until
 
 APP = "comings:app"
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from harness import TIMEOUT, Server, until
-
-from conftest import Serve
+from harness import TIMEOUT, Serve, Server, until
 
 APP = "wire:app"
 HOST = b"Host: a\r\n"

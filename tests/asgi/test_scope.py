@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from conftest import Serve
+from harness import Serve
 
 APP = "statements:app"
 

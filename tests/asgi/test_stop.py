@@ -8,9 +8,7 @@ import threading
 import time
 
 import pytest
-from harness import Closed, Server, until
-
-from conftest import Serve
+from harness import Closed, Serve, Server, until
 
 APP = "comings:app"
 HOST = b"Host: a\r\n"

@@ -6,9 +6,7 @@ import signal
 import time
 
 import pytest
-from harness import Server, until
-
-from conftest import Serve
+from harness import Serve, Server, until
 
 APP = "stops:app"
 SIGNALS = [signal.SIGINT, signal.SIGTERM]

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from harness import TIMEOUT, Server, until
-
-from conftest import Serve
+from harness import TIMEOUT, Serve, Server, until
 
 APP = "tasks:app"
 

@@ -7,9 +7,7 @@ import time
 from email.utils import parsedate_to_datetime
 
 import pytest
-from harness import TIMEOUT, Client
-
-from conftest import Serve
+from harness import TIMEOUT, Client, Serve
 
 APP = "wire:app"
 LEAN = ("--no-date-header", "--no-server-header")
