@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from harness import APPS, TIMEOUT, Client, Server
@@ -80,3 +81,7 @@ def without(module: str, directory: Path) -> dict[str, str]:
     (directory / "sitecustomize.py").write_text(text)
     path = [str(directory), os.environ.get("PYTHONPATH", "")]
     return {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+Run = Callable[..., Command]
+"""What the fixture ``run`` is: it starts the command."""

@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import Command
+from command import Command, Run
 from harness import LIBRARIES, Serve, Server
-
-Serve = Callable[..., Server]
-Run = Callable[..., Command]
 
 
 @pytest.fixture(scope="session", params=LIBRARIES)

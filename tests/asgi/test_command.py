@@ -9,10 +9,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from command import fails, open_url, without
-from harness import APPS, until
-
-from conftest import Run, Serve
+from command import Run, fails, open_url, without
+from harness import APPS, Serve, until
 
 APP = "wire:app"
 HERE = ("--app-dir", str(APPS))

@@ -13,10 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import fails, open_url
+from command import Run, fails, open_url
 from harness import APPS
-
-from conftest import Run
 
 APP = "statements:app"
 HERE = ("--app-dir", str(APPS))
