@@ -8,6 +8,7 @@ import importlib.metadata
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -227,13 +228,26 @@ def _on_refusal(client: logs.Client, status: int, reason: str) -> None:
 
 def _common_scope(config: Config) -> dict[str, Any]:
     """Return what the scopes of all requests have in common."""
+    path = _socket_path(config)
     return {
         "type": "http",
         "http_version": "1.1",
         "scheme": "http",
         "root_path": config.root_path,
-        "server": (config.uds, None) if config.uds else None,
+        "server": (path, None) if path else None,
     }
+
+
+def _socket_path(config: Config) -> str | None:
+    """Return the path of the Unix socket that is listened on, if it is one; an inherited one tells its own."""
+    if config.fd is None:
+        return config.uds
+    try:
+        with socket.socket(fileno=os.dup(config.fd)) as inherited:
+            name = inherited.getsockname() if inherited.family == socket.AF_UNIX else None
+    except OSError:
+        return None  # listening will say what is wrong with it
+    return name if isinstance(name, str) else None
 
 
 def _listen(core: _core.Server, config: Config) -> list[str]:
