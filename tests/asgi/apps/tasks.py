@@ -123,7 +123,7 @@ async def grouped(exchange: Exchange) -> None:
         for value in (3, 1, 2):
             await group.start(work, value)
     async with aio.group() as group:
-        await group.start(exchange.json, found)
+        await group.start(exchange.json, sorted(found))
 
 
 async def failing_group(exchange: Exchange) -> None:
