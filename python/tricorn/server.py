@@ -105,19 +105,23 @@ class Server:
         self._last_signal = number
         enough = 2 if self._serving else 1
         if self._signals > enough or self._past_serving:
-            _logger.error("Ended by a further signal; what was still at work is lost.")
-            logging.shutdown()
-            os._exit(128 + number)
+            try:
+                _logger.error("Ended by a further signal; what was still at work is lost.")
+                logging.shutdown()
+            finally:  # the log may have been interrupted in the midst of a line
+                os._exit(128 + number)
         self.core.interrupt()
 
     async def main(self) -> int:
         """Serve from the application's start-up to its shutdown; returns the exit code."""
         async with self._backend.tasks() as group:
             async with self._backend.watch(self.core.fileno()) as wait:
-                started = await self._lifespan.startup(group)
-                if started:
-                    await self._serve(wait)
-                self.core.close()
+                try:
+                    started = await self._lifespan.startup(group)
+                    if started:
+                        await self._serve(wait)
+                finally:
+                    self.core.close()
             self._past_serving = True
             stopped = await self._lifespan.shutdown() if started else False
         if not started:

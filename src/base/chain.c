@@ -60,16 +60,6 @@ static void link_last(tri_chain *chain, tri_segment *segment)
     chain->last = segment;
 }
 
-/* Unlinks and gives back the first segment, of which nothing is left to write. */
-static void drop_first(tri_chain *chain, tri_chain_pool *pool)
-{
-    tri_segment *first = chain->first;
-    chain->first = first->next;
-    if (chain->first == NULL)
-        chain->last = NULL;
-    segment_free(pool, first);
-}
-
 void tri_chain_clear(tri_chain *chain, tri_chain_pool *pool)
 {
     tri_segment *first = chain->first;
@@ -178,19 +168,28 @@ int tri_chain_iov(const tri_chain *chain, struct iovec *iov, int max, size_t lim
     return count;
 }
 
+/* What is written is unlinked first and given back last: a release may run code that comes back to this chain. */
 void tri_chain_consume(tri_chain *chain, tri_chain_pool *pool, size_t n)
 {
     assert(n <= chain->bytes);
     chain->bytes -= n;
     chain->gone += n;
-    while (chain->first != NULL) {
-        tri_segment *first = chain->first;
+    tri_segment *written = chain->first;
+    tri_segment *last = NULL;
+    tri_segment *first = chain->first;
+    for (; first != NULL; last = first, first = first->next) {
         size_t taken = n < first->n ? n : first->n;
         first->p += taken;
         first->n -= taken;
         n -= taken;
         if (first->n > 0)
-            return;
-        drop_first(chain, pool);
+            break;
     }
+    if (last == NULL)
+        return;
+    last->next = NULL;
+    chain->first = first;
+    if (first == NULL)
+        chain->last = NULL;
+    segments_free(pool, written);
 }

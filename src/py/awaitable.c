@@ -125,8 +125,10 @@ static int begin_wait(tri_py_awaitable *self)
         awaited = PyObject_CallMethodNoArgs(self->parking, server->state->names.wait);
     }
     self->inner = tri_drive_iter(awaited);
-    if (self->inner == NULL)
+    if (self->inner == NULL) {
+        Py_CLEAR(self->parking);
         return -1;
+    }
     if (self->kind != TRI_AWAITABLE_CHECKPOINT)
         stand_in_line(self);
     return 0;
@@ -146,10 +148,9 @@ static bool look(tri_py_awaitable *self, PyObject **result, PySendResult *sent)
     int found = poll_awaited(self, result);
     if (found == 0)
         found = begin_wait(self);
-    else
-        self->ended = self->kind != TRI_AWAITABLE_DONE;
     if (found == 0)
         return false;
+    self->ended = self->kind != TRI_AWAITABLE_DONE;
     *sent = found > 0 ? PYGEN_RETURN : PYGEN_ERROR;
     return true;
 }
@@ -174,7 +175,9 @@ static PySendResult advance(tri_py_awaitable *self, PyObject *value, PyObject *e
         value = Py_None;
     }
     for (;;) {
-        sent = tri_drive_step(self->inner, value, exception, result);
+        PyObject *inner = Py_NewRef(self->inner);
+        sent = tri_drive_step(inner, value, exception, result);
+        Py_DECREF(inner);
         if (sent == PYGEN_NEXT)
             return sent;
         end_wait(self);
@@ -188,6 +191,16 @@ static PySendResult advance(tri_py_awaitable *self, PyObject *value, PyObject *e
         value = Py_None;
         exception = NULL;
     }
+}
+
+/* Begins an await expression; a place to wait at is one task's, and used once. */
+static PyObject *awaitable_await(PyObject *op)
+{
+    tri_py_awaitable *self = (tri_py_awaitable *)op;
+    if (self->inner == NULL && !self->ended)
+        return Py_NewRef(op);
+    PyErr_SetString(PyExc_RuntimeError, self->ended ? "this was awaited already" : "this is being awaited already");
+    return NULL;
 }
 
 static PySendResult awaitable_am_send(PyObject *self, PyObject *value, PyObject **result)
@@ -275,7 +288,7 @@ static PyType_Slot awaitable_slots[] = {
     { Py_tp_dealloc, awaitable_dealloc },
     { Py_tp_iter, PyObject_SelfIter },
     { Py_tp_iternext, awaitable_iternext },
-    { Py_am_await, PyObject_SelfIter },
+    { Py_am_await, awaitable_await },
     { Py_am_send, awaitable_am_send },
     { 0, NULL },
 };

@@ -1,5 +1,33 @@
 #include "py/drive.h"
 
+#include <stdbool.h>
+
+/* Whether an object is a generator that types.coroutine made awaitable. */
+static bool is_generator_coroutine(PyObject *object)
+{
+    if (!PyGen_CheckExact(object))
+        return false;
+    PyObject *code = PyObject_GetAttrString(object, "gi_code");
+    if (code == NULL)
+        PyErr_Clear();
+    bool marked = code != NULL && PyCode_Check(code)
+                  && (((PyCodeObject *)code)->co_flags & CO_ITERABLE_COROUTINE) != 0;
+    Py_XDECREF(code);
+    return marked;
+}
+
+/* What __await__() of `awaitable` gives, which must be an iterator. */
+static PyObject *call_await(PyObject *awaitable)
+{
+    PyObject *iter = Py_TYPE(awaitable)->tp_as_async->am_await(awaitable);
+    if (iter == NULL || PyIter_Check(iter))
+        return iter;
+    PyErr_Format(PyExc_TypeError, "__await__() of %.200s returned %.200s, which is not an iterator",
+                 Py_TYPE(awaitable)->tp_name, Py_TYPE(iter)->tp_name);
+    Py_DECREF(iter);
+    return NULL;
+}
+
 PyObject *tri_drive_iter(PyObject *awaitable)
 {
     if (awaitable == NULL || PyCoro_CheckExact(awaitable))
@@ -7,9 +35,9 @@ PyObject *tri_drive_iter(PyObject *awaitable)
     PyAsyncMethods *async = Py_TYPE(awaitable)->tp_as_async;
     PyObject *iter = NULL;
     if (async != NULL && async->am_await != NULL)
-        iter = async->am_await(awaitable);
-    else if (PyGen_CheckExact(awaitable))
-        iter = Py_NewRef(awaitable); /* made by types.coroutine */
+        iter = call_await(awaitable);
+    else if (is_generator_coroutine(awaitable))
+        iter = Py_NewRef(awaitable);
     else
         PyErr_Format(PyExc_TypeError, "%.200s can't be awaited: is the application an async callable?",
                      Py_TYPE(awaitable)->tp_name);
@@ -17,10 +45,21 @@ PyObject *tri_drive_iter(PyObject *awaitable)
     return iter;
 }
 
-/* Raises `exception` inside the iterator. */
+/* Raises `exception` inside the iterator; one that takes none is left as a generator leaves it: closed if it can be. */
 static PySendResult throw_in(PyObject *iter, PyObject *exception, PyObject **result)
 {
-    PyObject *yielded = PyObject_CallMethod(iter, "throw", "O", exception);
+    PyObject *throw = PyObject_GetAttrString(iter, "throw");
+    if (throw == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+            return PYGEN_ERROR;
+        PyErr_Clear();
+        tri_drive_raise(Py_NewRef(exception));
+        if (PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit))
+            tri_drive_close(iter);
+        return PYGEN_ERROR;
+    }
+    PyObject *yielded = PyObject_CallOneArg(throw, exception);
+    Py_DECREF(throw);
     if (yielded != NULL) {
         *result = yielded;
         return PYGEN_NEXT;

@@ -83,7 +83,8 @@ typedef struct tri_py_server {
     unsigned noticed;    /* of which notice() has told */
     bool drained_told;
     bool closed;
-    bool leading; /* a runner leads: I1 */
+    bool leading;     /* a runner leads, or a task was started that will: I1 */
+    PyObject *leader; /* the runner that leads, or NULL; borrowed */
 } tri_py_server;
 
 /* One request at work. */

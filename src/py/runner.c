@@ -38,6 +38,7 @@ typedef struct tri_py_runner {
     uint64_t batch_since;      /* ns */
     uint64_t step_since;       /* ns */
     unsigned batch;
+    bool busy; /* is being stepped */
 } tri_py_runner;
 
 /* What a state's handler asks for. */
@@ -66,10 +67,19 @@ static int drive(tri_py_runner *self, PyObject *awaitable, enum run_state after)
     return self->inner == NULL ? -1 : 0;
 }
 
+/* Leads no longer; whoever leads or will lead instead is left alone. */
+static void cease_to_lead(tri_py_runner *self)
+{
+    if (self->server->leader != (PyObject *)self)
+        return;
+    self->server->leader = NULL;
+    self->server->leading = false;
+}
+
 /* Starts another serving task, which will lead. */
 static int start_leader(tri_py_runner *self, enum run_state after)
 {
-    self->server->leading = false;
+    cease_to_lead(self);
     int error = drive(self, PyObject_CallNoArgs(self->server->spawn), after);
     self->server->leading = error == 0; /* promised: the task that was started will lead */
     return error;
@@ -173,11 +183,14 @@ static enum outcome interrupted(tri_py_runner *self)
 {
     tri_py_server *server = self->server;
     Py_CLEAR(self->inner);
-    if (PyErr_ExceptionMatches(PyExc_GeneratorExit) || server->closed || tri_server_type_ending(server)) {
-        server->leading = false;
+    bool gives_up = self->state == RUN_RETIRE; /* starting another has failed: once more would, too */
+    if (gives_up || PyErr_ExceptionMatches(PyExc_GeneratorExit) || server->closed || tri_server_type_ending(server)) {
+        cease_to_lead(self);
         self->state = RUN_ENDED;
         return FAILED;
     }
+    if (PyErr_ExceptionMatches(PyExc_Exception))
+        PyErr_WriteUnraisable((PyObject *)self); /* not a cancellation: the library or its backend has failed */
     PyErr_Clear();
     return retire(self);
 }
@@ -197,21 +210,23 @@ static enum outcome drive_inner(tri_py_runner *self, step *now)
     if (self->state != RUN_HANDOVER)
         return interrupted(self);
     Py_CLEAR(self->trap);
-    self->state = RUN_APP; /* what interrupted the handover is the application's to see */
+    self->server->leading = self->server->leader != NULL; /* whether the task was started is not known */
+    self->state = RUN_APP;                                /* what interrupted the handover is the application's to see */
     return FAILED;
 }
 
-/* The first step of a serving task: it leads, unless the server has closed. */
+/* The first step of a serving task: it leads, unless the server has closed or somebody else does already. */
 static enum outcome do_new(tri_py_runner *self)
 {
     tri_py_server *server = self->server;
-    server->leading = true;
     self->state = RUN_ENDED;
-    if (server->closed)
+    if (server->closed || server->leader != NULL)
         return GO_ON;
+    server->leading = true;
+    server->leader = (PyObject *)self;
     self->stray = PyObject_CallNoArgs(server->stray);
     if (self->stray == NULL) {
-        server->leading = false;
+        cease_to_lead(self);
         return FAILED;
     }
     self->state = RUN_TURN;
@@ -243,8 +258,10 @@ static enum outcome do_wake(tri_py_runner *self)
     tri_server_type_refusals(server);
     tri_list *node;
     while ((node = tri_list_shift(&server->to_wake)) != NULL) {
-        tri_py_awaitable *awaitable = TRI_CONTAINER(node, tri_py_awaitable, link);
-        if (drive(self, tri_awaitable_wake(awaitable), RUN_WAKE) != 0)
+        PyObject *awaitable = Py_NewRef((PyObject *)TRI_CONTAINER(node, tri_py_awaitable, link));
+        int error = drive(self, tri_awaitable_wake((tri_py_awaitable *)awaitable), RUN_WAKE);
+        Py_DECREF(awaitable);
+        if (error != 0)
             return interrupted(self);
         if (self->inner != NULL)
             return GO_ON;
@@ -281,7 +298,7 @@ static enum outcome end_batch(tri_py_runner *self)
     tri_py_server *server = self->server;
     tri_server_flush(server->core);
     if (server->closed) {
-        server->leading = false;
+        cease_to_lead(self);
         self->state = RUN_ENDED;
         return GO_ON;
     }
@@ -350,22 +367,8 @@ static enum outcome do_batch(tri_py_runner *self)
     return GO_ON;
 }
 
-/* Whether an exception that ended the application ends this task with it: when the task itself is closed, or with the
-   library's own cancellation while the server ends; never with what the application made up (I7). */
-static bool passes_on(tri_py_runner *self, const step *now, PyObject *exception)
-{
-    if (exception == NULL || PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception))
-        return false;
-    if (now->exception != NULL && PyErr_GivenExceptionMatches(now->exception, PyExc_GeneratorExit))
-        return true;
-    if (PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit)
-        || PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt)
-        || PyErr_GivenExceptionMatches(exception, PyExc_SystemExit))
-        return false;
-    return tri_server_type_ending(self->server);
-}
-
-/* The exchange is over: so is this task (I4, I7). */
+/* The exchange is over: so is this task (I4). What ended the application is not passed on, whatever it is, as it would
+   end the server (I7): a library's group of tasks is content with a cancelled task that returns. */
 static enum outcome leave_app(tri_py_runner *self, const step *now, PySendResult sent)
 {
     PyObject *exception = sent == PYGEN_ERROR ? tri_drive_caught() : NULL;
@@ -374,8 +377,9 @@ static enum outcome leave_app(tri_py_runner *self, const step *now, PySendResult
     self->state = RUN_ENDED;
     if (!self->server->leading && !self->server->closed && start_leader(self, RUN_ENDED) != 0)
         PyErr_WriteUnraisable((PyObject *)self);
-    if (passes_on(self, now, exception)) {
-        tri_drive_raise(exception);
+    if (exception != NULL && now->exception != NULL
+        && PyErr_GivenExceptionMatches(now->exception, PyExc_GeneratorExit)) {
+        tri_drive_raise(exception); /* the task itself is being closed */
         return FAILED;
     }
     Py_XDECREF(exception);
@@ -425,33 +429,40 @@ static enum outcome run_state(tri_py_runner *self, step *now)
     return RETURNED;
 }
 
+/* Runs states until the library or the end is reached. */
+static enum outcome run_states(tri_py_runner *self, step *now)
+{
+    for (;;) {
+        enum outcome outcome = run_state(self, now);
+        if (outcome == FAILED && self->state == RUN_APP)
+            outcome = GO_ON;
+        if (outcome != GO_ON)
+            return outcome;
+        *now = (step){ Py_None, NULL, NULL };
+    }
+}
+
 /* One step of the serving task. */
 static PySendResult advance(tri_py_runner *self, PyObject *value, PyObject *exception, PyObject **result)
 {
     step now = { value, exception, NULL };
     *result = NULL;
-    if (exception != NULL && self->state == RUN_NEW)
-        self->state = RUN_ENDED;
+    if (self->busy) {
+        PyErr_SetString(PyExc_RuntimeError, "this task is being stepped already");
+        return PYGEN_ERROR;
+    }
     if (exception != NULL && self->inner == NULL && self->state != RUN_APP) {
+        self->state = RUN_ENDED;
         tri_drive_raise(Py_NewRef(exception));
         return PYGEN_ERROR;
     }
-    for (;;) {
-        enum outcome outcome = run_state(self, &now);
-        if (outcome == FAILED && self->state == RUN_APP)
-            outcome = GO_ON;
-        if (outcome == FAILED)
-            return PYGEN_ERROR;
-        if (outcome == YIELDED) {
-            *result = now.result;
-            return PYGEN_NEXT;
-        }
-        if (outcome == RETURNED) {
-            *result = Py_NewRef(Py_None);
-            return PYGEN_RETURN;
-        }
-        now = (step){ Py_None, NULL, NULL };
-    }
+    self->busy = true;
+    enum outcome outcome = run_states(self, &now);
+    self->busy = false;
+    if (outcome == FAILED)
+        return PYGEN_ERROR;
+    *result = outcome == YIELDED ? now.result : Py_NewRef(Py_None);
+    return outcome == YIELDED ? PYGEN_NEXT : PYGEN_RETURN;
 }
 
 /* --- the type --- */
@@ -506,15 +517,23 @@ static PyObject *runner_throw(PyObject *self, PyObject *const *args, Py_ssize_t 
 static PyObject *runner_close(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     tri_py_runner *self = (tri_py_runner *)op;
+    if (self->busy) {
+        PyErr_SetString(PyExc_RuntimeError, "this task is being stepped");
+        return NULL;
+    }
+    self->busy = true;
     if (self->inner != NULL)
         tri_drive_close(self->inner);
     Py_CLEAR(self->inner);
+    Py_CLEAR(self->trap);
     if (self->app != NULL)
         tri_drive_close(self->app);
     if (self->exchange != NULL)
         tri_exchange_done(self->exchange->core);
     drop_exchange(self);
+    cease_to_lead(self);
     self->state = RUN_ENDED;
+    self->busy = false;
     Py_RETURN_NONE;
 }
 
@@ -539,6 +558,8 @@ static int runner_clear(PyObject *op)
     Py_CLEAR(self->trap);
     Py_CLEAR(self->stray);
     drop_exchange(self);
+    if (self->server != NULL)
+        cease_to_lead(self);
     Py_CLEAR(self->server);
     return 0;
 }

@@ -373,6 +373,10 @@ static PyObject *server_attach(PyObject *op, PyObject *args, PyObject *kwargs)
 
 static PyObject *server_notice(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
+    if (((tri_py_server *)op)->park == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "attach() a backend to the server first");
+        return NULL;
+    }
     return tri_awaitable_new(TRI_AWAITABLE_NOTICE, (tri_py_server *)op, NULL);
 }
 

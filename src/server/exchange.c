@@ -240,6 +240,8 @@ int tri_exchange_write(tri_exchange *exchange, const tri_loan *loan, bool end)
         tri_conn_lose(conn, "out of memory");
     if (error != 0)
         return error;
+    if (exchange->conn == NULL)
+        return 0; /* giving back what the loan held has run code that lost the connection, or ended the answer */
     tri_server *server = exchange->server;
     exchange->flags |= TRI_EXCHANGE_WROTE;
     tri_conn_queue_flush(conn);
