@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import resource
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -168,6 +170,22 @@ def test_I7_no_exception_of_an_application_ends_the_server(own: Serve, library: 
     assert server.stop() == 0
 
 
+def test_I7_no_answer_to_a_cancellation_ends_the_server_otherwise(own: Serve, library: str) -> None:
+    """Every kind of exception at once, out of requests that the second signal cancels."""
+    server = own(APP, library, "--lifespan", "on")
+    clients = [server.connect() for _ in KINDS]
+    for client, kind in zip(clients, KINDS, strict=True):
+        client.request(target=f"/unruly?kind={kind}")
+    until(lambda: server.get("/census")[1] == len(KINDS), "all wait")
+    server.send_signal()
+    until(lambda: f"Waiting for {len(KINDS)} request(s)" in server.log(), "the stop")
+    assert server.stop() == 128 + signal.SIGTERM
+    assert "Application shutdown complete" in server.log()
+    for client in clients:
+        with client:
+            assert b"200 OK" not in client.rest()
+
+
 @pytest.mark.parametrize("when", ["", "?suspended"])
 def test_I7_a_stray_cancellation_does_not_stop_the_server(shared: Serve, library: str, when: str) -> None:
     """trio has none: there, a cancellation belongs to a scope, and the application's scopes end before it."""
@@ -241,20 +259,19 @@ def test_I5_no_request_waits_for_suspended_ones(own: Serve, library: str, descri
     """Ten thousand requests wait on as many connections; a fresh one is answered, and no wake-up is lost."""
     server = own(APP, library, "--no-access-log")
     server.ask(target="/close_gate")
-    clients = [server.connect() for _ in range(descriptors)]
-    for client in clients:
-        client.request(target="/gate")
-    until(lambda: server.get("/census") == [descriptors + 1, descriptors], "all wait")
-    begin = time.monotonic()
-    for _ in range(20):
-        assert server.ask(target="/plain?fresh").body == b"fresh"
-    assert time.monotonic() - begin < 5, "a fresh request is slowed down"
-    server.ask(target="/open_gate")
-    for client in clients:
-        assert client.answer().body == b"released"
-    nothing_broken(server)
-    for client in clients:
-        assert client.ask(target="/plain?again").body == b"again"
-    for client in clients:
-        client.close()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(descriptors)]
+        for client in clients:
+            client.request(target="/gate")
+        until(lambda: server.get("/census") == [descriptors + 1, descriptors], "all wait")
+        begin = time.monotonic()
+        for _ in range(20):
+            assert server.ask(target="/plain?fresh").body == b"fresh"
+        assert time.monotonic() - begin < 5, "a fresh request is slowed down"
+        server.ask(target="/open_gate")
+        for client in clients:
+            assert client.answer().body == b"released"
+        nothing_broken(server)
+        for client in clients:
+            assert client.ask(target="/plain?again").body == b"again"
     assert server.stop() == 0

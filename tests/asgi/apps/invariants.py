@@ -236,6 +236,15 @@ async def failing(exchange: Exchange) -> None:
     raise make_exception(exchange.query["kind"])
 
 
+async def unruly(exchange: Exchange) -> None:
+    """Answer the cancellation with an exception of one kind or another."""
+    World.suspended += 1
+    try:
+        await aio.sleep(60)
+    except BaseException:
+        raise make_exception(exchange.query["kind"]) from None
+
+
 def make_exception(kind: str) -> BaseException:
     """Make an exception with the text ``kind``."""
     kinds: dict[str, Callable[[], BaseException]] = {
@@ -378,6 +387,7 @@ ROUTES = as_routes(
     stop_ticking,
     busy,
     failing,
+    unruly,
     self_cancelling,
     immediate,
     tight,
