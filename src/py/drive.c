@@ -10,8 +10,7 @@ static bool is_generator_coroutine(PyObject *object)
     PyObject *code = PyObject_GetAttrString(object, "gi_code");
     if (code == NULL)
         PyErr_Clear();
-    bool marked = code != NULL && PyCode_Check(code)
-                  && (((PyCodeObject *)code)->co_flags & CO_ITERABLE_COROUTINE) != 0;
+    bool marked = code != NULL && PyCode_Check(code) && (((PyCodeObject *)code)->co_flags & CO_ITERABLE_COROUTINE) != 0;
     Py_XDECREF(code);
     return marked;
 }

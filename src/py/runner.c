@@ -211,7 +211,7 @@ static enum outcome drive_inner(tri_py_runner *self, step *now)
         return interrupted(self);
     Py_CLEAR(self->trap);
     self->server->leading = self->server->leader != NULL; /* whether the task was started is not known */
-    self->state = RUN_APP;                                /* what interrupted the handover is the application's to see */
+    self->state = RUN_APP; /* what interrupted the handover is the application's to see */
     return FAILED;
 }
 
