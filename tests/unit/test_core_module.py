@@ -1,0 +1,493 @@
+"""The binding stepped by hand, as an async library would step it, with libraries that fail at each place."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import weakref
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+
+from tricorn import _core
+
+HEAD = {"type": "http.response.start", "status": 200, "headers": []}
+REQUEST = b"GET / HTTP/1.1\r\nHost: test.example\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: test.example\r\nContent-Length: 3\r\n\r\n"
+
+
+class Trap:
+    """Yields its name once: an awaitable of the library of these tests."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __await__(self) -> Generator[str, Any, None]:
+        yield self.name
+
+
+class Parking:
+    """A place to wait at that counts its wake-ups."""
+
+    def __init__(self) -> None:
+        self.woken = 0
+
+    def wait(self) -> Trap:
+        """Suspend once."""
+        return Trap("park")
+
+    def wake(self) -> None:
+        """Count."""
+        self.woken += 1
+
+
+class Library:
+    """What a backend gives to a server; every call can be told to fail."""
+
+    def __init__(self) -> None:
+        self.spawned = 0
+        self.parkings: list[Parking] = []
+        self.failing: dict[str, BaseException] = {}
+        self.errors: list[BaseException | None] = []
+        self.is_ending = False
+
+    def _call(self, name: str, value: Any) -> Any:
+        if name in self.failing:
+            raise self.failing[name]
+        return value
+
+    def spawn(self) -> None:
+        """Count the tasks that were started."""
+        self._call("spawn", None)
+        self.spawned += 1
+
+    def park(self) -> Any:
+        """Make a place to wait at."""
+        parking = Parking()
+        self.parkings.append(parking)
+        return self._call("park", parking)
+
+    def on_error(self, error: BaseException | None, *_: object) -> None:
+        """Keep the exception."""
+        self.errors.append(error)
+        self._call("on_error", None)
+
+    def attach(self, server: _core.Server) -> None:
+        """Give the calls to a server."""
+        server.attach(
+            spawn=self.spawn,
+            wait=lambda: self._call("wait", Trap("wait")),
+            park=self.park,
+            checkpoint=lambda: self._call("checkpoint", Trap("checkpoint")),
+            ending=lambda: self._call("ending", self.is_ending),
+            stray=lambda: self._call("stray", None),
+            state=None,
+        )
+
+
+def make_server(app: Any, library: Library, **settings: Any) -> _core.Server:
+    """Return a server of ``app`` that listens nowhere yet."""
+    usual: dict[str, Any] = {
+        "limits": {},
+        "scope": {"type": "http", "http_version": "1.1", "scheme": "http", "root_path": "", "server": None},
+        "asgi": {"version": "3.0"},
+        "root_path": "",
+        "on_error": library.on_error,
+        "on_refusal": lambda *_: None,
+        "access_log": None,
+        "date": False,
+        "server": b"",
+        "fields": b"",
+    }
+    return _core.Server(app, **{**usual, **settings})
+
+
+class Bench:
+    """A server of one application, its library, and a client."""
+
+    def __init__(self, app: Any, **settings: Any) -> None:
+        self.library = Library()
+        self.server = make_server(app, self.library, **settings)
+        self.library.attach(self.server)
+        address = self.server.listen_tcp("127.0.0.1", 0, 16)[0]
+        assert address is not None
+        self.client = socket.create_connection(address)
+        self.client.settimeout(5)
+
+    def leader(self) -> _core.Runner:
+        """Return a runner that leads and waits."""
+        runner = _core.Runner(self.server)
+        assert runner.send(None) == "wait"
+        return runner
+
+    def status(self) -> int:
+        """Read one answer and return its status."""
+        return int(self.client.recv(65536).split()[1])
+
+
+@pytest.fixture
+def bench() -> Iterator[Callable[..., Bench]]:
+    """``bench(app, **settings)``: all that is needed to step a server by hand."""
+    made: list[Bench] = []
+
+    def make(app: Any, **settings: Any) -> Bench:
+        made.append(Bench(app, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.client.close()
+        one.server.close()
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    """Answer at once."""
+    await send(HEAD)
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def suspend(scope: Any, receive: Any, send: Any) -> None:
+    """Suspend once, then answer."""
+    await Trap("app")
+    await answer(scope, receive, send)
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Wait for the body, then answer with it."""
+    message = await receive()
+    await send(HEAD)
+    await send({"type": "http.response.body", "body": message["body"]})
+
+
+def test_an_answer_without_suspending_starts_no_task(bench: Callable[..., Bench]) -> None:
+    """Leading, stepping and waiting are one task's."""
+    at = bench(answer)
+    runner = at.leader()
+    at.client.sendall(REQUEST)
+    assert runner.send(None) == "wait"
+    assert at.status() == 200
+    assert at.library.spawned == 0
+
+
+def test_a_suspended_application_hands_leadership_over_first(bench: Callable[..., Bench]) -> None:
+    """The next leader is started before the trap reaches the library, and this task ends with its exchange."""
+    at = bench(suspend)
+    runner = at.leader()
+    at.client.sendall(REQUEST)
+    assert runner.send(None) == "app"
+    assert at.library.spawned == 1
+    with pytest.raises(StopIteration):
+        runner.send(None)
+    assert at.status() == 200
+    assert at.library.spawned == 1
+
+
+def test_a_second_leader_ends_at_once(bench: Callable[..., Bench]) -> None:
+    """Even when a library starts one task too many, one leads."""
+    at = bench(answer)
+    runner = at.leader()
+    with pytest.raises(StopIteration):
+        _core.Runner(at.server).send(None)
+    at.client.sendall(REQUEST)
+    assert runner.send(None) == "wait"
+    assert at.status() == 200
+
+
+def test_a_leader_that_is_cancelled_starts_another(bench: Callable[..., Bench]) -> None:
+    """A cancellation that is not the server's end ends the task alone."""
+    at = bench(answer)
+    runner = at.leader()
+    with pytest.raises(StopIteration):
+        runner.throw(asyncio.CancelledError())
+    assert at.library.spawned == 1
+    at.client.sendall(REQUEST)
+    at.leader()
+    assert at.status() == 200
+
+
+def test_a_leader_that_is_cancelled_at_the_end_ends(bench: Callable[..., Bench]) -> None:
+    """Nothing is started, and the cancellation goes on."""
+    at = bench(answer)
+    runner = at.leader()
+    at.library.is_ending = True
+    with pytest.raises(asyncio.CancelledError):
+        runner.throw(asyncio.CancelledError())
+    assert at.library.spawned == 0
+
+
+def test_a_leader_whose_library_fails_says_so(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception that is no cancellation is told, and another task tries."""
+    told: list[BaseException | None] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda args: told.append(args.exc_value))
+    at = bench(answer)
+    runner = at.leader()
+    with pytest.raises(StopIteration):
+        runner.throw(OSError("the descriptor is gone"))
+    assert [str(error) for error in told] == ["the descriptor is gone"]
+    assert at.library.spawned == 1
+
+
+def test_a_leader_that_cannot_be_replaced_fails(bench: Callable[..., Bench]) -> None:
+    """Where no task can be started, the error reaches the library."""
+    at = bench(answer)
+    runner = at.leader()
+    at.library.failing["spawn"] = RuntimeError("no more tasks")
+    with pytest.raises(RuntimeError, match="no more tasks"):
+        runner.throw(asyncio.CancelledError())
+
+
+def test_an_application_goes_on_where_no_leader_can_be_started(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own answer is given, and then a leader is tried again."""
+    told: list[BaseException | None] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda args: told.append(args.exc_value))
+    at = bench(suspend)
+    runner = at.leader()
+    at.library.failing["spawn"] = RuntimeError("no more tasks")
+    at.client.sendall(REQUEST)
+    assert runner.send(None) == "app"
+    at.library.failing.clear()
+    with pytest.raises(StopIteration):
+        runner.send(None)
+    assert at.status() == 200
+    assert at.library.spawned == 1
+    assert [str(error) for error in told] == ["no more tasks"]
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored")
+@pytest.mark.parametrize("call", ["stray", "wait"])
+def test_a_library_that_fails_at_the_start_is_heard(bench: Callable[..., Bench], call: str) -> None:
+    """The first leader's error is not swallowed where nobody can replace it."""
+    at = bench(answer)
+    at.library.failing[call] = RuntimeError(call)
+    at.library.failing["spawn"] = RuntimeError("spawn")
+    with pytest.raises(RuntimeError):
+        _core.Runner(at.server).send(None)
+
+
+@pytest.mark.parametrize("state", ["new", "leading", "suspended", "receiving"])
+def test_a_runner_can_be_dropped_in_every_state(bench: Callable[..., Bench], state: str) -> None:
+    """A task that is collected leaves neither its application's objects nor its place as the leader behind."""
+
+    class Held:
+        """Something that an application holds."""
+
+    held: list[weakref.ref[Held]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        mine = Held()
+        held.append(weakref.ref(mine))
+        await (Trap("app") if state == "suspended" else receive())
+
+    at = bench(app)
+    runner = _core.Runner(at.server)
+    if state != "new":
+        assert runner.send(None) == "wait"
+    if state in {"suspended", "receiving"}:
+        at.client.sendall(POST)
+        assert runner.send(None) == {"suspended": "app", "receiving": "park"}[state]
+    del runner
+    gc.collect()
+    assert [ref() for ref in held] == [None] * len(held)
+    assert at.server.counters()["active"] == 0
+    assert _core.Runner(at.server).send(None) == "wait"
+
+
+def test_a_server_in_a_cycle_with_its_application_is_collected() -> None:
+    """The callables of a backend mostly hold the server that holds them."""
+
+    class App:
+        """An application that knows its server."""
+
+        server: _core.Server
+        runner: _core.Runner
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            """Wait for ever."""
+            await receive()
+
+    app, library = App(), Library()
+    app.server = make_server(app, library)
+    library.attach(app.server)
+    address = app.server.listen_tcp("127.0.0.1", 0, 16)[0]
+    assert address is not None
+    with socket.create_connection(address) as client:
+        runner = _core.Runner(app.server)
+        runner.send(None)
+        client.sendall(POST)
+        assert runner.send(None) == "park"
+        app.runner = runner
+    gone = weakref.ref(app)
+    del app, library, runner
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_park_that_fails_is_the_applications_to_see(bench: Callable[..., Bench]) -> None:
+    """The awaitable is used up, the event is not."""
+    seen: list[BaseException] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        waiting = receive()
+        for _ in range(2):
+            try:
+                await waiting
+            except (MemoryError, RuntimeError) as error:
+                seen.append(error)
+        at.library.failing.clear()
+        await echo(scope, receive, send)
+
+    at = bench(app)
+    runner = at.leader()
+    at.library.failing["park"] = MemoryError()
+    at.client.sendall(POST)
+    assert runner.send(None) == "park"
+    assert [type(error) for error in seen] == [MemoryError, RuntimeError]
+    at.client.sendall(b"abc")
+    assert at.leader() is not None
+    assert at.library.parkings[-1].woken == 1
+    with pytest.raises(StopIteration):
+        runner.send(None)
+    assert at.status() == 200
+
+
+def test_one_awaitable_is_awaited_once(bench: Callable[..., Bench]) -> None:
+    """A second task at the same place is refused and does the first no harm."""
+    places: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        places.append(receive())
+        message = await places[0]
+        await send(HEAD)
+        await send({"type": "http.response.body", "body": message["body"]})
+
+    at = bench(app)
+    runner = at.leader()
+    at.client.sendall(POST)
+    assert runner.send(None) == "park"
+    with pytest.raises(RuntimeError, match="being awaited"):
+        places[0].__await__()
+    at.client.sendall(b"abc")
+    at.leader()
+    with pytest.raises(StopIteration):
+        runner.send(None)
+    assert at.status() == 200
+    with pytest.raises(RuntimeError, match="awaited already"):
+        places[0].__await__()
+
+
+def test_a_runner_is_not_stepped_from_inside(bench: Callable[..., Bench]) -> None:
+    """An application that got hold of its own task's runner cannot pull the ground from under itself."""
+    refused: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for call in (runner.close, lambda: runner.send(None), lambda: runner.throw(ValueError())):
+            with pytest.raises(RuntimeError) as error:
+                call()
+            refused.append(str(error.value))
+        await answer(scope, receive, send)
+
+    at = bench(app)
+    runner = at.leader()
+    at.client.sendall(REQUEST)
+    assert runner.send(None) == "wait"
+    assert len(refused) == 3
+    assert at.status() == 200
+
+
+def test_log_callbacks_that_raise_do_no_harm(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exchange, the refusal and the server go on; the failure is told as one that nobody can catch."""
+    told: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda args: told.append(args.exc_type))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answer(scope, receive, send)
+        raise ValueError("on purpose")
+
+    def fail(*_: object) -> None:
+        raise LookupError("the log is broken")
+
+    at = bench(app, access_log=fail, on_refusal=fail)
+    at.library.failing["on_error"] = LookupError("the log is broken")
+    runner = at.leader()
+    at.client.sendall(REQUEST)
+    assert runner.send(None) == "wait"
+    assert at.status() == 200
+    at.client.sendall(b"\0\r\n\r\n")
+    assert runner.send(None) == "wait"
+    assert at.status() == 400
+    assert told == [LookupError] * 3
+
+
+def test_what_wants_a_backend_says_so() -> None:
+    """Before attach() there is nothing to wait with."""
+    server = make_server(answer, Library())
+    with pytest.raises(RuntimeError, match="attach"):
+        server.notice()
+    with pytest.raises(RuntimeError, match="attach"):
+        _core.Runner(server)
+
+
+def test_a_bridge_wakes_its_leader_and_forgets_a_cancelled_one() -> None:
+    """The reader callback steps the waiting task at once; nobody waiting is no error."""
+
+    async def main() -> None:
+        bridge = _core.LoopBridge(asyncio.get_running_loop(), asyncio.CancelledError)
+        bridge.ready()
+        steps: list[str] = []
+
+        async def wait() -> None:
+            try:
+                await bridge.wait()
+                steps.append("woken")
+            except asyncio.CancelledError:
+                steps.append("cancelled")
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        task.cancel("why")
+        await asyncio.wait([task])
+        bridge.ready()
+        asyncio.create_task(wait())  # noqa: RUF006
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(bridge.ready)
+        await asyncio.sleep(0.01)
+        assert steps == ["cancelled", "woken"]
+
+    asyncio.run(main())
+
+
+def test_a_future_of_the_bridge_keeps_its_contract() -> None:
+    """A wake-up before the wait, one after a cancellation, and a result that is not there."""
+
+    async def main() -> None:
+        bridge = _core.LoopBridge(asyncio.get_running_loop(), asyncio.CancelledError)
+        early = bridge.park()
+        early.wake()
+        early.wake()
+        await early.wait()
+        assert early.done()
+        assert not early.cancel()
+        late = bridge.park()
+        with pytest.raises(RuntimeError):
+            late.result()
+        assert late.cancel("why")
+        late.wake()
+        assert late.cancelled()
+        with pytest.raises(asyncio.CancelledError, match="why"):
+            await late.wait()
+        one = bridge.park()
+        one.add_done_callback(print)
+        with pytest.raises(RuntimeError):
+            one.add_done_callback(print)
+        assert one.remove_done_callback(print) == 1
+        assert one.remove_done_callback(print) == 0
+
+    asyncio.run(main())
