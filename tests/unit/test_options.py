@@ -269,10 +269,9 @@ def test_parse_field_refuses(text: str) -> None:
         parse_field(text)
 
 
-@pytest.mark.parametrize("cut", range(32))
+@pytest.mark.parametrize("cut", [code for code in range(32) if chr(code) != "\t"])
 def test_no_control_passes_in_a_value(cut: int) -> None:
-    if chr(cut) == "\t":
-        pytest.skip("HTAB is allowed inside a value (RFC 9110 §5.5)")
+    """HTAB alone is allowed inside a value (RFC 9110 §5.5)."""
     with pytest.raises(ValueError, match="control"):
         parse_field(f"X-A:b{chr(cut)}c")
 
