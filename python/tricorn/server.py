@@ -155,8 +155,12 @@ class Server:
             gc.freeze()  # what the application has made so far is not walked again by every collection
             await settle(spawn())
             self._announce()
-            await self.core.notice()
-            await self._stop(group)
+            try:
+                await self.core.notice()
+                await self._stop(group)
+            except BaseException:  # whoever runs this cancels it, and with it every request
+                self._cancelled = True
+                raise
 
     async def _stop(self, group: TaskGroup) -> None:
         """Let exchanges end within the grace period, then cancel what is left."""

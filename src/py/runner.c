@@ -367,6 +367,12 @@ static enum outcome do_batch(tri_py_runner *self)
     return GO_ON;
 }
 
+/* Whether nobody leads and somebody should; while the group of tasks ends, nobody is to be started any more. */
+static bool lacks_leader(tri_py_server *server)
+{
+    return !server->leading && !server->closed && !tri_server_type_ending(server);
+}
+
 /* The exchange is over: so is this task (I4). What ended the application is not passed on, whatever it is, as it would
    end the server (I7): a library's group of tasks is content with a cancelled task that returns. */
 static enum outcome leave_app(tri_py_runner *self, const step *now, PySendResult sent)
@@ -375,7 +381,7 @@ static enum outcome leave_app(tri_py_runner *self, const step *now, PySendResult
     finish_exchange(self, exception);
     tri_server_flush(self->server->core);
     self->state = RUN_ENDED;
-    if (!self->server->leading && !self->server->closed && start_leader(self, RUN_ENDED) != 0)
+    if (lacks_leader(self->server) && start_leader(self, RUN_ENDED) != 0)
         PyErr_WriteUnraisable((PyObject *)self);
     if (exception != NULL && now->exception != NULL
         && PyErr_GivenExceptionMatches(now->exception, PyExc_GeneratorExit)) {
