@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -62,7 +62,7 @@ class Server:
         self._signals = 0
         self._last_signal = 0
         self._expired = False
-        self._cancelled = False
+        self._ending: Callable[[], bool] = lambda: False
         self._serving = False
         self._past_serving = False
         version = importer.asgi_version(app)
@@ -150,17 +150,14 @@ class Server:
                 stray=group.stray,
                 state=self._lifespan.state,
             )
+            self._ending = group.ending
             self._serving = True
             gc.collect()
             gc.freeze()  # what the application has made so far is not walked again by every collection
             await settle(spawn())
             self._announce()
-            try:
-                await self.core.notice()
-                await self._stop(group)
-            except BaseException:  # whoever runs this cancels it, and with it every request
-                self._cancelled = True
-                raise
+            await self.core.notice()
+            await self._stop(group)
 
     async def _stop(self, group: TaskGroup) -> None:
         """Let exchanges end within the grace period, then cancel what is left."""
@@ -189,7 +186,6 @@ class Server:
         why = "the time for a graceful shutdown is over" if self._expired else "a second signal came"
         active = self.core.counters()["active"]
         _logger.error("Cancelling %d request(s): %s.", active, why)
-        self._cancelled = True
         await settle(group.cancel())
 
     def _announce(self) -> None:
@@ -208,7 +204,7 @@ class Server:
             if not gone:
                 what = "completing" if started else "starting"
                 _logger.error("ASGI callable returned without %s response.", what)
-        elif self._cancelled and not isinstance(error, Exception):
+        elif not isinstance(error, Exception) and self._ending():
             _logger.warning("A request was cancelled: the server is stopping.")
         elif not (gone and _from_disconnect(error)):
             _logger.error("Exception in ASGI application\n", exc_info=error)
