@@ -77,7 +77,7 @@ asan-c: $(SETUP_TEST) build/asan/build.ninja
 	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(BIN)/python tools/test-c build/asan
 
 asan-python: $(SETUP_TEST) $(INSTALLED) build/.asan-installed
-	@$(ASAN_ENV) $(PYTEST) -p no:cacheprovider $(ASAN_TESTS) $(ARGS)
+	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(ARGS)
 
 bench: $(SETUP_TEST) $(INSTALLED) ## measure Tricorn and its peers side by side
 	@$(BIN)/python bench/run $(ARGS)

@@ -299,7 +299,9 @@ class Server:
         return self._access.read_text(errors="replace")
 
     def memory(self) -> int:
-        """Return the resident memory, in bytes."""
+        """Return the resident memory, in bytes; 0 under a sanitizer, which keeps what was freed to look at it."""
+        if os.environ.get("TRICORN_TEST_SANITIZED"):
+            return 0
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
