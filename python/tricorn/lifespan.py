@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tricorn._backends.base import Backend, Parking, TaskGroup
@@ -69,6 +69,7 @@ class Lifespan:
         self._stopping = Flag(backend)
         self._stopped = Flag(backend)
         self._complete = False
+        self._ending: Callable[[], bool] = lambda: False
 
     async def startup(self, group: TaskGroup) -> bool:
         """Start the application's lifespan task in ``group`` and wait until it is ready.
@@ -80,6 +81,7 @@ class Lifespan:
             return True
         _logger.info("Waiting for application startup.")
         self._running = True
+        self._ending = group.ending
         await settle(group.spawn(self._run))
         await self._started.wait()
         if self._failed:
@@ -111,7 +113,9 @@ class Lifespan:
         scope = {"type": "lifespan", "asgi": dict(self._asgi, spec_version="2.0"), "state": self.state}
         try:
             await self._app(scope, self._receive, self._send)
-        except Exception as error:
+        except BaseException as error:
+            if self._ending() or isinstance(error, GeneratorExit):
+                raise
             self._raised(error)
         else:
             if not self._complete and not self._failed:
@@ -122,11 +126,14 @@ class Lifespan:
             await self._started.happen()
             await self._stopped.happen()
 
-    def _raised(self, error: Exception) -> None:
-        """Decide what an exception out of the application means."""
+    def _raised(self, error: BaseException) -> None:
+        """Decide what an exception out of the application means.
+
+        A cancellation that nobody asked for or a SystemExit is a failure; it never says "not supported".
+        """
         if self._failed:
             return  # it has told why with startup.failed or shutdown.failed
-        if self._complete:
+        if self._complete or not isinstance(error, Exception):
             _logger.error("Exception in the application's lifespan", exc_info=error)
             self._failed = True
         else:

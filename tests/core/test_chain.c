@@ -384,6 +384,43 @@ static void test_model(void)
     CHECK(self.lent == self.released && self.lent > 1000);
 }
 
+/* What a release sees of the chain in the midst of a consume. */
+typedef struct witness {
+    const fixture *f;
+    size_t bytes;
+    int seen;
+} witness;
+
+static void look_on_release(void *owner)
+{
+    witness *self = owner;
+    struct iovec iov[8];
+    int n = tri_chain_iov(&self->f->chain, iov, 8, SIZE_MAX);
+    size_t bytes = 0;
+    for (int i = 0; i < n; i++)
+        bytes += iov[i].iov_len;
+    CHECK(bytes == self->bytes && self->f->chain.bytes == self->bytes);
+    self->seen++;
+}
+
+/* Several borrowed pieces are consumed at once: whoever is told first already sees the chain without all of them. */
+static void test_release_sees_the_rest(void)
+{
+    fixture f;
+    fixture_init(&f);
+    witness self = { &f, 2, 0 };
+    for (int i = 0; i < 3; i++) {
+        tri_loan loan = { TRI_SPAN("piece"), look_on_release, &self };
+        CHECK(tri_chain_borrow(&f.chain, &f.pool, loan) == TRI_OK);
+    }
+    tri_chain_consume(&f.chain, &f.pool, 13);
+    CHECK(self.seen == 2);
+    self.bytes = 0;
+    tri_chain_consume(&f.chain, &f.pool, 2);
+    CHECK(self.seen == 3);
+    fixture_fini(&f);
+}
+
 /* The pool keeps a bounded number of blocks, however many were out at once. */
 static void test_pool_is_bounded(void)
 {
@@ -407,6 +444,7 @@ int main(void)
     test_mark_survives_consume();
     test_refusal();
     test_release_appends();
+    test_release_sees_the_rest();
     test_model();
     test_pool_is_bounded();
     return check_report();

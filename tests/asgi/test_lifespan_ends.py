@@ -1,0 +1,27 @@
+"""What is no Exception ends a lifespan like any other failure, on every library: it is told, and the code says so."""
+
+from __future__ import annotations
+
+import pytest
+from harness import Serve
+
+APP = "lifespan_ends:app"
+NAMES = {"exit": "SystemExit", "cancelled": "CancelledError", "strange": "Strange"}
+
+
+@pytest.mark.parametrize("what", NAMES)
+def test_startup(own: Serve, library: str, what: str) -> None:
+    """The server does not begin to serve."""
+    server = own(APP, library, ready=False, environment={"LIFESPAN_ENDS": f"startup {what}"})
+    assert server.wait() == 3
+    assert NAMES[what] in server.log()
+    assert "Application startup failed" in server.log()
+
+
+@pytest.mark.parametrize("what", NAMES)
+def test_shutdown(own: Serve, library: str, what: str) -> None:
+    """The exit code tells that the shutdown failed."""
+    server = own(APP, library, environment={"LIFESPAN_ENDS": f"shutdown {what}"})
+    assert server.stop() == 1
+    assert NAMES[what] in server.log()
+    assert "Application shutdown failed" in server.log()
