@@ -82,6 +82,7 @@ class Server:
         checkpoint: Callable[[], Any],
         ending: Callable[[], bool],
         stray: Callable[[], Callable[[], object] | None],
+        refuse: Callable[[object], BaseException | None] | None,
         state: dict[str, Any] | None,
     ) -> None: ...
     def notice(self) -> Coroutine[Any, Any, int]: ...

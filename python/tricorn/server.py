@@ -148,6 +148,7 @@ class Server:
                 checkpoint=backend.checkpoint,
                 ending=group.ending,
                 stray=group.stray,
+                refuse=group.refuse,
                 state=self._lifespan.state,
             )
             self._ending = group.ending

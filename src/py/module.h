@@ -71,6 +71,7 @@ typedef struct tri_py_server {
     PyObject *checkpoint;
     PyObject *ending;
     PyObject *stray;
+    PyObject *refuse;  /* callable(trap), or None where the library refuses foreign traps by itself */
     PyObject *context; /* contextvars.Context that every exchange starts from a copy of */
     tri_name_cache names;
     tri_addr local_addr; /* the address last bound to, and its pair: mostly the same for all */

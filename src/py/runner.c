@@ -134,7 +134,7 @@ static int call_app(tri_py_runner *self)
 }
 
 /* Steps the application in its own context with its answers held back; the result is the step's. */
-static PySendResult step_app(tri_py_runner *self, PyObject *value, PyObject *exception, PyObject **result)
+static PySendResult step_once(tri_py_runner *self, PyObject *value, PyObject *exception, PyObject **result)
 {
     PySendResult sent = PYGEN_ERROR;
     *result = NULL;
@@ -147,6 +147,42 @@ static PySendResult step_app(tri_py_runner *self, PyObject *value, PyObject *exc
     if (PyContext_Exit(self->context) != 0) {
         Py_CLEAR(*result);
         return PYGEN_ERROR;
+    }
+    return sent;
+}
+
+/* What the library has against the application's trap: an exception, or NULL. A library that would fall over something
+   that is not its own says so here, so that the application fails in its place (I7). */
+static PyObject *trap_error(tri_py_runner *self, PyObject *trap)
+{
+    if (self->server->refuse == Py_None)
+        return NULL;
+    PyObject *error = PyObject_CallOneArg(self->server->refuse, trap);
+    if (error == NULL)
+        return tri_drive_caught();
+    if (PyExceptionInstance_Check(error))
+        return error;
+    Py_DECREF(error);
+    return NULL;
+}
+
+/* Steps the application until it yields what the library understands, returns or fails. Told of a wrong trap, it has
+   one more chance: an application that answers with another is closed. */
+static PySendResult step_app(tri_py_runner *self, PyObject *value, PyObject *exception, PyObject **result)
+{
+    PySendResult sent = step_once(self, value, exception, result);
+    for (int chances = 1; sent == PYGEN_NEXT; chances--) {
+        PyObject *error = trap_error(self, *result);
+        if (error == NULL)
+            break;
+        Py_CLEAR(*result);
+        if (chances == 0) {
+            tri_drive_close(self->app);
+            tri_drive_raise(error);
+            return PYGEN_ERROR;
+        }
+        sent = step_once(self, NULL, error, result);
+        Py_DECREF(error);
     }
     return sent;
 }

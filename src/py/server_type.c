@@ -229,6 +229,7 @@ static int server_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->checkpoint);
     Py_VISIT(self->ending);
     Py_VISIT(self->stray);
+    Py_VISIT(self->refuse);
     Py_VISIT(self->context);
     return 0;
 }
@@ -249,6 +250,7 @@ static int server_clear(PyObject *op)
     Py_CLEAR(self->checkpoint);
     Py_CLEAR(self->ending);
     Py_CLEAR(self->stray);
+    Py_CLEAR(self->refuse);
     Py_CLEAR(self->context);
     return 0;
 }
@@ -351,11 +353,13 @@ static PyObject *server_fileno(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 static PyObject *server_attach(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static char *const keywords[] = { "spawn", "wait", "park", "checkpoint", "ending", "stray", "state", NULL };
+    static char *const keywords[] = {
+        "spawn", "wait", "park", "checkpoint", "ending", "stray", "refuse", "state", NULL
+    };
     tri_py_server *self = (tri_py_server *)op;
-    PyObject *spawn, *wait, *park, *checkpoint, *ending, *stray, *lifespan_state;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOOOOO:attach", (char **)keywords, &spawn, &wait, &park,
-                                     &checkpoint, &ending, &stray, &lifespan_state))
+    PyObject *spawn, *wait, *park, *checkpoint, *ending, *stray, *refuse, *lifespan_state;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOOOOOO:attach", (char **)keywords, &spawn, &wait, &park,
+                                     &checkpoint, &ending, &stray, &refuse, &lifespan_state))
         return NULL;
     PyObject *context = PyContext_CopyCurrent();
     if (context == NULL)
@@ -366,6 +370,7 @@ static PyObject *server_attach(PyObject *op, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->checkpoint, Py_NewRef(checkpoint));
     Py_XSETREF(self->ending, Py_NewRef(ending));
     Py_XSETREF(self->stray, Py_NewRef(stray));
+    Py_XSETREF(self->refuse, Py_NewRef(refuse));
     Py_XSETREF(self->context, context);
     Py_XSETREF(self->lifespan_state, PyDict_Check(lifespan_state) ? Py_NewRef(lifespan_state) : NULL);
     Py_RETURN_NONE;
@@ -424,7 +429,7 @@ static PyMethodDef server_methods[] = {
     { "fileno", server_fileno, METH_NOARGS,
       PyDoc_STR("fileno($self, /)\n--\n\nThe reactor's descriptor: readable when a turn has something to do.") },
     { "attach", (PyCFunction)(void (*)(void))server_attach, METH_VARARGS | METH_KEYWORDS,
-      PyDoc_STR("attach($self, *, spawn, wait, park, checkpoint, ending, stray, state)\n--\n\n"
+      PyDoc_STR("attach($self, *, spawn, wait, park, checkpoint, ending, stray, refuse, state)\n--\n\n"
                 "Use a backend's calls, and the context variables of the caller.") },
     { "notice", server_notice, METH_NOARGS,
       PyDoc_STR("notice($self, /)\n--\n\nAwait the next notice: 1 for an interrupt, 2 once a stop has drained.") },

@@ -33,6 +33,27 @@ def test_application_that_cannot_be_awaited(own: Serve, library: str, way: str) 
     assert "TypeError" in server.log()
 
 
+@pytest.mark.parametrize("way", ["first", "later", "twice", "caught"])
+@pytest.mark.parametrize("trap", ["none", "number", "tuple", "object"])
+def test_I7_application_that_yields_what_is_not_the_librarys(
+    own: Serve, library: str, way: str, trap: str
+) -> None:
+    """It alone fails, and may catch that; the server lives."""
+    if trap == "none" and library in {"asyncio", "uvloop"}:
+        pytest.skip("None is what asyncio itself yields to let others run")
+    server = own(APP, library, "--lifespan", "off")
+    with server.connect() as bystander:
+        bystander.send(POST % b"echo")
+        assert bystander.quiet()
+        for _ in range(3):
+            assert server.ask("GET", f"/foreign?way={way}&trap={trap}").status == (
+                200 if way == "caught" else 500
+            )
+        bystander.send(b"abc")
+        assert bystander.answer().body == b"abc"
+    assert server.stop() == 0
+
+
 def test_event_is_awaited_once(shared: Serve, library: str) -> None:
     """As with a coroutine."""
     assert shared(APP, library).ask("POST", "/again", b"abc").body == b"this was awaited already"

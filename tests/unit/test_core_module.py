@@ -83,6 +83,7 @@ class Library:
             checkpoint=lambda: self._call("checkpoint", Trap("checkpoint")),
             ending=lambda: self._call("ending", self.is_ending),
             stray=lambda: self._call("stray", None),
+            refuse=None,
             state=None,
         )
 

@@ -15,6 +15,8 @@ T = TypeVar("T")
 class AsyncioGroup:
     """Tasks of one loop."""
 
+    refuse = None  # asyncio raises in a task that yields something else
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._tasks: set[asyncio.Task[None]] = set()

@@ -63,6 +63,15 @@ class TaskGroup(Protocol):
         """
         ...
 
+    @property
+    def refuse(self) -> Callable[[object], BaseException | None] | None:
+        """A function that gets what an application yields and returns the exception to raise there, or ``None``.
+
+        It is for a library that would fall over what is not its own, such as a future of another library.
+        ``None`` where the library itself raises an exception in the task that yielded.
+        """
+        ...
+
 
 class Backend(Protocol):
     """An async library, as the server sees it."""

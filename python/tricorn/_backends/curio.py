@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -37,7 +37,8 @@ class CurioParking:
 class CurioGroup:
     """Daemonic tasks that are joined when the group is left."""
 
-    def __init__(self) -> None:
+    def __init__(self, known_traps: Container[object]) -> None:
+        self._known_traps = known_traps
         self._tasks: set[Any] = set()
         self._ending = False
         self._current: Any = None
@@ -60,6 +61,14 @@ class CurioGroup:
         """See :class:`tricorn._backends.base.TaskGroup`."""
         task = self._current
         return lambda: task.cancelled
+
+    def refuse(self, trap: object) -> BaseException | None:
+        """See :class:`tricorn._backends.base.TaskGroup`; the kernel ends with all its tasks when a trap is unknown."""
+        if type(trap) is tuple and trap and trap[0] in self._known_traps:
+            return None
+        return RuntimeError(
+            f"curio can't wait for {trap!r}: is the application written for another async library?"
+        )
 
     async def wait(self) -> None:
         """Wait until no task is left."""
@@ -98,7 +107,8 @@ class CurioBackend:
     @asynccontextmanager
     async def tasks(self) -> AsyncIterator[CurioGroup]:
         """See :class:`tricorn._backends.base.Backend`."""
-        group = CurioGroup()
+        kernel = await traps._get_kernel()
+        group = CurioGroup(kernel._traps)
         try:
             yield group
         except BaseException:

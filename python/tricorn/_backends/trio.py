@@ -42,6 +42,8 @@ class TrioParking:
 class TrioGroup:
     """Tasks of one nursery."""
 
+    refuse = None  # trio raises in a task that yields something else
+
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         self.spawn = nursery.start_soon

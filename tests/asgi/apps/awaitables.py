@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import aio
@@ -81,6 +82,29 @@ async def last_words(exchange: Exchange) -> None:
     await exchange.write(b"end", more=False)
 
 
+TRAPS = {"none": None, "number": 3, "tuple": ("trap_door", 3), "object": object()}
+
+
+@types.coroutine
+def trapped(trap: object) -> Generator[object, None, None]:
+    """Yield to the library what it does not know."""
+    yield trap
+
+
+async def foreign(exchange: Exchange) -> None:
+    """Wait for something of another library: first or later, and catch what that raises, or not."""
+    way = exchange.query["way"]
+    trap = TRAPS[exchange.query["trap"]]
+    if way in {"twice", "caught"}:
+        with suppress(Exception):
+            await trapped(trap)
+    if way == "later":
+        await aio.checkpoint()
+    if way != "caught":
+        await trapped(trap)
+    await exchange.answer(b"went on")
+
+
 class OnlyAwait:
     """Awaitable, and nothing else."""
 
@@ -146,10 +170,10 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "number": closing(3),
     "nothing": closing(None),
 }
-inner_app = application(as_routes(echo, again, one_for_two, after_the_end, last_words))
+inner_app = application(as_routes(echo, again, one_for_two, after_the_end, last_words, foreign))
 
 
 def app(scope: Any, receive: Any, send: Any) -> Any:
     """Give what the query asks for."""
     inner = inner_app(scope, receive, send)
-    return WAYS[scope.get("query_string", b"").decode() or "coroutine"](inner)
+    return WAYS.get(scope.get("query_string", b"").decode(), WAYS["coroutine"])(inner)
