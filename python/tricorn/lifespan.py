@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from tricorn._backends.base import Backend, Parking, TaskGroup
@@ -18,6 +19,33 @@ async def settle(awaitable: Awaitable[Any] | None) -> None:
     """Await what a backend's call gave, if it gave anything."""
     if awaitable is not None:
         await awaitable
+
+
+@types.coroutine
+def refusing(
+    awaitable: Awaitable[Any], refuse: Callable[[object], BaseException | None]
+) -> Generator[Any, Any, Any]:
+    """Await, and raise in there what a library has against something yielded; the second time also ends it."""
+    inner: Any = awaitable.__await__()
+    step, value = inner.send, None
+    refused = False
+    while True:
+        try:
+            trap = step(value)
+        except StopIteration as stop:
+            return stop.value
+        error = refuse(trap)
+        if error is not None and refused:
+            inner.close()
+            raise error
+        if error is not None:
+            refused = True
+            step, value = inner.throw, error
+            continue
+        try:
+            step, value = inner.send, (yield trap)
+        except BaseException as thrown:
+            step, value = inner.throw, thrown
 
 
 class Flag:
@@ -70,6 +98,7 @@ class Lifespan:
         self._stopped = Flag(backend)
         self._complete = False
         self._ending: Callable[[], bool] = lambda: False
+        self._refuse: Callable[[object], BaseException | None] | None = None
 
     async def startup(self, group: TaskGroup) -> bool:
         """Start the application's lifespan task in ``group`` and wait until it is ready.
@@ -82,6 +111,7 @@ class Lifespan:
         _logger.info("Waiting for application startup.")
         self._running = True
         self._ending = group.ending
+        self._refuse = group.refuse
         await settle(group.spawn(self._run))
         await self._started.wait()
         if self._failed:
@@ -112,7 +142,8 @@ class Lifespan:
         """Call the application; whatever it raises is told to the log and to those who wait."""
         scope = {"type": "lifespan", "asgi": dict(self._asgi, spec_version="2.0"), "state": self.state}
         try:
-            await self._app(scope, self._receive, self._send)
+            running = self._app(scope, self._receive, self._send)
+            await (running if self._refuse is None else refusing(running, self._refuse))
         except BaseException as error:
             if self._ending() or isinstance(error, GeneratorExit):
                 raise

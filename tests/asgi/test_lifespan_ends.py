@@ -1,4 +1,4 @@
-"""What is no Exception ends a lifespan like any other failure, on every library: it is told, and the code says so."""
+"""What is no Exception, or of another library, ends a lifespan like any other failure, on every library: it is told, and the code says so."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import pytest
 from harness import Serve
 
 APP = "lifespan_ends:app"
-NAMES = {"exit": "SystemExit", "cancelled": "CancelledError", "strange": "Strange"}
+NAMES = {"exit": "SystemExit", "cancelled": "CancelledError", "strange": "Strange", "foreign": "no trap"}
 
 
 @pytest.mark.parametrize("what", NAMES)
 def test_startup(own: Serve, library: str, what: str) -> None:
-    """The server does not begin to serve."""
-    server = own(APP, library, ready=False, environment={"LIFESPAN_ENDS": f"startup {what}"})
+    """The server does not begin to serve; an ordinary exception would mean "not supported" to ``auto``."""
+    mode = "on" if what == "foreign" else "auto"
+    server = own(
+        APP, library, "--lifespan", mode, ready=False, environment={"LIFESPAN_ENDS": f"startup {what}"}
+    )
     assert server.wait() == 3
     assert NAMES[what] in server.log()
     assert "Application startup failed" in server.log()
