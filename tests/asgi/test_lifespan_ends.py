@@ -1,4 +1,4 @@
-"""What is no Exception, or of another library, ends a lifespan like any other failure, on every library: it is told, and the code says so."""
+"""What is no Exception, or of another library, ends a lifespan like any failure, on every library: told, and in the code."""
 
 from __future__ import annotations
 
