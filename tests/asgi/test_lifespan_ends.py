@@ -1,4 +1,4 @@
-"""What is no Exception, or of another library, ends a lifespan like any failure, on every library: told, and in the code."""
+"""What is no Exception, or is of another library, ends a lifespan like any failure: it is told, and in the code."""
 
 from __future__ import annotations
 
