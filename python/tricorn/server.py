@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -133,13 +134,7 @@ class Server:
     async def _serve(self, wait: Any) -> None:
         """Serve until a notice says stop and every exchange has ended."""
         async with self._backend.tasks() as group:
-
-            async def serving() -> None:
-                await _core.Runner(self.core)
-
-            def spawn() -> Any:
-                return group.spawn(serving)
-
+            spawn = partial(group.spawn, partial(_core.Runner, self.core))
             backend = self._backend
             self.core.attach(
                 spawn=spawn,

@@ -84,8 +84,12 @@ typedef struct tri_py_server {
     unsigned noticed;    /* of which notice() has told */
     bool drained_told;
     bool closed;
-    bool leading;     /* a runner leads, or a task was started that will: I1 */
-    PyObject *leader; /* the runner that leads, or NULL; borrowed */
+    PyObject *leader;     /* the runner that leads, or NULL; borrowed */
+    unsigned starting;    /* serving tasks that were started and have not begun: the first to begin leads (I1) */
+    unsigned ahead;       /* how many were of use lately, beside the next leader */
+    bool turned;          /* the library's loop has turned when they begin */
+    unsigned batch;       /* exchanges stepped in this turn of the library's loop */
+    uint64_t batch_since; /* ns */
 } tri_py_server;
 
 /* One request at work. */

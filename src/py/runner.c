@@ -10,6 +10,7 @@ enum {
     BATCH_MOST = 256,      /* exchanges between two looks at the library (I6) */
     BATCH_NS = 1000000,    /* and nanoseconds */
     SLOW_STEP_NS = 200000, /* a step longer than this has its neighbours' answers written first */
+    AHEAD_MOST = 63,       /* tasks started beside the next leader */
 };
 
 enum run_state {
@@ -35,10 +36,9 @@ typedef struct tri_py_runner {
     PyObject *context;         /* and context */
     PyObject *stray;           /* tells whether a cancellation waits for this task; None where that cannot be */
     PyObject *trap;            /* what the application yielded, kept during the handover */
-    uint64_t batch_since;      /* ns */
     uint64_t step_since;       /* ns */
-    unsigned batch;
-    bool busy; /* is being stepped */
+    unsigned to_start;         /* serving tasks, before the trap is passed on */
+    bool busy;                 /* is being stepped */
 } tri_py_runner;
 
 /* What a state's handler asks for. */
@@ -73,16 +73,37 @@ static void cease_to_lead(tri_py_runner *self)
     if (self->server->leader != (PyObject *)self)
         return;
     self->server->leader = NULL;
-    self->server->leading = false;
 }
 
-/* Starts another serving task, which will lead. */
-static int start_leader(tri_py_runner *self, enum run_state after)
+/* A task that was started has begun, or never will. */
+static void has_begun(tri_py_server *server)
 {
+    if (server->starting > 0)
+        server->starting--;
+}
+
+/* The task is dropped in whatever state it is: it neither leads nor will. */
+static void abandon(tri_py_runner *self)
+{
+    if (self->state == RUN_ENDED)
+        return;
+    if (self->state == RUN_NEW)
+        has_begun(self->server);
     cease_to_lead(self);
-    int error = drive(self, PyObject_CallNoArgs(self->server->spawn), after);
-    self->server->leading = error == 0; /* promised: the task that was started will lead */
-    return error;
+    self->server->turned = true;
+    self->state = RUN_ENDED;
+}
+
+/* Starts another serving task: it leads if nobody else does when it begins. */
+static int start_task(tri_py_runner *self, enum run_state after)
+{
+    tri_py_server *server = self->server;
+    server->starting++;
+    server->turned = true;
+    if (drive(self, PyObject_CallNoArgs(server->spawn), after) == 0)
+        return 0;
+    has_begun(server);
+    return -1;
 }
 
 /* --- one exchange --- */
@@ -202,13 +223,15 @@ static int take_exchange(tri_py_runner *self)
 
 /* --- the states --- */
 
-/* Ends this task as a leader: another is started in its place. */
+/* Ends this task as a leader: another is started in its place, if none is there. */
 static enum outcome retire(tri_py_runner *self)
 {
-    if (start_leader(self, RUN_ENDED) != 0) {
-        self->state = RUN_ENDED;
+    cease_to_lead(self);
+    self->state = RUN_ENDED;
+    if (self->server->leader != NULL || self->server->starting > 0)
+        return GO_ON;
+    if (start_task(self, RUN_ENDED) != 0)
         return FAILED;
-    }
     if (self->inner != NULL)
         self->state = RUN_RETIRE;
     return GO_ON;
@@ -246,26 +269,52 @@ static enum outcome drive_inner(tri_py_runner *self, step *now)
     if (self->state != RUN_HANDOVER)
         return interrupted(self);
     Py_CLEAR(self->trap);
-    self->server->leading = self->server->leader != NULL; /* whether the task was started is not known */
-    self->state = RUN_APP; /* what interrupted the handover is the application's to see */
+    self->to_start = 0;
+    has_begun(self->server); /* whether it was started is not known */
+    self->state = RUN_APP;   /* what interrupted the handover is the application's to see */
     return FAILED;
+}
+
+/* The batch has run for long: writes, and lets the library run its other tasks (I6). */
+static enum outcome pause_batch(tri_py_runner *self)
+{
+    tri_server_flush(self->server->core);
+    self->state = RUN_WAIT;
+    return drive(self, PyObject_CallNoArgs(self->server->checkpoint), RUN_TURN) != 0 ? interrupted(self) : GO_ON;
+}
+
+/* The library's loop has turned: the bounds of a batch begin anew. Leaders that follow one another within a turn share
+   them. */
+static void begin_batch(tri_py_server *server)
+{
+    server->turned = false;
+    server->batch = 0;
+    server->batch_since = tri_reactor_now_ns();
 }
 
 /* The first step of a serving task: it leads, unless the server has closed or somebody else does already. */
 static enum outcome do_new(tri_py_runner *self)
 {
     tri_py_server *server = self->server;
+    has_begun(server);
     self->state = RUN_ENDED;
-    if (server->closed || server->leader != NULL)
+    if (server->closed)
         return GO_ON;
-    server->leading = true;
+    if (server->leader != NULL) {
+        server->ahead -= server->ahead > 0; /* one fewer would have done */
+        return GO_ON;
+    }
     server->leader = (PyObject *)self;
     self->stray = PyObject_CallNoArgs(server->stray);
     if (self->stray == NULL) {
         cease_to_lead(self);
         return FAILED;
     }
-    self->state = RUN_TURN;
+    if (server->turned)
+        begin_batch(server);
+    else if (tri_reactor_now_ns() - server->batch_since >= BATCH_NS)
+        return pause_batch(self);
+    self->state = tri_server_pending(server->core) ? RUN_WAKE : RUN_TURN;
     return GO_ON;
 }
 
@@ -276,6 +325,7 @@ static enum outcome do_turn(tri_py_runner *self)
         PyErr_SetFromErrno(PyExc_OSError); /* epoll refuses only what cannot happen: say so and go on */
         PyErr_WriteUnraisable((PyObject *)self);
     }
+    begin_batch(self->server);
     self->state = RUN_WAKE;
     return GO_ON;
 }
@@ -303,9 +353,18 @@ static enum outcome do_wake(tri_py_runner *self)
             return GO_ON;
     }
     self->state = RUN_BATCH;
-    self->batch = 0;
-    self->batch_since = self->step_since = tri_reactor_now_ns();
+    self->step_since = tri_reactor_now_ns();
     return GO_ON;
+}
+
+/* How many tasks to start when none is starting: the next leader, and as many more as lately were of use and have
+   something to do. So exchanges that all suspend run in one turn of the library's loop, not each in its own. */
+static unsigned tasks_wanted(tri_py_server *server)
+{
+    unsigned more = tri_server_waiting(server->core, server->ahead);
+    if (tri_server_waiting(server->core, 1) > 0)
+        server->ahead = server->ahead >= AHEAD_MOST / 2 ? AHEAD_MOST : 2 * server->ahead + 1;
+    return 1 + more;
 }
 
 /* An application has suspended for the first time: somebody else leads before its trap reaches the library (I5). */
@@ -313,15 +372,24 @@ static enum outcome hand_over(tri_py_runner *self, PyObject *trap)
 {
     tri_server_flush(self->server->core);
     self->trap = trap;
-    if (start_leader(self, RUN_HANDOVER) != 0)
-        PyErr_WriteUnraisable((PyObject *)self); /* no task can be started: tried again when this one ends */
+    cease_to_lead(self);
+    self->to_start = self->server->starting > 0 ? 0 : tasks_wanted(self->server);
     self->state = RUN_HANDOVER;
     return GO_ON;
 }
 
-/* Passes the application's trap on: from now on this task is that exchange's (I4). */
+/* Starts what is wanted and passes the application's trap on: from now on this task is that exchange's (I4). */
 static enum outcome do_handover(tri_py_runner *self, step *now)
 {
+    while (self->to_start > 0) {
+        self->to_start--;
+        if (start_task(self, RUN_HANDOVER) != 0) {
+            PyErr_WriteUnraisable((PyObject *)self); /* no task can be started: tried again when this one ends */
+            self->to_start = 0;
+        } else if (self->inner != NULL) {
+            return GO_ON;
+        }
+    }
     now->result = self->trap;
     self->trap = NULL;
     self->state = RUN_APP;
@@ -350,14 +418,6 @@ static enum outcome end_batch(tri_py_runner *self)
     tri_server_sleep(server->core, true);
     self->state = RUN_WAIT;
     return drive(self, PyObject_CallNoArgs(server->wait), RUN_TURN) != 0 ? interrupted(self) : GO_ON;
-}
-
-/* The batch has run for long: writes, and lets the library run its other tasks (I6). */
-static enum outcome pause_batch(tri_py_runner *self)
-{
-    tri_server_flush(self->server->core);
-    self->state = RUN_WAIT;
-    return drive(self, PyObject_CallNoArgs(self->server->checkpoint), RUN_TURN) != 0 ? interrupted(self) : GO_ON;
 }
 
 /* Whether the exchange that has just finished left a cancellation to this task, which the next would feel (I7). */
@@ -395,7 +455,7 @@ static enum outcome do_batch(tri_py_runner *self)
         return retire(self);
     }
     uint64_t now = tri_reactor_now_ns();
-    if (++self->batch >= BATCH_MOST || now - self->batch_since >= BATCH_NS)
+    if (++self->server->batch >= BATCH_MOST || now - self->server->batch_since >= BATCH_NS)
         return pause_batch(self);
     if (now - self->step_since >= SLOW_STEP_NS)
         tri_server_flush(self->server->core);
@@ -406,7 +466,7 @@ static enum outcome do_batch(tri_py_runner *self)
 /* Whether nobody leads and somebody should; while the group of tasks ends, nobody is to be started any more. */
 static bool lacks_leader(tri_py_server *server)
 {
-    return !server->leading && !server->closed && !tri_server_type_ending(server);
+    return server->leader == NULL && server->starting == 0 && !server->closed && !tri_server_type_ending(server);
 }
 
 /* The exchange is over: so is this task (I4). What ended the application is not passed on, whatever it is, as it would
@@ -417,7 +477,7 @@ static enum outcome leave_app(tri_py_runner *self, const step *now, PySendResult
     finish_exchange(self, exception);
     tri_server_flush(self->server->core);
     self->state = RUN_ENDED;
-    if (lacks_leader(self->server) && start_leader(self, RUN_ENDED) != 0)
+    if (lacks_leader(self->server) && start_task(self, RUN_ENDED) != 0)
         PyErr_WriteUnraisable((PyObject *)self);
     if (exception != NULL && now->exception != NULL
         && PyErr_GivenExceptionMatches(now->exception, PyExc_GeneratorExit)) {
@@ -494,9 +554,13 @@ static PySendResult advance(tri_py_runner *self, PyObject *value, PyObject *exce
         return PYGEN_ERROR;
     }
     if (exception != NULL && self->inner == NULL && self->state != RUN_APP) {
-        self->state = RUN_ENDED;
         tri_drive_raise(Py_NewRef(exception));
-        return PYGEN_ERROR;
+        if (self->state != RUN_NEW)
+            return PYGEN_ERROR;
+        has_begun(self->server);
+        if (interrupted(self) == FAILED)
+            return PYGEN_ERROR;
+        now.exception = NULL;
     }
     self->busy = true;
     enum outcome outcome = run_states(self, &now);
@@ -573,10 +637,41 @@ static PyObject *runner_close(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (self->exchange != NULL)
         tri_exchange_done(self->exchange->core);
     drop_exchange(self);
-    cease_to_lead(self);
-    self->state = RUN_ENDED;
+    abandon(self);
     self->busy = false;
     Py_RETURN_NONE;
+}
+
+/* What shows a coroutine's stack sees that of the application, or of what the leader waits for. */
+static PyObject *shown(tri_py_runner *self, const char *name)
+{
+    PyObject *inside = self->app != NULL ? self->app : self->inner;
+    PyObject *found = inside == NULL ? NULL : PyObject_GetAttrString(inside, name);
+    if (found != NULL || (inside != NULL && !PyErr_ExceptionMatches(PyExc_AttributeError)))
+        return found;
+    PyErr_Clear();
+    Py_RETURN_NONE;
+}
+
+static PyObject *runner_get_frame(PyObject *op, void *Py_UNUSED(closure))
+{
+    return shown((tri_py_runner *)op, "cr_frame");
+}
+
+static PyObject *runner_get_await(PyObject *op, void *Py_UNUSED(closure))
+{
+    return shown((tri_py_runner *)op, "cr_await");
+}
+
+static PyObject *runner_get_running(PyObject *op, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(((tri_py_runner *)op)->busy);
+}
+
+static PyObject *runner_get_suspended(PyObject *op, void *Py_UNUSED(closure))
+{
+    tri_py_runner *self = (tri_py_runner *)op;
+    return PyBool_FromLong(!self->busy && self->state != RUN_NEW && self->state != RUN_ENDED);
 }
 
 static int runner_traverse(PyObject *op, visitproc visit, void *arg)
@@ -601,7 +696,7 @@ static int runner_clear(PyObject *op)
     Py_CLEAR(self->stray);
     drop_exchange(self);
     if (self->server != NULL)
-        cease_to_lead(self);
+        abandon(self);
     Py_CLEAR(self->server);
     return 0;
 }
@@ -623,10 +718,19 @@ static PyMethodDef runner_methods[] = {
     { NULL, NULL, 0, NULL },
 };
 
+static PyGetSetDef runner_getset[] = {
+    { "cr_frame", runner_get_frame, NULL, "The frame of the application, or None.", NULL },
+    { "cr_await", runner_get_await, NULL, "What the application awaits, or None.", NULL },
+    { "cr_running", runner_get_running, NULL, "Whether it is being stepped.", NULL },
+    { "cr_suspended", runner_get_suspended, NULL, "Whether it has begun and waits.", NULL },
+    { NULL, NULL, NULL, NULL, NULL },
+};
+
 static PyType_Slot runner_slots[] = {
     { Py_tp_doc, "Runner(server)\n--\n\nWhat a serving task awaits: it leads, and steps applications in that task." },
     { Py_tp_new, runner_new },
     { Py_tp_methods, runner_methods },
+    { Py_tp_getset, runner_getset },
     { Py_tp_traverse, runner_traverse },
     { Py_tp_clear, runner_clear },
     { Py_tp_dealloc, runner_dealloc },

@@ -372,6 +372,7 @@ static PyObject *server_attach(PyObject *op, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->stray, Py_NewRef(stray));
     Py_XSETREF(self->refuse, Py_NewRef(refuse));
     Py_XSETREF(self->context, context);
+    self->turned = true;
     Py_XSETREF(self->lifespan_state, PyDict_Check(lifespan_state) ? Py_NewRef(lifespan_state) : NULL);
     Py_RETURN_NONE;
 }

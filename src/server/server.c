@@ -229,6 +229,14 @@ bool tri_server_pending(const tri_server *server)
            || !tri_list_empty(&server->flush) || server->refusal_count > 0;
 }
 
+unsigned tri_server_waiting(const tri_server *server, unsigned most)
+{
+    unsigned n = 0;
+    for (const tri_list *node = server->ready.next; node != &server->ready && n < most; node = node->next)
+        n++;
+    return n;
+}
+
 void tri_server_cork(tri_server *server)
 {
     server->corks++;

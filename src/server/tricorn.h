@@ -66,6 +66,8 @@ tri_exchange *tri_server_next_woken(tri_server *server);
 bool tri_server_next_refusal(tri_server *server, tri_refusal *out);
 /* Whether the three above, or a flush, have something without a turn. */
 bool tri_server_pending(const tri_server *server);
+/* How many exchanges wait for tri_server_next(), at most `most`; costs as many steps. */
+unsigned tri_server_waiting(const tri_server *server, unsigned most);
 /* Holds answers back (nesting) so that those of one batch leave together; tri_server_flush and large answers still
  * write. */
 void tri_server_cork(tri_server *server);

@@ -12,6 +12,9 @@ from tricorn import _core
 T = TypeVar("T")
 
 
+SWEEP_LEAST = 64  # tasks kept at least before those that have ended are looked for
+
+
 class AsyncioGroup:
     """Tasks of one loop."""
 
@@ -20,14 +23,15 @@ class AsyncioGroup:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sweep_at = SWEEP_LEAST
         self._ending = False
 
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See :class:`tricorn._backends.base.TaskGroup`."""
         # Not by the loop's task factory: one that starts tasks at once would nest the next leader in this one.
-        task = asyncio.Task(function(), loop=self._loop)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.add(asyncio.Task(function(), loop=self._loop))
+        if len(self._tasks) > self._sweep_at:
+            self._sweep()
 
     def cancel(self) -> None:
         """See :class:`tricorn._backends.base.TaskGroup`."""
@@ -48,6 +52,12 @@ class AsyncioGroup:
         """Wait until no task is left."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Forget tasks that have ended: many at once, as a callback for each would cost more than the task."""
+        self._tasks = {task for task in self._tasks if not task.done()}
+        self._sweep_at = 2 * len(self._tasks) + SWEEP_LEAST
 
 
 class AsyncioBackend:
