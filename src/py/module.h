@@ -59,6 +59,7 @@ typedef struct tri_py_server {
     tri_state *state; /* borrowed: the type keeps the module alive */
     PyObject *app;
     PyObject *scope;          /* what every scope has in common */
+    PyObject *prototype;      /* the same with a place for every other key, to be copied: it never grows then */
     PyObject *asgi;           /* scope["asgi"], copied for each */
     PyObject *lifespan_state; /* dict, copied for each exchange, or NULL */
     PyObject *root_path;      /* str, encoded as bytes in root_path_bytes */
@@ -113,7 +114,9 @@ int tri_exchange_type_add(PyObject *module, tri_state *state);
 int tri_awaitable_add(PyObject *module, tri_state *state);
 int tri_loop_bridge_add(PyObject *module, tri_state *state);
 
-/* scope.c: a new scope dictionary for an exchange, or NULL. */
+/* scope.c: makes the prototype of all scopes; 0, or -1 with an exception. */
+int tri_scope_prepare(tri_py_server *server);
+/* A new scope dictionary for an exchange, or NULL. */
 PyObject *tri_scope_new(tri_py_server *server, const tri_exchange *exchange);
 /* (host, port) or None for an address without one; a new reference. */
 PyObject *tri_scope_address(const tri_addr *addr);

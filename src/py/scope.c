@@ -99,6 +99,7 @@ static PyObject *field_pair(tri_py_server *server, const tri_head *head, const t
     }
     PyTuple_SET_ITEM(pair, 0, name);
     PyTuple_SET_ITEM(pair, 1, value);
+    PyObject_GC_UnTrack(pair); /* bytes are in no cycle: the collector need not walk them */
     return pair;
 }
 
@@ -247,10 +248,31 @@ static int set_own_dicts(tri_py_server *server, PyObject *scope)
     return set_new(scope, state->names.state, PyDict_Copy(server->lifespan_state));
 }
 
+int tri_scope_prepare(tri_py_server *server)
+{
+    const tri_state *state = server->state;
+    PyObject *const own[] = { state->names.query_string, state->names.method,     state->names.path,
+                              state->names.raw_path,     state->names.headers,    state->names.asgi,
+                              state->names.extensions,   state->names.client,     state->names.server,
+                              state->names.http_version, state->names.state };
+    size_t n = sizeof own / sizeof *own - (server->lifespan_state == NULL);
+    PyObject *prototype = PyDict_Copy(server->scope);
+    if (prototype == NULL)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (PyDict_SetDefault(prototype, own[i], Py_None) == NULL) {
+            Py_DECREF(prototype);
+            return -1;
+        }
+    }
+    Py_XSETREF(server->prototype, prototype);
+    return 0;
+}
+
 PyObject *tri_scope_new(tri_py_server *server, const tri_exchange *exchange)
 {
     const tri_state *state = server->state;
-    PyObject *scope = PyDict_Copy(server->scope);
+    PyObject *scope = PyDict_Copy(server->prototype);
     if (scope == NULL)
         return NULL;
     const tri_addr *local = tri_exchange_local(exchange);

@@ -218,6 +218,7 @@ static int server_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->app);
     Py_VISIT(self->scope);
+    Py_VISIT(self->prototype);
     Py_VISIT(self->asgi);
     Py_VISIT(self->lifespan_state);
     Py_VISIT(self->access_log);
@@ -239,6 +240,7 @@ static int server_clear(PyObject *op)
     tri_py_server *self = (tri_py_server *)op;
     Py_CLEAR(self->app);
     Py_CLEAR(self->scope);
+    Py_CLEAR(self->prototype);
     Py_CLEAR(self->asgi);
     Py_CLEAR(self->lifespan_state);
     Py_CLEAR(self->access_log);
@@ -374,6 +376,8 @@ static PyObject *server_attach(PyObject *op, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->context, context);
     self->turned = true;
     Py_XSETREF(self->lifespan_state, PyDict_Check(lifespan_state) ? Py_NewRef(lifespan_state) : NULL);
+    if (tri_scope_prepare(self) != 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 

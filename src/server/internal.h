@@ -17,6 +17,7 @@ enum {
     TRI_SERVER_ACCEPTS = 64,      /* connections accepted from one listener in a turn */
     TRI_SERVER_REFUSALS = 64,     /* records that wait for the log */
     TRI_SERVER_FLUSH = 65536,     /* waiting bytes that are written even while corked */
+    TRI_SERVER_IN_ROW = 64,       /* pipelined requests of a connection before others have their turn */
     TRI_SERVER_AHEAD = 16384,     /* bytes of pipelined requests that are read ahead */
     TRI_SERVER_RETRY_MS = 100,    /* until accepting is tried again when out of descriptors */
     TRI_SERVER_INFLIGHT_MS = 250, /* at a stop, how long a connection used a moment ago may bring a request under way */
@@ -113,6 +114,7 @@ struct tri_server {
     tri_list woken;
     tri_list flush;
     tri_list resume;
+    unsigned in_row; /* exchanges taken one after another from `resume` */
     tri_counters counters;
     uint64_t now;      /* ms, of the current turn */
     uint64_t retry_at; /* ms: accepting pauses until then, 0 while it does not */
