@@ -134,7 +134,7 @@ class Server:
     async def _serve(self, wait: Any) -> None:
         """Serve until a notice says stop and every exchange has ended."""
         async with self._backend.tasks() as group:
-            spawn = partial(group.spawn, partial(_core.Runner, self.core))
+            spawn = partial(group.spawn, self.core.runner)
             backend = self._backend
             self.core.attach(
                 spawn=spawn,

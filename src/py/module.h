@@ -114,6 +114,9 @@ int tri_exchange_type_add(PyObject *module, tri_state *state);
 int tri_awaitable_add(PyObject *module, tri_state *state);
 int tri_loop_bridge_add(PyObject *module, tri_state *state);
 
+/* runner.c: what a new serving task awaits, or NULL. */
+PyObject *tri_runner_new(tri_py_server *server);
+
 /* scope.c: makes the prototype of all scopes; 0, or -1 with an exception. */
 int tri_scope_prepare(tri_py_server *server);
 /* A new scope dictionary for an exchange, or NULL. */

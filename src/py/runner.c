@@ -573,20 +573,12 @@ static PySendResult advance(tri_py_runner *self, PyObject *value, PyObject *exce
 
 /* --- the type --- */
 
-static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+PyObject *tri_runner_new(tri_py_server *server)
 {
-    static char *const keywords[] = { "server", NULL };
-    tri_state *state = tri_state_of(type);
-    PyObject *server;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!:Runner", (char **)keywords, state->server_type, &server))
-        return NULL;
-    if (((tri_py_server *)server)->spawn == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "attach() a backend to the server first");
-        return NULL;
-    }
+    PyTypeObject *type = server->state->runner_type;
     tri_py_runner *self = (tri_py_runner *)type->tp_alloc(type, 0);
     if (self != NULL)
-        self->server = (tri_py_server *)Py_NewRef(server);
+        self->server = (tri_py_server *)Py_NewRef((PyObject *)server);
     return (PyObject *)self;
 }
 
@@ -727,8 +719,7 @@ static PyGetSetDef runner_getset[] = {
 };
 
 static PyType_Slot runner_slots[] = {
-    { Py_tp_doc, "Runner(server)\n--\n\nWhat a serving task awaits: it leads, and steps applications in that task." },
-    { Py_tp_new, runner_new },
+    { Py_tp_doc, "What a serving task awaits: it leads, and steps applications in that task." },
     { Py_tp_methods, runner_methods },
     { Py_tp_getset, runner_getset },
     { Py_tp_traverse, runner_traverse },
@@ -744,7 +735,7 @@ static PyType_Slot runner_slots[] = {
 static PyType_Spec runner_spec = {
     .name = "tricorn._core.Runner",
     .basicsize = sizeof(tri_py_runner),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = runner_slots,
 };
 

@@ -381,6 +381,15 @@ static PyObject *server_attach(PyObject *op, PyObject *args, PyObject *kwargs)
     Py_RETURN_NONE;
 }
 
+static PyObject *server_runner(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    if (((tri_py_server *)op)->spawn == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "attach() a backend to the server first");
+        return NULL;
+    }
+    return tri_runner_new((tri_py_server *)op);
+}
+
 static PyObject *server_notice(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     if (((tri_py_server *)op)->park == NULL) {
@@ -436,6 +445,8 @@ static PyMethodDef server_methods[] = {
     { "attach", (PyCFunction)(void (*)(void))server_attach, METH_VARARGS | METH_KEYWORDS,
       PyDoc_STR("attach($self, *, spawn, wait, park, checkpoint, ending, stray, refuse, state)\n--\n\n"
                 "Use a backend's calls, and the context variables of the caller.") },
+    { "runner", server_runner, METH_NOARGS,
+      PyDoc_STR("runner($self, /)\n--\n\nA new Runner: the coroutine of a serving task.") },
     { "notice", server_notice, METH_NOARGS,
       PyDoc_STR("notice($self, /)\n--\n\nAwait the next notice: 1 for an interrupt, 2 once a stop has drained.") },
     { "interrupt", server_interrupt, METH_NOARGS,

@@ -119,7 +119,7 @@ class Bench:
 
     def leader(self) -> _core.Runner:
         """Return a runner that leads and waits."""
-        runner = _core.Runner(self.server)
+        runner = self.server.runner()
         assert runner.send(None) == "wait"
         return runner
 
@@ -190,7 +190,7 @@ def test_a_second_leader_ends_at_once(bench: Callable[..., Bench]) -> None:
     at = bench(answer)
     runner = at.leader()
     with pytest.raises(StopIteration):
-        _core.Runner(at.server).send(None)
+        at.server.runner().send(None)
     at.client.sendall(REQUEST)
     assert runner.send(None) == "wait"
     assert at.status() == 200
@@ -268,7 +268,7 @@ def test_a_library_that_fails_at_the_start_is_heard(bench: Callable[..., Bench],
     at.library.failing[call] = RuntimeError(call)
     at.library.failing["spawn"] = RuntimeError("spawn")
     with pytest.raises(RuntimeError):
-        _core.Runner(at.server).send(None)
+        at.server.runner().send(None)
 
 
 @pytest.mark.parametrize("state", ["new", "leading", "suspended", "receiving"])
@@ -286,7 +286,7 @@ def test_a_runner_can_be_dropped_in_every_state(bench: Callable[..., Bench], sta
         await (Trap("app") if state == "suspended" else receive())
 
     at = bench(app)
-    runner = _core.Runner(at.server)
+    runner = at.server.runner()
     if state != "new":
         assert runner.send(None) == "wait"
     if state in {"suspended", "receiving"}:
@@ -296,7 +296,7 @@ def test_a_runner_can_be_dropped_in_every_state(bench: Callable[..., Bench], sta
     gc.collect()
     assert [ref() for ref in held] == [None] * len(held)
     assert at.server.counters()["active"] == 0
-    assert _core.Runner(at.server).send(None) == "wait"
+    assert at.server.runner().send(None) == "wait"
 
 
 def test_a_server_in_a_cycle_with_its_application_is_collected() -> None:
@@ -318,7 +318,7 @@ def test_a_server_in_a_cycle_with_its_application_is_collected() -> None:
     address = app.server.listen_tcp("127.0.0.1", 0, 16)[0]
     assert address is not None
     with socket.create_connection(address) as client:
-        runner = _core.Runner(app.server)
+        runner = app.server.runner()
         runner.send(None)
         client.sendall(POST)
         assert runner.send(None) == "park"
@@ -433,7 +433,7 @@ def test_what_wants_a_backend_says_so() -> None:
     with pytest.raises(RuntimeError, match="attach"):
         server.notice()
     with pytest.raises(RuntimeError, match="attach"):
-        _core.Runner(server)
+        server.runner()
 
 
 def test_a_bridge_wakes_its_leader_and_forgets_a_cancelled_one() -> None:

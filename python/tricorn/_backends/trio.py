@@ -46,7 +46,10 @@ class TrioGroup:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
-        self.spawn = nursery.start_soon
+
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        self._nursery.start_soon(function, name="tricorn")
 
     def cancel(self) -> None:
         """See :class:`tricorn._backends.base.TaskGroup`."""

@@ -79,8 +79,8 @@ def is_serving(coroutine: Any) -> bool:
     if isinstance(coroutine, _core.Runner):
         return True
     given = coroutine.cr_frame.f_locals if coroutine.cr_frame else {}
-    makes = getattr(given.get("function"), "func", None)
-    return isinstance(given.get("orig_coro"), _core.Runner) or makes is _core.Runner
+    serves = isinstance(getattr(given.get("function"), "__self__", None), _core.Server)
+    return serves or isinstance(given.get("orig_coro"), _core.Runner)
 
 
 def serving_tasks() -> tuple[int, int]:
