@@ -260,6 +260,8 @@ def _check_socket_path(text: str) -> None:
 
 
 def _check_root_path(text: str) -> None:
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError(f"must be UTF-8, not {os.fsencode(text)!r}")
     if text and (not text.startswith("/") or text.endswith("/")):
         wanted = "/" + text.strip("/")
         remedy = repr(wanted) if wanted != "/" else "an empty string"

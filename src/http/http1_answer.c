@@ -162,7 +162,7 @@ static int review(draft *self, const tri_response *response)
     for (size_t i = 0; i < response->n_fields; i++)
         if (review_field(self, &response->fields[i]) != TRI_OK)
             return TRI_EINVAL;
-    if (response->status == 204)
+    if (response->status == 204 || response->status == 205)
         self->answer &= ~(unsigned)TRI_ANSWER_LENGTH;
     return self->size > UINT32_MAX ? TRI_EINVAL : TRI_OK;
 }
@@ -265,7 +265,7 @@ int tri_http1_answer_continue(tri_protocol *protocol, uint32_t stream)
 /* How the body will be delimited (RFC 9112 §6.3), now that the first `n` bytes of it are here. */
 static enum tri_http1_out choose_framing(const tri_http1 *self, bool end)
 {
-    if ((self->head_flags & TRI_HEAD_IS_HEAD) || self->status == 204 || self->status == 304)
+    if ((self->head_flags & TRI_HEAD_IS_HEAD) || self->status == 204 || self->status == 205 || self->status == 304)
         return TRI_OUT_NO_BODY;
     if ((self->answer & TRI_ANSWER_LENGTH) || end)
         return TRI_OUT_LENGTH;
@@ -285,6 +285,8 @@ static char *put_framing(const tri_http1 *self, char *p, enum tri_http1_out fram
 {
     bool minor_0 = (self->flags & TRI_HTTP1_MINOR_0) != 0;
     bool bodiless = self->status == 204 || self->status == 304;
+    if (self->status == 205) /* has no content, but framing: RFC 9110 §15.3.6 */
+        return PUT(p, "content-length: 0\r\n");
     if ((self->answer & TRI_ANSWER_LENGTH) || bodiless)
         return p;
     if (end && (framing != TRI_OUT_NO_BODY || n > 0)) {

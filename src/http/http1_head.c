@@ -138,14 +138,20 @@ static uint32_t visible_end(const char *base, uint32_t at)
 static bool check_request(tri_http1 *self, tri_head *head)
 {
     tri_span method = tri_head_span(head, head->method);
-    if (tri_span_eq(method, TRI_SPAN("CONNECT"))) {
+    bool is_head = tri_span_eq(method, TRI_SPAN("HEAD"));
+    if (tri_http1_head_same(method, TRI_SPAN("connect"))) {
         tri_http1_reject(self, 501, "CONNECT is not supported");
+        return false;
+    }
+    if (!is_head && tri_http1_head_same(method, TRI_SPAN("head"))) {
+        /* Another method, by RFC 9110 §9.1; but the application is given methods in upper case. */
+        tri_http1_reject(self, 501, "methods are case-sensitive: HEAD is in upper case");
         return false;
     }
     const char *wrong = tri_http1_target_parse(head);
     if (wrong != NULL)
         return bad(self, wrong);
-    if (tri_span_eq(method, TRI_SPAN("HEAD")))
+    if (is_head)
         self->head_flags |= TRI_HEAD_IS_HEAD;
     self->flags |= TRI_HTTP1_REQUEST_LINE;
     return true;

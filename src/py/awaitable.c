@@ -26,40 +26,41 @@ PyObject *tri_awaitable_wake(tri_py_awaitable *self)
     return PyObject_CallMethodNoArgs(self->parking, self->server->state->names.wake);
 }
 
-/* {"type": "http.request", ...} or {"type": "http.disconnect"}. */
-static PyObject *received_event(const tri_state *state, const tri_received *received)
+/* Fills {"type": "http.request", ...} or {"type": "http.disconnect"}. */
+static int fill_event(PyObject *event, const tri_state *state, const tri_received *received)
 {
-    PyObject *event = PyDict_New();
-    if (event == NULL)
-        return NULL;
-    int error;
-    if (received->disconnect) {
-        error = PyDict_SetItem(event, state->names.type, state->names.http_disconnect);
-    } else {
-        PyObject *body = received->body.n == 0
-                             ? Py_NewRef(state->empty_bytes)
-                             : PyBytes_FromStringAndSize(received->body.p, (Py_ssize_t)received->body.n);
-        error = body == NULL || PyDict_SetItem(event, state->names.type, state->names.http_request)
+    if (received->disconnect)
+        return PyDict_SetItem(event, state->names.type, state->names.http_disconnect);
+    PyObject *body = received->body.n == 0 ? Py_NewRef(state->empty_bytes)
+                                           : PyBytes_FromStringAndSize(received->body.p, (Py_ssize_t)received->body.n);
+    int error = body == NULL || PyDict_SetItem(event, state->names.type, state->names.http_request)
                 || PyDict_SetItem(event, state->names.body, body)
                 || PyDict_SetItem(event, state->names.more_body, received->more ? Py_True : Py_False);
-        Py_XDECREF(body);
-    }
-    if (error)
-        Py_CLEAR(event);
-    return event;
+    Py_XDECREF(body);
+    return error ? -1 : 0;
 }
 
-/* Whether the awaited has come: 1 with its value, 0, or -1 with an exception. */
+/* Whether the awaited has come: 1 with its value, 0, or -1 with an exception. The dictionary is made first: that may
+   collect garbage, whose finalizers may receive from this exchange. */
 static int poll_receive(tri_py_awaitable *self, PyObject **value)
 {
     tri_received received;
     if (tri_exchange_receive(self->exchange->core, &received) != 0)
         return 0;
-    *value = received_event(self->server->state, &received);
-    if (*value == NULL)
+    PyObject *event = PyDict_New();
+    if (event == NULL)
         return -1;
+    if (tri_exchange_receive(self->exchange->core, &received) != 0) {
+        Py_DECREF(event);
+        return 0;
+    }
+    if (fill_event(event, self->server->state, &received) != 0) {
+        Py_DECREF(event);
+        return -1;
+    }
     if (!received.disconnect)
         tri_exchange_take(self->exchange->core);
+    *value = event;
     return 1;
 }
 
@@ -137,7 +138,10 @@ static int begin_wait(tri_py_awaitable *self)
 /* Leaves the line: what was waited for is looked at again, or given up. */
 static void end_wait(tri_py_awaitable *self)
 {
+    bool in_line = !tri_list_empty(&self->link);
     tri_list_remove(&self->link);
+    if (in_line && self->kind == TRI_AWAITABLE_RECEIVE && tri_list_empty(&self->exchange->waiters))
+        tri_exchange_unwant(self->exchange->core, TRI_WANT_READ);
     Py_CLEAR(self->inner);
     Py_CLEAR(self->parking);
 }

@@ -181,6 +181,8 @@ static int set_paths(tri_py_server *server, PyObject *scope, const tri_head *hea
         PyObject *prefix = PyUnicode_AsUTF8String(server->root_path);
         if (prefix != NULL)
             PyBytes_ConcatAndDel(&prefix, raw_path);
+        else
+            Py_DECREF(raw_path);
         raw_path = prefix;
     }
     int error = -1;
@@ -251,9 +253,9 @@ static int set_own_dicts(tri_py_server *server, PyObject *scope)
 int tri_scope_prepare(tri_py_server *server)
 {
     const tri_state *state = server->state;
-    PyObject *const own[] = { state->names.query_string, state->names.method,     state->names.path,
-                              state->names.raw_path,     state->names.headers,    state->names.asgi,
-                              state->names.extensions,   state->names.client,     state->names.server,
+    PyObject *const own[] = { state->names.query_string, state->names.method,  state->names.path,
+                              state->names.raw_path,     state->names.headers, state->names.asgi,
+                              state->names.extensions,   state->names.client,  state->names.server,
                               state->names.http_version, state->names.state };
     size_t n = sizeof own / sizeof *own - (server->lifespan_state == NULL);
     PyObject *prototype = PyDict_Copy(server->scope);

@@ -93,6 +93,8 @@ void tri_conn_timeout(tri_conn *conn)
         tri_conn_lose(conn, "the peer stopped reading the answer");
         return;
     }
+    if (now >= body_deadline(conn) && (conn->source.interest & TRI_READ))
+        tri_conn_readable(conn);
     if (now >= body_deadline(conn) && body_stalled(conn)) {
         tri_refuse(conn, 408, "the request body came too slowly");
         return;

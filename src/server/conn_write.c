@@ -102,6 +102,8 @@ static void finish(tri_conn *conn)
         tri_conn_close(conn);
     } else if (!(conn->flags & TRI_CONN_IN_HEAD)) {
         tri_conn_idle(conn);
+    } else {
+        tri_conn_retime(conn); /* a head that came while this answer waited: its clock runs from now on */
     }
 }
 
@@ -119,7 +121,7 @@ static void set_blocked(tri_conn *conn, bool blocked, bool progress)
 {
     if (blocked) {
         if (!(conn->flags & TRI_CONN_BLOCKED) || progress) {
-            conn->write_since = tri_server_now(conn->server);
+            conn->write_since = tri_reactor_now();
             conn->unsent = tri_socket_unsent(conn->source.fd);
         }
         conn->flags |= TRI_CONN_BLOCKED;

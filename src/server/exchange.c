@@ -169,7 +169,7 @@ void tri_exchange_take(tri_exchange *exchange)
 static void wait_for_body(tri_exchange *exchange)
 {
     tri_conn *conn = exchange->conn;
-    uint64_t now = tri_server_now(exchange->server);
+    uint64_t now = tri_reactor_now();
     if (conn->body_since == 0) {
         conn->body_since = now;
         conn->body_bytes = 0;
@@ -177,6 +177,13 @@ static void wait_for_body(tri_exchange *exchange)
         conn->body_since += now - exchange->waited_until;
     }
     tri_conn_retime(conn);
+}
+
+void tri_exchange_unwant(tri_exchange *exchange, unsigned want)
+{
+    if (exchange->wants & want & TRI_WANT_READ)
+        exchange->waited_until = tri_reactor_now();
+    exchange->wants &= (uint8_t)~want;
 }
 
 void tri_exchange_want(tri_exchange *exchange, unsigned want)

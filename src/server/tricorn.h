@@ -118,6 +118,8 @@ TRI_NODISCARD int tri_exchange_receive(tri_exchange *exchange, tri_received *out
 void tri_exchange_take(tri_exchange *exchange);
 /* Asks to be given out by tri_server_next_woken once it can be received from or written to. */
 void tri_exchange_want(tri_exchange *exchange, unsigned want);
+/* Nobody waits for that any more: the peer's deadlines for it no longer run. */
+void tri_exchange_unwant(tri_exchange *exchange, unsigned want);
 /* The final head; see submit_head of http/protocol.h. TRI_ECLOSED when the peer is gone. */
 TRI_NODISCARD int tri_exchange_respond(tri_exchange *exchange, const tri_response *response);
 /* Body bytes; see submit_body. On every error the loan was not taken. */

@@ -275,6 +275,8 @@ static const sample refused[] = {
     CASE("asterisk for GET", "GET * HTTP/1.1\r\n", "!400 an asterisk as target is for OPTIONS only\n"),
     CASE("asterisk and more", "OPTIONS *a HTTP/1.1\r\n", "!400 the target is of no known form\n"),
     CASE("CONNECT", "CONNECT h:443 HTTP/1.1\r\n", "!501 CONNECT is not supported\n"),
+    CASE("connect in lower case", "connect /a HTTP/1.1\r\n", "!501 CONNECT is not supported\n"),
+    CASE("head in lower case", "head / HTTP/1.1\r\n", "!501 methods are case-sensitive: HEAD is in upper case\n"),
     CASE("chunk size empty", CHUNKED "\r\n", BAD_SIZE),
     CASE("chunk size with sign", CHUNKED "+1\r\n", BAD_SIZE),
     CASE("chunk size with minus", CHUNKED "-1\r\n", BAD_SIZE),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -49,7 +48,7 @@ class TrioGroup:
 
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See :class:`tricorn._backends.base.TaskGroup`."""
-        self._nursery.start_soon(function, name="tricorn")
+        self._nursery.start_soon(self._run, function, name="tricorn")
 
     def cancel(self) -> None:
         """See :class:`tricorn._backends.base.TaskGroup`."""
@@ -57,10 +56,19 @@ class TrioGroup:
 
     def ending(self) -> bool:
         """See :class:`tricorn._backends.base.TaskGroup`."""
-        return trio.current_effective_deadline() == -math.inf
+        # The nursery's, not the task's: an application may have left a scope of its own open.
+        return self._nursery._cancel_status.effectively_cancelled
 
-    def stray(self) -> None:
-        """See :class:`tricorn._backends.base.TaskGroup`."""
+    def stray(self) -> Callable[[], object]:
+        """See :class:`tricorn._backends.base.TaskGroup`: scopes and nurseries that were left open stay in the task."""
+        task = trio.lowlevel.current_task()
+        status = task._cancel_status
+        return lambda: task._cancel_status is not status or task._child_nurseries
+
+    async def _run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await function()
+        while trio.lowlevel.current_task()._child_nurseries:
+            await trio.sleep_forever()  # trio would end the server with a task that has left a nursery open
 
 
 class TrioBackend:

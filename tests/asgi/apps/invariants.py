@@ -75,12 +75,11 @@ def coroutines() -> Iterator[Any]:
 
 
 def is_serving(coroutine: Any) -> bool:
-    """Tell whether a task runs the core's Runner, itself or inside a coroutine of the library or the backend."""
+    """Tell whether a task runs the core's Runner, itself or inside a coroutine of the backend."""
     if isinstance(coroutine, _core.Runner):
         return True
     given = coroutine.cr_frame.f_locals if coroutine.cr_frame else {}
-    serves = isinstance(getattr(given.get("function"), "__self__", None), _core.Server)
-    return serves or isinstance(given.get("orig_coro"), _core.Runner)
+    return isinstance(getattr(given.get("function"), "__self__", None), _core.Server)
 
 
 def serving_tasks() -> tuple[int, int]:
