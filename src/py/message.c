@@ -159,6 +159,15 @@ static int loan_view(PyObject *body, tri_loan *loan)
     return 0;
 }
 
+/* The same for what the message alone may hold: giving out its memory may run code that changes the message. */
+static int loan_held(PyObject *body, tri_loan *loan)
+{
+    Py_INCREF(body);
+    int error = loan_view(body, loan);
+    Py_DECREF(body);
+    return error;
+}
+
 /* What went wrong with a body, in the application's terms. */
 static int raise_body(const tri_py_exchange *exchange, int error)
 {
@@ -179,7 +188,7 @@ static int write_body(tri_py_exchange *exchange, PyObject *body, bool end)
     tri_loan loan = { { NULL, 0 }, NULL, NULL };
     if (body != NULL && PyBytes_CheckExact(body))
         loan = loan_bytes(body);
-    else if (body != NULL && loan_view(body, &loan) != 0)
+    else if (body != NULL && loan_held(body, &loan) != 0)
         return -1;
     int error = tri_exchange_write(exchange->core, &loan, end);
     if (error == 0)

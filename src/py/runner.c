@@ -172,6 +172,15 @@ static PySendResult step_once(tri_py_runner *self, PyObject *value, PyObject *ex
     return sent;
 }
 
+/* Closes the application in its own context, as it would be stepped. */
+static void close_app(tri_py_runner *self)
+{
+    bool entered = self->context != NULL && PyContext_Enter(self->context) == 0;
+    tri_drive_close(self->app);
+    if (!entered || PyContext_Exit(self->context) != 0)
+        PyErr_Clear();
+}
+
 /* What the library has against the application's trap: an exception, or NULL. A library that would fall over something
    that is not its own says so here, so that the application fails in its place (I7). */
 static PyObject *trap_error(tri_py_runner *self, PyObject *trap)
@@ -198,7 +207,7 @@ static PySendResult step_app(tri_py_runner *self, PyObject *value, PyObject *exc
             break;
         Py_CLEAR(*result);
         if (chances == 0) {
-            tri_drive_close(self->app);
+            close_app(self);
             tri_drive_raise(error);
             return PYGEN_ERROR;
         }
@@ -625,7 +634,7 @@ static PyObject *runner_close(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_CLEAR(self->inner);
     Py_CLEAR(self->trap);
     if (self->app != NULL)
-        tri_drive_close(self->app);
+        close_app(self);
     if (self->exchange != NULL)
         tri_exchange_done(self->exchange->core);
     drop_exchange(self);

@@ -72,8 +72,9 @@ static void on_body(tri_conn *conn, const tri_event *event)
     tri_exchange *exchange = find_exchange(conn, event->stream);
     conn->body_bytes += event->body.n;
     if (exchange == NULL) {
-        conn->dropped += (uint32_t)event->body.n;
-        if (conn->dropped > server->limits.drain)
+        bool beyond = event->body.n > server->limits.drain - conn->dropped;
+        conn->dropped = beyond ? conn->dropped : conn->dropped + (uint32_t)event->body.n;
+        if (beyond)
             tri_conn_end(conn);
         return;
     }
