@@ -17,6 +17,8 @@ TESTS ?= $(wildcard tests/unit tests/asgi tests/frameworks tests/leaks)
 export PYTHON
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# Most tests wait for a deadline or a peer; a file's tests share servers. PARALLEL= runs them one after another.
+PARALLEL ?= -n 3 --dist loadfile
 # ninja and meson stand in the environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -61,7 +63,7 @@ test-c: $(SETUP_TEST) build/core/build.ninja ## the C tests
 	@$(BIN)/python tools/test-c build/core
 
 test-python: $(SETUP_TEST) $(INSTALLED) ## the Python tests (TESTS=paths for some)
-	@$(PYTEST) $(TESTS) $(ARGS)
+	@$(PYTEST) $(TESTS) $(PARALLEL) $(ARGS)
 
 lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the house, formatters, types
 	@$(PYTEST) -q tests/lint
@@ -77,7 +79,7 @@ asan-c: $(SETUP_TEST) build/asan/build.ninja
 	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(BIN)/python tools/test-c build/asan
 
 asan-python: $(SETUP_TEST) $(INSTALLED) build/.asan-installed
-	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(ARGS)
+	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) $(ARGS)
 
 bench: $(SETUP_TEST) $(INSTALLED) ## measure Tricorn and its peers side by side
 	@$(BIN)/python bench/run $(ARGS)
