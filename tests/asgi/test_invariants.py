@@ -141,6 +141,24 @@ def test_I6_a_batch_lets_other_tasks_run(shared: Serve, library: str, us: int) -
     assert most <= (2 * 256 if us == 0 else 4)
 
 
+@pytest.mark.parametrize("us", [0, 2000])
+def test_I6_exchanges_that_suspend_share_a_turn_of_the_loop(shared: Serve, library: str, us: int) -> None:
+    """So many serving tasks are started at a handover as are of use: quick exchanges share a turn, slow ones do not."""
+    server = serve(shared, library)
+    clients = [server.connect() for _ in range(50)]
+    server.ask(target="/start_ticking")
+    for _ in range(20 if us == 0 else 2):
+        with server.connect() as first:
+            first.request(target="/busy?us=50000")  # the others' requests are all there when it ends
+            for client in clients:
+                client.request(target=f"/busy?suspended&us={us}")
+            assert [client.answer().status for client in clients] == [200] * 50
+            assert first.answer().status == 200
+    _, most = server.get("/stop_ticking")
+    assert most >= 16 if us == 0 else most <= 4
+    nothing_broken(server)
+
+
 KINDS = [
     "ValueError",
     "OSError",
