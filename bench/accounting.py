@@ -1,4 +1,4 @@
-"""The CPU time that a process and its descendants have used, from the kernel's own accounting."""
+"""What a process and its descendants use of CPU time and memory, from the kernel's own accounting."""
 
 from __future__ import annotations
 
@@ -80,3 +80,23 @@ def spent(before: Usage, after: Usage) -> Spent:
     system = after.system_ticks - before.system_ticks
     share = user / (user + system) if user + system > 0 else 0.0
     return Spent(float(total), total * share)
+
+
+def parse_anonymous(text: str) -> int:
+    """Return the bytes of memory that belongs to no file, from the text of /proc/PID/smaps_rollup."""
+    for line in text.splitlines():
+        name, _, rest = line.partition(":")
+        if name == "Anonymous":
+            return int(rest.split()[0]) * 1024
+    raise ValueError("no line for anonymous memory")
+
+
+def read_memory(pids: Iterable[int], proc: Path = PROC) -> int:
+    """Add up the processes' memory in user space that belongs to no file; one that has ended is left out."""
+    total = 0
+    for pid in pids:
+        try:
+            total += parse_anonymous((proc / str(pid) / "smaps_rollup").read_text())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return total

@@ -1,6 +1,7 @@
 """The applications that are measured: bare ASGI, the same object for every server.
 
 `sleep0` suspends once before it answers, in the library that the environment variable BENCH_LIBRARY names.
+The applications made with frameworks are in `bench.frameworks`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,15 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HELLO = b"Hello, world!"
 
+CHUNK = b"0123456789abcdef" * 4096
+"""What a download sends at once: 64 KiB."""
+
+DOWNLOAD = 8000 * len(CHUNK)
+"""The bytes of a download: 500 MiB."""
+
+LARGE = CHUNK + CHUNK[: 36 * 1024]
+"""An answer of 100 KiB, sent in one piece."""
+
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer 13 bytes."""
@@ -32,6 +42,79 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
         }
     )
     await send({"type": "http.response.body", "body": HELLO})
+
+
+def marked(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    """Answer as `hello` does; a request for /mark calls getpriority(2), which whoever counts instructions can see."""
+    if scope["type"] == "http" and scope["path"] == "/mark":
+        os.getpriority(os.PRIO_PROCESS, 0)
+    return hello(scope, receive, send)
+
+
+def head(length: int) -> Message:
+    """Make the start of an answer of plain text of this length."""
+    fields = [(b"content-type", b"text/plain"), (b"content-length", str(length).encode())]
+    return {"type": "http.response.start", "status": 200, "headers": fields}
+
+
+async def read_body(receive: Receive) -> list[bytes]:
+    """Receive the request's body to its end, in the pieces in which it came."""
+    pieces, more = [], True
+    while more:
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return pieces
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer the request's body."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    body = b"".join(await read_body(receive))
+    await send(head(len(body)))
+    await send({"type": "http.response.body", "body": body})
+
+
+async def sink(scope: Scope, receive: Receive, send: Send) -> None:
+    """Read the request's body, then answer as `hello` does."""
+    if scope["type"] == "http":
+        await read_body(receive)
+    await hello(scope, receive, send)
+
+
+async def large(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 100 KiB in one piece."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    await send(head(len(LARGE)))
+    await send({"type": "http.response.body", "body": LARGE})
+
+
+async def download(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 500 MiB, 64 KiB at a time, all of them the same object."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    await send(head(DOWNLOAD))
+    for _ in range(DOWNLOAD // len(CHUNK)):
+        await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def produce(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer as `download` does, each piece made anew, so that whoever keeps pieces needs memory for each."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    await send(head(DOWNLOAD))
+    for _ in range(DOWNLOAD // len(CHUNK)):
+        await send(
+            {"type": "http.response.body", "body": b"".join((CHUNK[:1], CHUNK[1:])), "more_body": True}
+        )
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

@@ -1,56 +1,26 @@
-"""The command `bench/instructions`: what a request costs in instructions, which repeat where times do not.
+"""Counting a server's instructions under valgrind's callgrind; they repeat where times do not.
 
-A server runs under callgrind twice, for few requests and for many; the difference, divided by the difference in
-requests, leaves out start and stop. There is one connection, for counts that repeat: either each request is a turn of
-the server and of the library's loop, or 16 requests arrive at once and show what the server itself spends on each.
+There are two ways. A server whose start is cheap is run twice, for few requests and for many; the difference leaves out
+start and stop. Of one whose start is dear, the application marks the places between phases (`apps:marked`).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import contextlib
+import http.client
 import re
+import shutil
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench import environments
-from bench.environments import BUILD, ROOT, Unusable
-from bench.measure import Patience, WrongAnswer, free_port, load_command, running
-from bench.servers import SERVERS
-from bench.workloads import WORKLOADS
+from bench.environments import BUILD, Unusable
+from bench.kinds import Sample, growth
+from bench.measure import Patience, Subject, WrongAnswer, free_port, load_command, running
+from bench.workloads import Point, Workload
 
-LIBRARIES = ("asyncio", "uvloop", "trio", "curio")
-COMMITTED = ROOT / "bench" / "instructions.json"
-SHAPES = {"one": 1, "batch": 16}
-"""The requests that are sent at once, by the shape's name."""
-FEW, MANY = 160, 2240
-"""Numbers of requests, multiples of the batches."""
-TOLERANCE = 0.03
+VALGRIND = ("valgrind", "--tool=callgrind")
 PATIENCE = Patience(start=90, stop=60)
-JOBS = 2
-
-
-@dataclass(frozen=True)
-class Change:
-    """The instructions of a request now, and as they were committed, for a library and shape as in `trio one`."""
-
-    name: str
-    now: float
-    before: float | None
-
-    @property
-    def ratio(self) -> float | None:
-        """Return how the cost has changed; nothing when there is nothing to compare with."""
-        return self.now / self.before if self.before else None
-
-    @property
-    def failed(self) -> bool:
-        """Tell whether the request has become dearer than the tolerance allows, or was never recorded."""
-        return self.ratio is None or self.ratio > 1 + TOLERANCE
 
 
 def parse_collected(log: str) -> int:
@@ -61,99 +31,90 @@ def parse_collected(log: str) -> int:
     return int(found[0])
 
 
-def per_request(few: int, many: int) -> float:
-    """Return the instructions of one request from the counts of both runs."""
-    return (many - few) / (MANY - FEW)
+def require_valgrind() -> None:
+    """Fail with a remedy where valgrind is missing."""
+    if shutil.which("valgrind") is None:
+        raise Unusable(
+            "valgrind is missing: run `make test` once, or install it (Debian: apt-get install valgrind)"
+        )
 
 
-def count(name: str, requests: int) -> int:
-    """Run a server for a number of requests and return all its instructions."""
-    library, shape = name.split()
-    server = SERVERS[f"tricorn-{library}"]
-    workload = replace(WORKLOADS[0], connections=1, depth=SHAPES[shape])
-    port = free_port()
+def dump_path(name: str) -> Path:
+    """Return where callgrind writes what it has counted."""
     folder = BUILD / "callgrind"
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / f"{library}-{shape}-{requests}.log"
-    valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={log.with_suffix('.out')}"]
-    command = server.arguments(ROOT / ".venv" / "bin", f"bench.apps:{workload.app}", port)
-    with running([*valgrind, *command], library, port, log, PATIENCE):
-        load = [*load_command(workload, port), "--requests", str(requests)]
-        done = subprocess.run(load, capture_output=True, text=True, check=False)
+    return folder / f"{name}.out"
+
+
+def load(workload: Workload, port: int, requests: int) -> None:
+    """Send so many requests, and check the answers."""
+    command = [*load_command(workload, port), "--requests", str(requests)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise WrongAnswer(f"{name}: {done.stderr.strip()}")
-    return parse_collected(log.read_text(errors="replace"))
+        raise WrongAnswer(done.stderr.strip())
 
 
-def count_all(names: Sequence[str]) -> dict[str, float]:
-    """Return the instructions of a request for each library and shape."""
-    environments.load_generator()
-    count(names[0], 1)  # compiles what is not compiled yet, which only the first run would pay for
-    with ThreadPoolExecutor(JOBS) as pool:
-        few = {name: pool.submit(count, name, FEW) for name in names}
-        many = {name: pool.submit(count, name, MANY) for name in names}
-        return {name: per_request(few[name].result(), many[name].result()) for name in names}
+def count(subject: Subject, requests: int) -> int:
+    """Run a server for a number of requests and return all its instructions."""
+    port = free_port()
+    out = dump_path(f"{subject.workload.row}-{subject.server.name}-{requests}")
+    with running(subject, port, [*VALGRIND, f"--callgrind-out-file={out}"], PATIENCE):
+        load(subject.workload, port, requests)
+    return parse_collected(subject.log.read_text(errors="replace"))
 
 
-def compare(now: Mapping[str, float], before: Mapping[str, float]) -> list[Change]:
-    """Set the counts beside the committed ones."""
-    return [Change(name, value, before.get(name)) for name, value in now.items()]
+def parse_total(dump: str) -> int:
+    """Return the instructions of one of callgrind's dumps."""
+    found = re.findall(r"^totals: (\d+)$", dump, re.MULTILINE)
+    if len(found) != 1:
+        raise Unusable("callgrind's dump has no total")
+    return int(found[0])
 
 
-def table(changes: Sequence[Change]) -> str:
-    """Format the counts as a Markdown table."""
-    lines = [
-        "| library, shape | instructions/request | committed | change | |",
-        "| --- | ---: | ---: | ---: | --- |",
-    ]
-    for change in changes:
-        before = "" if change.before is None else f"{change.before:,.0f}"
-        moved = "" if change.ratio is None else f"{change.ratio - 1:+.1%}"
-        mark = "ok" if not change.failed else "**too many**" if change.before else "not recorded"
-        lines.append(f"| {change.name} | {change.now:,.0f} | {before} | {moved} | {mark} |")
-    return "\n".join(lines)
+def mark(port: int) -> None:
+    """Have the application end a phase: callgrind dumps what it has counted since the last."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as client:
+        client.request("GET", "/mark")
+        answer = client.getresponse()
+        if answer.status != 200 or answer.read() != b"Hello, world!":
+            raise WrongAnswer(f"the mark was answered with {answer.status}")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that the counts depend on besides our own code."""
-    found = environments.prepare(SERVERS["tricorn-asyncio"], environments.default_python())
-    known: dict[str, str] = {
-        name: found.packages[name] for name in ("uvloop", "trio", "curio") if name in found.packages
-    }
-    return {"python": found.python.partition(" ")[0]} | known
+def count_phases(subject: Subject, phases: Sequence[tuple[Workload, int]]) -> list[int]:
+    """Run a server of `apps:marked` once and return the instructions of each phase: of so many requests of a workload."""
+    port, out = free_port(), dump_path(subject.server.name)
+    prefix = [*VALGRIND, f"--callgrind-out-file={out}", "--dump-before=getpriority", "--dump-line=no"]
+    for old in out.parent.glob(out.name + "*"):
+        old.unlink()
+    with running(subject, port, prefix, PATIENCE):
+        mark(port)
+        for workload, requests in phases:
+            load(workload, port, requests)
+            mark(port)
+    dumps = [out.with_name(f"{out.name}.{number}") for number in range(2, len(phases) + 2)]
+    if not dumps[-1].exists():
+        raise Unusable("callgrind saw no mark: " + subject.log.read_text(errors="replace")[-300:])
+    return [parse_total(dump.read_text()) for dump in dumps]
 
 
-def read_committed(path: Path) -> tuple[dict[str, str], dict[str, float]]:
-    """Return versions and counts of the committed file; both empty when there is none."""
-    if not path.exists():
-        return {}, {}
-    stored = json.loads(path.read_text())
-    return stored["versions"], stored["instructions"]
+def per_request(few: tuple[int, int], many: tuple[int, int]) -> float:
+    """Return the instructions of one request from both runs: numbers of requests, and what they cost in all."""
+    return (many[1] - few[1]) / (many[0] - few[0])
 
 
-def run(words: Sequence[str]) -> int:
-    """Count, print and compare; 1 when a library has become dearer."""
-    parser = argparse.ArgumentParser(prog="bench/instructions", description=__doc__)
-    parser.add_argument("--update", action="store_true", help="record the counts in bench/instructions.json")
-    parser.add_argument("--libraries", default=",".join(LIBRARIES), help="with commas (default: all four)")
-    options = parser.parse_args(words)
-    here = versions()
-    then, before = read_committed(COMMITTED)
-    now = count_all([f"{library} {shape}" for library in options.libraries.split(",") for shape in SHAPES])
-    if options.update:
-        merged = before | {name: round(value) for name, value in now.items()}
-        COMMITTED.write_text(json.dumps({"versions": here, "instructions": merged}, indent=2) + "\n")
-        _, before = read_committed(COMMITTED)
-    elif then != here:
-        print(f"recorded with {then}, counted with {here}: the difference may be theirs")
-    changes = compare(now, before)
-    print(table(changes))
-    return 1 if any(change.failed for change in changes) else 0
+def count_point(subject: Subject, point: Point) -> float:
+    """Return the instructions of a request at one size."""
+    few, many = count(subject, point.few), count(subject, point.many)
+    return per_request((point.few, few), (point.many, many))
 
 
-def main() -> None:
-    """Run the command and exit."""
-    try:
-        sys.exit(run(sys.argv[1:]))
-    except (Unusable, WrongAnswer) as fault:
-        sys.exit(f"bench/instructions: {fault}")
+def measure_growth(subject: Subject, seconds: float) -> Sample:
+    """Count the instructions of a request at each size."""
+    del seconds
+    require_valgrind()
+    workload = subject.workload
+    costs = {}
+    for point in workload.points:
+        sized = Subject(point.of(workload), subject.server, subject.environment, subject.path)
+        costs[point.size] = count_point(sized, point)
+    return {str(size): cost for size, cost in costs.items()} | {"growth": growth(costs, workload.marginal)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -68,6 +69,14 @@ def install(python: str, name: str, packages: tuple[str, ...]) -> Path:
     return folder / "bin"
 
 
+def framework_path(python: str, packages: tuple[str, ...]) -> str:
+    """Return the folder of an environment with what an application needs, for every server's path."""
+    programs = install(python, "frameworks", packages)
+    return run_checked(
+        [str(programs / "python"), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    ).strip()
+
+
 def build_limit() -> Environment:
     """Build the server without Python as the extension is built; return where its program is."""
     folder, own = BUILD / "limit", ROOT / ".venv" / "bin"
@@ -109,3 +118,9 @@ def load_generator() -> Path:
             ["gcc", "-std=gnu11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-o", str(program), str(source)]
         )
     return program
+
+
+def raise_descriptors() -> None:
+    """Allow this process, and with it every server and client, as many open descriptors as the system lets it."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

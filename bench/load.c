@@ -12,6 +12,7 @@
  *
  * With --gate, "ready" is printed after the warm-up and a line is awaited; the figures follow as one line of JSON, and
  * the connections stay open until a second line or the end of the input, so that a caller can read clocks at both ends.
+ * At the second line, a connection that was closed meanwhile is an error.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -434,6 +435,15 @@ static void plan_read(int argc, char **argv)
         die("--close takes one request a connection");
 }
 
+/* Ends the program unless every connection is still open and silent. */
+static void conns_check_open(void)
+{
+    char byte;
+    for (unsigned i = 0; i < plan.connections; i++)
+        if (recv(conns[i].fd, &byte, 1, MSG_PEEK) >= 0 || errno != EAGAIN)
+            die("an idle connection was closed");
+}
+
 /* Waits for a line of the caller. */
 static void gate_wait(void)
 {
@@ -465,5 +475,7 @@ int main(int argc, char **argv)
            percentile_us(0.5), percentile_us(0.9), percentile_us(0.99), (double)phase.latency_max / 1e3);
     fflush(stdout);
     gate_wait();
+    if (plan.gate && !plan.close)
+        conns_check_open();
     return 0;
 }

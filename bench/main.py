@@ -1,25 +1,35 @@
-"""The command `bench/run`: every chosen workload on every server, interleaved, then the report."""
+"""The command `bench/run`: every chosen workload on every server, interleaved, then the report.
+
+The rows of earlier runs stay in the report as long as the same code was measured in the same way on the same machine,
+so that a long measurement may be made in parts.
+"""
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import shlex
-import subprocess
 import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench import environments, figures, report
-from bench.environments import ROOT, Environment, Unusable
-from bench.figures import Sample
-from bench.measure import WrongAnswer, measure
+from bench import callgrind, environments, facts, figures, measure, memory, report, store
+from bench.environments import BUILD, ROOT, Environment, Unusable
+from bench.kinds import KINDS, Sample
+from bench.measure import Subject, WrongAnswer
 from bench.servers import LIMIT, OWN, SERVERS, Server
-from bench.workloads import WORKLOADS, Workload
+from bench.store import Measured
+from bench.workloads import MAIN_ROWS, WORKLOADS, Workload
 
-Samples = dict[str, dict[str, list[Sample | str]]]
+METERS: dict[str, Callable[[Subject, float], Sample]] = {
+    "requests": measure.measure_requests,
+    "bytes": measure.measure_bytes,
+    "crowd": measure.measure_crowd,
+    "idle": memory.measure_idle,
+    "stall": memory.measure_stall,
+    "growth": callgrind.measure_growth,
+}
+"""How each kind of workload is measured."""
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -28,29 +38,51 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
         prog="bench/run", description="Measure Tricorn and its peers side by side; write tables and plots."
     )
     rows = ",".join(workload.row for workload in WORKLOADS)
-    parser.add_argument("--rows", default=rows, help=f"the workloads, by number (default: {rows})")
+    parser.add_argument("--rows", help=f"the workloads, by number; 6 stands for 6a and 6b (default: {rows})")
     parser.add_argument("--servers", help="only these servers, with commas (default: those of each workload)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each workload (default: 3)")
+    parser.add_argument("--rounds", type=int, help="rounds of each workload (default: 3)")
+    parser.add_argument("--seconds", type=float, help="measured seconds of each round (default: 2)")
+    parser.add_argument("--out", type=Path, help="where the report goes (default: bench/results)")
     parser.add_argument(
-        "--seconds", type=float, default=2.0, help="measured seconds of each round (default: 2)"
+        "--quick",
+        action="store_true",
+        help=f"rows {','.join(MAIN_ROWS)}, one round of a second, into build/bench/quick, unless told otherwise",
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="where the report goes")
+    parser.add_argument("--fresh", action="store_true", help="forget the rows of earlier runs")
+    parser.add_argument(
+        "--report", action="store_true", help="measure nothing: write the report anew from its figures"
+    )
     parser.add_argument(
         "--python",
         default=environments.default_python(),
         help="the interpreter of the peers (default: the one of .venv)",
     )
-    return parser.parse_args(words)
+    options = parser.parse_args(words)
+    quick = options.quick
+    defaults = {
+        "rows": ",".join(MAIN_ROWS) if quick else rows,
+        "rounds": 1 if quick else 3,
+        "seconds": 1.0 if quick else 2.0,
+        "out": BUILD / "quick" if quick else ROOT / "bench" / "results",
+    }
+    for name, value in defaults.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
 
 
 def choose_workloads(rows: str) -> list[Workload]:
-    """Return the workloads with these numbers."""
-    known = {workload.row: workload for workload in WORKLOADS}
-    wanted = rows.split(",")
-    unknown = [row for row in wanted if row not in known]
-    if unknown:
-        raise Unusable(f"no such row: {', '.join(unknown)}; there are {', '.join(known)}")
-    return [known[row] for row in wanted]
+    """Return the workloads with these numbers; a number without its letter stands for all of its rows."""
+    chosen: dict[str, Workload] = {}
+    for row in rows.split(","):
+        found = [workload for workload in WORKLOADS if workload.row == row] or [
+            workload for workload in WORKLOADS if workload.row[:-1] == row and not row[-1:].isalpha()
+        ]
+        if not found:
+            known = ", ".join(workload.row for workload in WORKLOADS)
+            raise Unusable(f"no such row: {row}; there are {known}")
+        chosen |= {workload.row: workload for workload in found}
+    return list(chosen.values())
 
 
 def choose_servers(workloads: Sequence[Workload], names: str | None) -> dict[str, Server]:
@@ -63,8 +95,24 @@ def choose_servers(workloads: Sequence[Workload], names: str | None) -> dict[str
     return {name: SERVERS[name] for name in used if name in wanted}
 
 
-def prepare(servers: dict[str, Server], python: str) -> tuple[dict[str, Environment], dict[str, str]]:
-    """Install every server; return the environments, and why others cannot be used. Tricorn's own must be there."""
+@dataclass(frozen=True)
+class Bench:
+    """What is ready to be measured, and why some servers are not."""
+
+    servers: dict[str, Server]
+    ready: dict[str, Environment]
+    faults: dict[str, str]
+    python: str
+
+    def versions(self, workload: Workload) -> dict[str, str]:
+        """Return the versions of a workload's servers."""
+        return {
+            name: self.ready[name].versions(SERVERS[name]) for name in workload.servers if name in self.ready
+        }
+
+
+def prepare(servers: dict[str, Server], python: str) -> Bench:
+    """Install every server, and find why others cannot be used. Tricorn's own must be there."""
     ready: dict[str, Environment] = {}
     faults: dict[str, str] = {}
     for name, server in servers.items():
@@ -74,116 +122,101 @@ def prepare(servers: dict[str, Server], python: str) -> tuple[dict[str, Environm
             if server.environment in (OWN, LIMIT):
                 raise
             faults[name] = str(fault)
-    return ready, faults
+    return Bench(servers, ready, faults, python)
 
 
-def attempt(workload: Workload, server: Server, environment: Environment, seconds: float) -> Sample | str:
+def attempt(subject: Subject, seconds: float) -> Sample | str:
     """Measure once; a wrong answer or a server that does not run becomes the text that voids its line."""
     try:
-        return measure(workload, server, environment, seconds)
-    except (Unusable, WrongAnswer) as fault:
+        return METERS[subject.workload.kind](subject, seconds)
+    except (Unusable, WrongAnswer, OSError) as fault:
         return str(fault)
 
 
-def measure_row(
-    workload: Workload,
-    servers: dict[str, Server],
-    ready: dict[str, Environment],
-    options: argparse.Namespace,
-) -> dict[str, list[Sample | str]]:
+def show(subject: Subject, number: int, outcome: Sample | str) -> None:
+    """Print one measurement."""
+    kind = KINDS[subject.workload.kind]
+    shown = outcome if isinstance(outcome, str) else f"{outcome[kind.main]:10.2f} {kind.unit}"
+    print(f"row {subject.workload.row:3} round {number} {subject.server.name:16} {shown}", flush=True)
+
+
+def measure_row(workload: Workload, bench: Bench, options: argparse.Namespace) -> Measured:
     """Measure a workload's servers in turn, round after round."""
-    names = [name for name in workload.servers if name in servers and name in ready]
-    outcomes: dict[str, list[Sample | str]] = {name: [] for name in names}
-    for number in range(1, options.rounds + 1):
-        for name in names:
-            outcome = attempt(workload, servers[name], ready[name], options.seconds)
-            outcomes[name].append(outcome)
-            shown = (
-                outcome
-                if isinstance(outcome, str)
-                else f"{outcome.cpu:8.2f} µs, {outcome.user:8.2f} in user mode"
-            )
-            print(f"row {workload.row:3} round {number} {name:16} {shown}", flush=True)
-    return outcomes
+    path = environments.framework_path(bench.python, workload.packages) if workload.packages else ""
+    named = [name for name in workload.servers if name in bench.servers]
+    samples: dict[str, list[Sample | str]] = {
+        name: [bench.faults[name]] if name in bench.faults else [] for name in named
+    }
+    for number in range(1, 1 + (options.rounds if KINDS[workload.kind].repeats else 1)):
+        for name in named:
+            if name in bench.ready:
+                subject = Subject(workload, bench.servers[name], bench.ready[name], path)
+                outcome = attempt(subject, options.seconds)
+                samples[name].append(outcome)
+                show(subject, number, outcome)
+    return Measured(workload.row, samples, bench.versions(workload), facts.now(), options.command)
 
 
-def cpu_model() -> str:
-    """Return the processor's name and the number of cores."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return f"{line.partition(':')[2].strip()}, {os.cpu_count()} cores"
-    return f"{platform.machine()}, {os.cpu_count()} cores"
-
-
-def commit() -> str:
-    """Return the commit that was measured, marked when files differ from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or "unknown"
-
-
-def gather_facts(python: str, words: Sequence[str], options: argparse.Namespace) -> report.Facts:
-    """Collect what a reader needs to judge the figures or to repeat them."""
-    return report.Facts(
-        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        commit=commit(),
-        machine=cpu_model(),
-        kernel=f"{platform.system()} {platform.release()}",
-        python=python,
-        command=shlex.join(["bench/run", *words]),
-        rounds=options.rounds,
-        seconds=options.seconds,
-    )
-
-
-def build_rows(
-    workloads: Sequence[Workload], samples: Samples, ready: dict[str, Environment], faults: dict[str, str]
-) -> list[figures.Row]:
-    """Turn samples into the table's rows; servers that could not be installed stand in them as void."""
+def build_rows(measured: dict[str, Measured]) -> list[figures.Row]:
+    """Turn samples into the table's rows, in the order of the workloads."""
     rows = []
-    for workload in workloads:
-        cells = []
-        for name in workload.servers:
-            if name in faults:
-                cells.append(figures.cell(name, "", [faults[name]]))
-            elif name in samples[workload.row]:
-                versions = ready[name].versions(SERVERS[name])
-                cells.append(figures.cell(name, versions, samples[workload.row][name]))
-        rows.append(figures.row(workload, cells))
+    for workload in WORKLOADS:
+        if found := measured.get(workload.row):
+            cells = [
+                figures.cell(name, found.versions.get(name, ""), found.samples[name])
+                for name in workload.servers
+                if name in found.samples
+            ]
+            rows.append(figures.row(workload, cells))
     return rows
 
 
-def write_report(
-    folder: Path, rows: Sequence[figures.Row], facts: report.Facts, samples: Samples, python: str
-) -> None:
-    """Write latest.md, latest.json, latest.svg and latest.png."""
+def write_report(folder: Path, known: facts.Facts, measured: dict[str, Measured], python: str) -> None:
+    """Write latest.md, latest.json, and the plots of all rows and of the main ones."""
+    rows = build_rows(measured)
+    commands = list(dict.fromkeys(found.command for found in measured.values()))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "latest.md").write_text(report.markdown(rows, facts))
-    (folder / "latest.json").write_text(report.record(rows, facts, samples))
+    (folder / "latest.md").write_text(report.markdown(rows, known, commands))
+    (folder / "latest.json").write_text(store.record(rows, known, measured))
     plotting = environments.install(python, "plot", ("matplotlib",)) / "python"
     environments.run_checked([str(plotting), "-m", "bench.plot", str((folder / "latest.json").resolve())])
+
+
+def renew(options: argparse.Namespace) -> int:
+    """Write the report anew from the figures that are there."""
+    path = options.out / "latest.json"
+    if not path.exists():
+        raise Unusable(f"there is no {path}")
+    known, measured = store.read(path)
+    write_report(options.out, known, measured, options.python)
+    return 0
+
+
+def is_void(row: figures.Row) -> bool:
+    """Tell whether a line of Tricorn's is void."""
+    return any(cell.server.startswith("tricorn") and cell.figures is None for cell in row.cells)
 
 
 def run(words: Sequence[str]) -> int:
     """Measure and report; 1 when a line of Tricorn's is void."""
     options = arguments(words)
+    options.command = shlex.join(["bench/run", *words])
+    if options.report:
+        return renew(options)
     workloads = choose_workloads(options.rows)
-    servers = choose_servers(workloads, options.servers)
+    environments.raise_descriptors()
     environments.load_generator()
-    ready, faults = prepare(servers, options.python)
-    interpreter = environments.same_interpreter(ready)
-    samples = {workload.row: measure_row(workload, servers, ready, options) for workload in workloads}
-    rows = build_rows(workloads, samples, ready, faults)
-    write_report(options.out, rows, gather_facts(interpreter, words, options), samples, options.python)
-    print(f"the report is {os.path.relpath(options.out / 'latest.md')}")
-    void = [
-        cell
-        for row in rows
-        for cell in row.cells
-        if cell.server.startswith("tricorn") and cell.figures is None
-    ]
-    return 1 if void else 0
+    bench = prepare(choose_servers(workloads, options.servers), options.python)
+    interpreter = environments.same_interpreter(bench.ready)
+    known = facts.gather(interpreter, options.rounds, options.seconds)
+    path = options.out / "latest.json"
+    measured = {} if options.fresh else store.kept(path, known)
+    fresh: dict[str, Measured] = {}
+    for workload in workloads:
+        fresh[workload.row] = measured[workload.row] = measure_row(workload, bench, options)
+        write_report(options.out, known, measured, options.python)
+    print(f"the report is {options.out / 'latest.md'}")
+    return 1 if any(is_void(row) for row in build_rows(fresh)) else 0
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""One measurement: start a server on one core, load it from another, and read the kernel's clocks around the load."""
+"""One measurement of CPU time: start a server on one core, load it from another, and read the kernel's clocks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench import accounting
 from bench.environments import BUILD, ROOT, Environment, Unusable, load_generator
-from bench.figures import Sample
+from bench.kinds import Sample, growth
 from bench.servers import Server
 from bench.workloads import Workload
 
@@ -45,11 +45,31 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def clean_environment(library: str) -> dict[str, str]:
+@dataclass(frozen=True)
+class Subject:
+    """A server that is measured on a workload: the command's parts and where its log goes."""
+
+    workload: Workload
+    server: Server
+    environment: Environment
+    path: str = ""
+    """A folder with what the application needs."""
+
+    @property
+    def log(self) -> Path:
+        """Return the file of what the server says."""
+        return BUILD / "logs" / f"{self.workload.row}-{self.server.name}.log"
+
+    def command(self, port: int) -> list[str]:
+        """Return the command that starts the server."""
+        return self.server.arguments(self.environment.programs, f"bench.{self.workload.app}", port)
+
+
+def clean_environment(library: str, path: str = "") -> dict[str, str]:
     """Return the environment of a measured server: no settings of ours or of its own leak in."""
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
-    kept |= {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT)}
-    return kept | {"BENCH_LIBRARY": library}
+    kept |= {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONHASHSEED": "0"}
+    return kept | {"PYTHONPATH": f"{ROOT}:{path}" if path else str(ROOT), "BENCH_LIBRARY": library}
 
 
 def tail(log: Path) -> str:
@@ -69,9 +89,9 @@ def wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path,
     raise Unusable(f"did not listen within {seconds:.0f} seconds")
 
 
-def pinned(core: str, command: list[str]) -> list[str]:
-    """Return the command kept to one core."""
-    return ["taskset", "-c", core, *command]
+def pinned(core: str) -> list[str]:
+    """Return what keeps the command behind it to one core."""
+    return ["taskset", "-c", core]
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float) -> None:
@@ -86,16 +106,15 @@ def stop(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def running(
-    command: list[str], library: str, port: int, log: Path, patience: Patience = PATIENCE
-) -> Iterator[int]:
-    """Run a server while the block runs; gives its process id."""
+def running(subject: Subject, port: int, prefix: list[str], patience: Patience = PATIENCE) -> Iterator[int]:
+    """Run a server while the block runs, its command behind `prefix`; gives its process id."""
+    log = subject.log
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command,
+            [*prefix, *subject.command(port)],
             cwd=ROOT,
-            env=clean_environment(library),
+            env=clean_environment(subject.server.library, subject.path),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -115,7 +134,7 @@ def load_command(workload: Workload, port: int) -> list[str]:
     request, body = folder / f"{workload.row}.request", folder / f"{workload.row}.body"
     request.write_bytes(workload.request)
     body.write_bytes(workload.body)
-    command = pinned(CLIENT_CORE, [str(load_generator()), "--port", str(port)])
+    command = [*pinned(CLIENT_CORE), str(load_generator()), "--port", str(port)]
     command += ["--request", str(request), "--body", str(body)]
     command += ["--connections", str(workload.connections), "--depth", str(workload.depth)]
     if workload.length is not None:
@@ -137,35 +156,72 @@ def talk(client: subprocess.Popen[str], line: str | None = None) -> str:
     return answer
 
 
-def drive(command: list[str], pid: int) -> Sample:
-    """Load the server `pid` and return what its process tree spent on each request, leaving out the warm-up."""
+@contextlib.contextmanager
+def loading(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Run the load generator while the block runs, past its warm-up: it begins when it is told to."""
     with subprocess.Popen(
         [*command, "--gate"], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as client:
         try:
             talk(client)
-            before = accounting.read_usage(accounting.process_tree(pid))
-            result: dict[str, Any] = json.loads(talk(client, "go"))
-            after = accounting.read_usage(accounting.process_tree(pid))
+            yield client
         finally:
             client.kill()
-    cost, requests = accounting.spent(before, after), result["requests"]
-    return Sample(
-        cpu=cost.total / requests / 1e3,
-        user=cost.user / requests / 1e3,
-        rate=requests / result["seconds"],
-        p50=result["p50_us"],
-        p99=result["p99_us"],
-    )
 
 
-def measure(workload: Workload, server: Server, environment: Environment, seconds: float) -> Sample:
-    """Measure one server on one workload, once."""
-    port, log = free_port(), BUILD / "logs" / f"{server.name}.log"
-    words = server.arguments(environment.programs, f"bench.apps:{workload.app}", port)
-    load = [*load_command(workload, port), "--warm", "0.5", "--seconds", str(seconds)]
+def drive(command: list[str], pid: int) -> tuple[accounting.Spent, dict[str, Any]]:
+    """Load the server `pid`; return what its process tree spent, without the warm-up, and what the load was."""
+    with loading(command) as client:
+        before = accounting.read_usage(accounting.process_tree(pid))
+        result: dict[str, Any] = json.loads(talk(client, "go"))
+        after = accounting.read_usage(accounting.process_tree(pid))
+    return accounting.spent(before, after), result
+
+
+@contextlib.contextmanager
+def explained(log: Path) -> Iterator[None]:
+    """Add the server's last words to what was wrong with its answers."""
     try:
-        with running(pinned(SERVER_CORE, words), server.library, port, log) as pid:
-            return drive(load, pid)
+        yield
     except WrongAnswer as fault:
         raise WrongAnswer(f"{fault}; {tail(log)}") from fault
+
+
+def spend(subject: Subject, seconds: float) -> tuple[accounting.Spent, dict[str, Any]]:
+    """Start the server and load it for so long; return what it spent and what the load was."""
+    port = free_port()
+    load = [*load_command(subject.workload, port), "--warm", "0.5", "--seconds", str(seconds)]
+    with explained(subject.log), running(subject, port, pinned(SERVER_CORE)) as pid:
+        return drive(load, pid)
+
+
+def measure_requests(subject: Subject, seconds: float) -> Sample:
+    """Measure the CPU time of a request in microseconds, requests a second, and the latency."""
+    cost, load = spend(subject, seconds)
+    return {
+        "cpu": cost.total / load["requests"] / 1e3,
+        "user": cost.user / load["requests"] / 1e3,
+        "rate": load["requests"] / load["seconds"],
+        "p50": load["p50_us"],
+        "p99": load["p99_us"],
+    }
+
+
+def measure_bytes(subject: Subject, seconds: float) -> Sample:
+    """Measure the CPU time of a billion bytes in milliseconds, and how many pass in a second."""
+    cost, load = spend(subject, seconds)
+    billions = load["bytes"] / 1e9
+    return {
+        "cpu": cost.total / billions / 1e6,
+        "user": cost.user / billions / 1e6,
+        "rate": billions / load["seconds"],
+    }
+
+
+def measure_crowd(subject: Subject, seconds: float) -> Sample:
+    """Measure the CPU time of a request at each size."""
+    costs = {}
+    for point in subject.workload.points:
+        cost, load = spend(replace(subject, workload=point.of(subject.workload)), seconds)
+        costs[point.size] = cost.total / load["requests"] / 1e3
+    return {str(size): cost for size, cost in costs.items()} | {"growth": growth(costs, False)}

@@ -1,30 +1,34 @@
-"""The report: the figures as Markdown and as JSON."""
+"""The report: the figures as Markdown."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from bench import kinds
+from bench.environments import ROOT
+from bench.facts import Facts
 from bench.figures import Cell, Row, Verdict
+from bench.kinds import KINDS, Column
 
-METRICS = {"cpu": "CPU", "user": "user time", "p99": "p99 latency"}
+NOTES = ROOT / "bench" / "notes"
+"""A file here with a row's number as its name explains a target that the row misses."""
 
 
-@dataclass(frozen=True)
-class Facts:
-    """Where, when and how the figures were measured."""
+def plain(value: float) -> str:
+    """Show a ratio with three digits."""
+    return f"{value:.3g}"
 
-    date: str
-    commit: str
-    machine: str
-    kernel: str
-    python: str
-    command: str
-    rounds: int
-    seconds: float
+
+METRICS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "cpu": ("CPU", plain),
+    "user": ("user time", plain),
+    "p99": ("p99 latency", plain),
+    "bytes": ("bytes each", lambda value: f"{value:,.0f}"),
+    "kept": ("share that does not come back", lambda value: f"{value:.1%}"),
+    "growth": ("growth", plain),
+}
+"""What a figure is called in a target, and how it is shown."""
 
 
 def reference(cells: Sequence[Cell]) -> Cell | None:
@@ -32,91 +36,117 @@ def reference(cells: Sequence[Cell]) -> Cell | None:
     return next((cell for cell in cells if cell.server.startswith("tricorn") and cell.figures), None)
 
 
-def cell_line(cell: Cell, base: Cell | None) -> str:
-    """Format one server's line."""
-    figures = cell.figures
-    if figures is None:
+def times(cell: Cell, base: Cell | None, main: str) -> str:
+    """Return a server's main figure as a multiple of the reference's."""
+    if base is None or not base.figures or not cell.figures or not base.figures[main]:
+        return ""
+    return f"{cell.figures[main] / base.figures[main]:.2f}"
+
+
+def cell_line(cell: Cell, base: Cell | None, main: str, columns: Sequence[Column]) -> str:
+    """Format one server's line: its main figure, the ratio to the reference, the other figures."""
+    if cell.figures is None:
         reason = " ".join(cell.void.split()).replace("|", "/")
-        return f"| {cell.server} | void | | | | | | {reason[:200]} |"
-    times = f"{figures.cpu / base.figures.cpu:.2f}" if base and base.figures else ""
-    return (
-        f"| {cell.server} | {figures.cpu:.2f} | {figures.user:.2f} | {figures.cpu - figures.user:.2f} | {times} "
-        f"| {figures.rate:,.0f} | {figures.p50:.0f} / {figures.p99:.0f} | {cell.versions} |"
-    )
+        return f"| {cell.server} | void |{' |' * len(columns)} {reason[:200]} |"
+    first, *others = (column.show(cell.figures) for column in columns)
+    return f"| {' | '.join([cell.server, first, times(cell, base, main), *others, cell.versions])} |"
 
 
 def verdict_line(verdict: Verdict) -> str:
     """Format one target's line."""
     target = verdict.target
-    name = f"{target.server} ÷ {target.rival}, {METRICS[target.metric]}"
+    words, show = METRICS[target.metric]
+    compared = f"{target.server} ÷ {target.rival}" if target.rival else target.server
+    measured = "" if verdict.ratio is None else show(verdict.ratio)
+    return f"| {compared}, {words} | {measured} | ≤ {show(target.limit)} | {verdict_word(verdict)} |"
+
+
+def verdict_word(verdict: Verdict) -> str:
+    """Say whether a target is met."""
     if verdict.ratio is None:
-        return f"| {name} | | ≤ {target.limit:.3g} | not measured |"
-    return (
-        f"| {name} | {verdict.ratio:.3g} | ≤ {target.limit:.3g} | {'met' if verdict.met else '**missed**'} |"
-    )
+        return "not measured"
+    return "met" if verdict.met else "**missed**"
 
 
 def row_section(row: Row) -> list[str]:
-    """Format one workload: its table, then its targets."""
+    """Format one workload: its table, its targets, and what is known of those that are missed."""
+    main, columns = KINDS[row.workload.kind].main, kinds.columns(row.workload)
     base = reference(row.cells)
     against = f"÷ {base.server}" if base else "ratio"
+    titles = ["server", columns[0].title, against, *(column.title for column in columns[1:]), "versions"]
     lines = [
-        f"## {row.row}. {row.title}",
+        f"## {row.workload.row}. {row.workload.title}",
         "",
-        f"| server | CPU µs/request | user | system | {against} | requests/s | latency p50 / p99 µs | versions |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
-        *(cell_line(cell, base) for cell in row.cells),
+        f"| {' | '.join(titles)} |",
+        f"| --- |{' ---: |' * (len(columns) + 1)} --- |",
+        *(cell_line(cell, base, main, columns) for cell in row.cells),
         "",
     ]
     if row.verdicts:
         lines += ["| target | measured | wanted | |", "| --- | ---: | ---: | --- |"]
         lines += [*(verdict_line(verdict) for verdict in row.verdicts), ""]
+    note = NOTES / f"{row.workload.row}.md"
+    if note.exists() and not all(verdict.met for verdict in row.verdicts):
+        lines += [note.read_text().strip(), ""]
     return lines
 
 
-def markdown(rows: Sequence[Row], facts: Facts) -> str:
+def summary_verdict(row: Row) -> str:
+    """Say whether all targets of a row are met."""
+    missed = sum(1 for verdict in row.verdicts if not verdict.met)
+    if not row.verdicts:
+        return ""
+    return f"**{missed} of {len(row.verdicts)} missed**" if missed else "met"
+
+
+def summary_line(row: Row) -> str:
+    """Format one workload in a line: Tricorn's figure and the others' as multiples of it."""
+    main, columns = KINDS[row.workload.kind].main, kinds.columns(row.workload)
+    base = reference(row.cells)
+    own = f"{columns[0].show(base.figures)} {columns[0].title}" if base and base.figures else "void"
+    peers = [
+        f"{cell.server} {times(cell, base, main) or 'void'}"
+        for cell in row.cells
+        if cell is not base and main != "growth"
+    ]
+    title = f"[{row.workload.row}](#{anchor(row)})"
+    return f"| {title} | {row.workload.title} | {own} | {', '.join(peers)} | {summary_verdict(row)} |"
+
+
+def anchor(row: Row) -> str:
+    """Return the name that a Markdown viewer gives to a row's heading."""
+    heading = f"{row.workload.row} {row.workload.title}".lower().replace(" ", "-")
+    return "".join(letter for letter in heading if letter.isalnum() or letter in "-_")
+
+
+def summary(rows: Sequence[Row]) -> list[str]:
+    """Format all workloads, a line each."""
+    return [
+        "| | workload | Tricorn | the others, as multiples of that | targets |",
+        "| --- | --- | --- | --- | --- |",
+        *(summary_line(row) for row in rows),
+        "",
+    ]
+
+
+def markdown(rows: Sequence[Row], facts: Facts, commands: Sequence[str]) -> str:
     """Format the whole report."""
     lines = [
         "# Benchmarks",
         "",
-        f"CPU time per request of the server's whole process tree, median of {facts.rounds} interleaved rounds of "
+        f"CPU time is that of the server's whole process tree, median of {facts.rounds} interleaved rounds of "
         f"{facts.seconds:g} s. One worker on one core, the load generator on another; every status, length and body is "
-        "checked, and one wrong answer voids the line. Requests per second depend on what else the machine does.",
+        "checked, and one wrong answer voids the line. Requests per second depend on what else the machine "
+        "does. Memory is what processes have in user space besides files. Instructions are counted by callgrind.",
         "",
-        "![CPU time per request](latest.svg)",
+        *summary(rows),
+        "![Every row as bars](latest.svg)",
         "",
     ]
     for row in rows:
         lines += row_section(row)
     lines += ["## Where and how", "", "| | |", "| --- | --- |"]
     known = dataclasses.asdict(facts)
-    lines += [f"| {name} | {known[name]} |" for name in ("date", "commit", "machine", "kernel", "python")]
-    lines += [f"| command | `{facts.command}` |", ""]
-    return "\n".join(lines)
-
-
-def verdict_record(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as plain values."""
-    return {**dataclasses.asdict(verdict.target), "ratio": verdict.ratio, "met": verdict.met}
-
-
-def record(rows: Sequence[Row], facts: Facts, samples: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
-    """Return figures, verdicts and every sample as JSON, for the plot and for later comparison."""
-    plain = [
-        {
-            "row": row.row,
-            "title": row.title,
-            "cells": [dataclasses.asdict(cell) for cell in row.cells],
-            "verdicts": [verdict_record(verdict) for verdict in row.verdicts],
-            "samples": {
-                name: [plain_sample(each) for each in found] for name, found in samples[row.row].items()
-            },
-        }
-        for row in rows
-    ]
-    return json.dumps({"facts": dataclasses.asdict(facts), "rows": plain}, indent=1) + "\n"
-
-
-def plain_sample(outcome: Any) -> Any:
-    """Return a sample as plain values; the text of a failure stays as it is."""
-    return outcome if isinstance(outcome, str) else dataclasses.asdict(outcome)
+    lines += [f"| {name} | {known[name]} |" for name in ("commit", "machine", "kernel", "python")]
+    lines += [f"| command | `{command}` |" for command in commands]
+    return "\n".join(lines) + "\n"

@@ -5,11 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+KEEP_ALIVE = 75
+"""Seconds that connections may be idle, where a server can be told: no server's habit of closing early helps it."""
+
 OWN = "tricorn"
 """The environment that `make build` made; every other one is made by the benchmark."""
 
 LIMIT = "limit"
 """The same server with a handler in C and no Python, in `bench/limit`."""
+
+FASTPYSGI = """
+import sys, fastpysgi, uvloop
+fastpysgi.server.loop = uvloop.new_event_loop()
+fastpysgi.run(fastpysgi.import_from_string(sys.argv[1]), "127.0.0.1", int(sys.argv[2]), fastpysgi.LL_ERROR)
+"""
+"""Its command line cannot choose the loop."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Server:
 def tricorn(loop: str, library: str) -> Server:
     """Tricorn under one async library."""
     options = ("--async-library", loop, "--no-access-log", "--log-level", "warning", "--port", "{port}")
+    options += ("--timeout-keep-alive", str(KEEP_ALIVE))
     command = ("{bin}/python", "-m", "tricorn", "{app}", *options)
     return Server(f"tricorn-{loop}", OWN, library, command, shown=("tricorn", loop))
 
@@ -56,6 +67,7 @@ SERVERS = {
             command=(
                 *("{bin}/python", "-m", "uvicorn", "{app}", "--port", "{port}", "--loop", "uvloop"),
                 *("--http", "httptools", "--no-access-log", "--log-level", "warning"),
+                *("--timeout-keep-alive", str(KEEP_ALIVE)),
             ),
         ),
         Server(
@@ -66,7 +78,8 @@ SERVERS = {
             shown=("hypercorn", "trio", "h11"),
             command=(
                 *("{bin}/python", "-m", "hypercorn", "--worker-class", "trio", "--workers", "1"),
-                *("--log-level", "warning", "--bind", "127.0.0.1:{port}", "{app}"),
+                *("--log-level", "warning", "--keep-alive", str(KEEP_ALIVE)),
+                *("--bind", "127.0.0.1:{port}", "{app}"),
             ),
         ),
         Server(
@@ -77,8 +90,17 @@ SERVERS = {
             shown=("peregrine-server", "uvloop"),
             command=(
                 *("{bin}/peregrine", "--port", "{port}", "--workers", "1", "--protocol", "asgi"),
-                *("--no-auto-venv", "--python-path", ".", "--log-level", "warning", "{app}"),
+                *("--no-auto-venv", "--python-path", ".", "--log-level", "warning"),
+                *("--keep-alive", str(KEEP_ALIVE * 1000), "--max-connections", "20000", "{app}"),
             ),
+        ),
+        Server(
+            name="fastpysgi",
+            environment="fastpysgi",
+            library="asyncio",
+            packages=("fastpysgi", "uvloop"),
+            shown=("fastpysgi", "uvloop"),
+            command=("{bin}/python", "-c", FASTPYSGI, "{app}", "{port}"),
         ),
         Server(
             name="granian",

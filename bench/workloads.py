@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
-Metric = Literal["cpu", "user", "p99"]
+from bench.apps import CHUNK, DOWNLOAD, LARGE
 
 BROWSER = (
     b"GET / HTTP/1.1\r\n"
@@ -21,6 +21,8 @@ BROWSER = (
     b"Sec-Fetch-Site: none\r\n"
     b"\r\n"
 )
+
+ONCE = BROWSER.replace(b"Connection: keep-alive", b"Connection: close")
 
 COOKIE = b"session=" + b"0123456789abcdef" * 18 + b"beef"
 
@@ -43,26 +45,69 @@ RICH = (
 )
 
 
+POSTED = b"0123456789" * 1024
+
+POST = (
+    BROWSER.replace(b"GET / ", b"POST / ")[:-2]
+    + b"Content-Type: application/octet-stream\r\n"
+    + b"Content-Length: 10240\r\n\r\n"
+    + POSTED
+)
+
+JSON = b'{"message":"Hello, world!"}'
+
+
+def with_fields(n: int) -> bytes:
+    """Make a request with `n` fields; the first is Host."""
+    more = b"".join(b"X-Field-Number-%d: the value of it\r\n" % i for i in range(1, n))
+    return b"GET / HTTP/1.1\r\nHost: localhost:8000\r\n" + more + b"\r\n"
+
+
+def with_chunks(n: int) -> bytes:
+    """Make a request whose body has `n` chunks of 16 bytes."""
+    start = b"POST / HTTP/1.1\r\nHost: localhost:8000\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return start + b"10\r\n0123456789abcdef\r\n" * n + b"0\r\n\r\n"
+
+
 @dataclass(frozen=True)
 class Target:
-    """A bound on the ratio of one server's figure to another's."""
+    """A bound on the ratio of one server's figure to another's, or on the figure itself when there is no rival."""
 
     server: str
     rival: str
     limit: float
-    metric: Metric = "cpu"
+    metric: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A size at which a growth is measured: what changes in the workload, and two numbers of requests.
+
+    The difference of what both numbers cost leaves out start and stop.
+    """
+
+    size: int
+    changes: dict[str, Any]
+    few: int
+    many: int
+
+    def of(self, workload: Workload) -> Workload:
+        """Return the workload at this size."""
+        return replace(workload, **self.changes)
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What is sent, over how many connections, what must come back, and who is measured."""
+    """What is sent, over how many connections, what must come back, how it is measured, and on whom."""
 
     row: str
     title: str
     servers: tuple[str, ...]
     targets: tuple[Target, ...] = ()
-    app: str = "hello"
-    """A name in `bench.apps`."""
+    kind: str = "requests"
+    """A name in `bench.kinds`."""
+    app: str = "apps:hello"
+    """A module of `bench` and a name in it."""
     request: bytes = BROWSER
     body: bytes = b"Hello, world!"
     """The answer's body, repeated to `length` bytes when that is given."""
@@ -70,20 +115,33 @@ class Workload:
     connections: int = 64
     depth: int = 1
     close: bool = False
+    packages: tuple[str, ...] = ()
+    """Distributions that the application needs and every server gets."""
+    points: tuple[Point, ...] = ()
+    """The sizes of a growth."""
+    marginal: bool = False
+    """Whether a growth is that of one further unit's cost, not that of a request's."""
 
 
-def at_most(limit: float, rival: str, *servers: str, metric: Metric = "cpu") -> tuple[Target, ...]:
+def at_most(limit: float, rival: str, *servers: str, metric: str = "cpu") -> tuple[Target, ...]:
     """Give the same target to several servers."""
     return tuple(Target(server, rival, limit, metric) for server in servers)
 
 
 ASYNCIO = ("tricorn-asyncio", "tricorn-uvloop")
+OWN = (*ASYNCIO, "tricorn-trio", "tricorn-curio")
+TRIO = ("hypercorn-trio", "pyvoy-trio")
+PEERS = ("uvicorn", "granian", "fastpysgi", "peregrine")
+FRAMEWORKS = ("fastapi==0.165.0", "starlette==1.10.0")
 
-WORKLOADS = (
+SLOW_READER = 262_144 + len(CHUNK) + 32_768
+"""What a slow reader may cost: the limit of the send buffer, one message that passed it, and what a request needs."""
+
+SPEED = (
     Workload(
         row="1",
         title="13-byte answer, 10 request headers, 64 keep-alive connections",
-        servers=(*ASYNCIO, "uvicorn", "granian", "peregrine"),
+        servers=(*ASYNCIO, *PEERS),
         targets=(
             *at_most(0.38, "uvicorn", *ASYNCIO),
             *at_most(0.5, "granian", *ASYNCIO),
@@ -94,14 +152,14 @@ WORKLOADS = (
     Workload(
         row="1b",
         title="the same with 22 request headers, one a 300-byte cookie",
-        servers=(*ASYNCIO, "uvicorn", "peregrine"),
+        servers=(*ASYNCIO, *PEERS),
         request=RICH,
         targets=at_most(0.8, "peregrine", *ASYNCIO, metric="user"),
     ),
     Workload(
         row="2",
         title="row 1 under trio",
-        servers=("tricorn-trio", "tricorn-uvloop", "hypercorn-trio", "pyvoy-trio"),
+        servers=("tricorn-trio", "tricorn-uvloop", *TRIO),
         targets=(
             *at_most(1.15, "tricorn-uvloop", "tricorn-trio"),
             *at_most(1 / 40, "hypercorn-trio", "tricorn-trio"),
@@ -117,7 +175,7 @@ WORKLOADS = (
     Workload(
         row="4",
         title="one connection, one request after another",
-        servers=(*ASYNCIO, "tricorn-trio", "uvicorn", "peregrine"),
+        servers=(*OWN, *PEERS),
         connections=1,
         targets=(
             *at_most(0.8, "uvicorn", *ASYNCIO),
@@ -129,20 +187,91 @@ WORKLOADS = (
     Workload(
         row="5",
         title="16 requests pipelined on each of 64 connections",
-        servers=(*ASYNCIO, "uvicorn", "peregrine"),
+        servers=(*ASYNCIO, *PEERS),
         depth=16,
         targets=at_most(0.25, "peregrine", *ASYNCIO),
     ),
     Workload(
+        row="6a",
+        title="FastAPI: a small JSON object, 64 connections",
+        servers=(*ASYNCIO, *PEERS),
+        app="frameworks:fastapi",
+        packages=FRAMEWORKS,
+        body=JSON,
+        targets=(*at_most(0.53, "uvicorn", *ASYNCIO), *at_most(0.97, "peregrine", *ASYNCIO)),
+    ),
+    Workload(
+        row="6b",
+        title="Starlette: a small JSON object, 64 connections",
+        servers=(*ASYNCIO, *PEERS),
+        app="frameworks:starlette",
+        packages=FRAMEWORKS,
+        body=JSON,
+        targets=(*at_most(0.5, "uvicorn", *ASYNCIO), *at_most(0.97, "peregrine", *ASYNCIO)),
+    ),
+    Workload(
+        row="7",
+        title="POST of 10 KiB, read with `receive()` and echoed, 64 connections",
+        servers=(*ASYNCIO, "tricorn-trio", *PEERS, *TRIO),
+        app="apps:echo",
+        request=POST,
+        body=POSTED,
+        targets=(*at_most(0.4, "uvicorn", *ASYNCIO), *at_most(0.95, "peregrine", *ASYNCIO)),
+    ),
+    Workload(
+        row="9a",
+        title="download of 500 MiB in `send()`s of 64 KiB, one connection",
+        servers=(*ASYNCIO, "tricorn-trio", *PEERS, *TRIO),
+        kind="bytes",
+        app="apps:download",
+        body=CHUNK,
+        length=DOWNLOAD,
+        connections=1,
+        targets=(*at_most(0.75, "uvicorn", *ASYNCIO), *at_most(0.95, "peregrine", *ASYNCIO)),
+    ),
+    Workload(
+        row="9b",
+        title="100 KiB answers, sent in one piece, 64 connections",
+        servers=(*ASYNCIO, "tricorn-trio", *PEERS, *TRIO),
+        app="apps:large",
+        body=LARGE,
+        targets=(*at_most(0.75, "uvicorn", *ASYNCIO), *at_most(0.95, "peregrine", *ASYNCIO)),
+    ),
+    Workload(
+        row="9c",
+        title="50 readers that take nothing of an endless download: memory for each, and what comes back",
+        servers=(*OWN, *PEERS, *TRIO),
+        kind="stall",
+        app="apps:produce",
+        connections=50,
+        targets=at_most(SLOW_READER, "", *OWN, metric="bytes"),
+    ),
+    Workload(
+        row="10",
+        title="one request for each connection, 64 at once",
+        servers=(*ASYNCIO, "tricorn-trio", *PEERS, *TRIO),
+        request=ONCE,
+        close=True,
+        targets=at_most(0.65, "uvicorn", *ASYNCIO),
+    ),
+    Workload(
         row="11",
         title="the application suspends once: `sleep(0)`",
-        servers=(*ASYNCIO, "tricorn-trio", "tricorn-curio", "uvicorn", "peregrine", "hypercorn-trio"),
-        app="sleep0",
+        servers=(*OWN, *PEERS, *TRIO),
+        app="apps:sleep0",
         targets=(
             *at_most(0.5, "uvicorn", *ASYNCIO),
             *at_most(1.0, "peregrine", *ASYNCIO),
             *at_most(1 / 20, "hypercorn-trio", "tricorn-trio"),
         ),
+    ),
+    Workload(
+        row="15",
+        title="5,000 idle keep-alive connections after one request: memory for each, and what comes back",
+        servers=(*OWN, "limit", *PEERS, *TRIO),
+        kind="idle",
+        connections=5000,
+        targets=(*at_most(400, "", *OWN, metric="bytes"), *at_most(0.1, "", *OWN, metric="kept")),
     ),
     Workload(
         row="17",
@@ -151,3 +280,69 @@ WORKLOADS = (
         targets=at_most(2.5, "limit", "tricorn-uvloop", metric="user"),
     ),
 )
+
+COUNTED = ("limit", "tricorn-asyncio")
+
+
+def connections(n: int) -> Point:
+    """Make the point of `n` connections, each of which is served several times."""
+    few = max(n, 1000)
+    return Point(n, {"connections": n}, few, 3 * few)
+
+
+GROWTH = (
+    Workload(
+        row="18a",
+        title="growth from 64 to 10,000 connections: instructions of a request",
+        servers=COUNTED,
+        kind="growth",
+        points=tuple(connections(n) for n in (64, 1000, 10_000)),
+        targets=at_most(1.2, "", *COUNTED, metric="growth"),
+    ),
+    Workload(
+        row="18b",
+        title="growth from 1 to 100 request headers: instructions of a further one",
+        servers=COUNTED,
+        kind="growth",
+        connections=1,
+        points=tuple(Point(n, {"request": with_fields(n)}, 300, 900) for n in (1, 10, 100)),
+        marginal=True,
+        targets=at_most(1.2, "", *COUNTED, metric="growth"),
+    ),
+    Workload(
+        row="18c",
+        title="growth from 1 to 1,000 pipelined requests: instructions of a request",
+        servers=COUNTED,
+        kind="growth",
+        connections=1,
+        points=tuple(Point(n, {"depth": n}, 1000, 3000) for n in (1, 10, 100, 1000)),
+        targets=at_most(1.2, "", *COUNTED, metric="growth"),
+    ),
+    Workload(
+        row="18d",
+        title="growth from 1 to 100,000 chunks of 16 bytes: instructions of a further one",
+        servers=COUNTED,
+        kind="growth",
+        app="apps:sink",
+        connections=1,
+        points=tuple(
+            Point(n, {"request": with_chunks(n)}, few, 3 * few)
+            for n, few in ((1, 300), (1000, 100), (100_000, 2))
+        ),
+        marginal=True,
+        targets=at_most(1.2, "", *COUNTED, metric="growth"),
+    ),
+    Workload(
+        row="18e",
+        title="growth from 64 to 10,000 connections: CPU time of a request, with the kernel's",
+        servers=("limit", *OWN, "uvicorn", "peregrine"),
+        kind="crowd",
+        points=tuple(connections(n) for n in (64, 1000, 10_000)),
+        targets=at_most(1.2, "", *OWN, metric="growth"),
+    ),
+)
+
+WORKLOADS = (*SPEED, *GROWTH)
+
+MAIN_ROWS = ("1", "1b", "2", "5", "6a", "7", "11", "17")
+"""The rows of a quick run and of the small plot."""

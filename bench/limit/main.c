@@ -15,6 +15,13 @@ static void on_signal(int number)
     stopped = 1;
 }
 
+/* Ends an exchange and gives its reference back. */
+static void finish(tri_exchange *exchange)
+{
+    tri_exchange_done(exchange);
+    tri_exchange_unref(exchange);
+}
+
 /* Answers one exchange with 13 bytes. */
 static void answer(tri_exchange *exchange)
 {
@@ -29,8 +36,34 @@ static void answer(tri_exchange *exchange)
         error = tri_exchange_write(exchange, &loan, true);
     if (error != 0 && error != TRI_ECLOSED)
         fprintf(stderr, "limit: %s\n", tri_error_text(error));
-    tri_exchange_done(exchange);
-    tri_exchange_unref(exchange);
+    finish(exchange);
+}
+
+/* Reads what has arrived of a body; at its end the exchange is answered. */
+static void read_body(tri_exchange *exchange)
+{
+    tri_received received;
+    do {
+        if (tri_exchange_receive(exchange, &received) == TRI_EAGAIN) {
+            tri_exchange_want(exchange, TRI_WANT_READ);
+            return;
+        }
+        if (received.disconnect) {
+            finish(exchange);
+            return;
+        }
+        tri_exchange_take(exchange);
+    } while (received.more);
+    answer(exchange);
+}
+
+/* Begins an exchange: one without a body is answered at once. */
+static void begin(tri_exchange *exchange)
+{
+    if (tri_exchange_head(exchange)->flags & TRI_HEAD_BODY)
+        read_body(exchange);
+    else
+        answer(exchange);
 }
 
 /* Serves until a signal comes. */
@@ -44,7 +77,9 @@ static int serve(tri_server *server)
             return error;
         tri_server_cork(server);
         while ((exchange = tri_server_next(server)) != NULL)
-            answer(exchange);
+            begin(exchange);
+        while ((exchange = tri_server_next_woken(server)) != NULL)
+            read_body(exchange);
         tri_server_uncork(server);
         tri_server_flush(server);
     }
@@ -65,6 +100,7 @@ int main(int argc, char **argv)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     tri_limits_default(&settings.limits);
+    settings.limits.keep_alive_ms = 75000;
     if (tri_server_new(&server, &settings) != 0)
         return 1;
     int n = tri_listener_tcp("127.0.0.1", (uint16_t)port, 2048, fds);
