@@ -25,6 +25,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 SOURCES := $(shell find src python/tricorn -type f -not -path '*/__pycache__/*') meson.build meson.options pyproject.toml README.md
 SETUP_RUN := .venv/.setup-run
 SETUP_TEST := .venv/.setup-test
+SETUP_FUZZ := .venv/.setup-fuzz
 INSTALLED := .venv/.installed
 ASAN_SITE := build/asan-site
 # Not there: tests of other interpreters, which the sanitizers' run-time would be preloaded into, and those that weigh memory.
@@ -44,7 +45,7 @@ $(shell rm -f .venv/.setup-*)
 endif
 endif
 
-.PHONY: help run build test test-c test-python lint format asan asan-c asan-python bench clean
+.PHONY: help run build test test-c test-python lint format asan asan-c asan-python fuzz bench clean
 
 help: ## this list
 	@echo 'Tricorn. Commands:'
@@ -69,7 +70,7 @@ lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the hous
 	@$(PYTEST) -q tests/lint
 
 format: $(SETUP_TEST) ## lay out the sources
-	@$(BIN)/clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/core/*.[ch]' 'bench/*.c' 'fuzz/*.c')
+	@$(BIN)/clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/core/*.[ch]' 'bench/*.c' 'fuzz/*.[ch]')
 	@$(BIN)/ruff check -q --fix-only python tests tools bench examples
 	@$(BIN)/ruff format -q python tests tools bench examples
 
@@ -80,6 +81,10 @@ asan-c: $(SETUP_TEST) build/asan/build.ninja
 
 asan-python: $(SETUP_TEST) $(INSTALLED) build/.asan-installed
 	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) $(ARGS)
+
+fuzz: $(SETUP_FUZZ) build/fuzz/build.ninja ## the fuzzers, FUZZ_SECONDS each (60)
+	@$(BIN)/ninja -C build/fuzz --quiet
+	@tools/fuzz
 
 bench: $(SETUP_TEST) $(INSTALLED) ## measure Tricorn and its peers side by side
 	@$(BIN)/python bench/run $(ARGS)
@@ -94,6 +99,9 @@ $(SETUP_RUN): tools/setup tools/requirements.txt
 $(SETUP_TEST): tools/setup tools/requirements.txt tools/requirements-test.txt
 	@tools/setup test
 
+$(SETUP_FUZZ): tools/setup tools/requirements.txt tools/requirements-test.txt
+	@tools/setup fuzz
+
 # The directory of the build stays, so that only what changed is compiled again.
 $(INSTALLED): $(SETUP_RUN) $(SOURCES)
 	@echo 'building the extension'
@@ -107,6 +115,10 @@ build/core/build.ninja: | $(SETUP_TEST)
 build/asan/build.ninja: | $(SETUP_TEST)
 	@$(BIN)/meson setup build/asan -Dextension=false -Dbuildtype=debugoptimized -Doptimization=1 -Dwerror=true \
 	    -Db_sanitize=address,undefined >/dev/null
+
+build/fuzz/build.ninja: | $(SETUP_FUZZ)
+	@CC=clang-14 $(BIN)/meson setup build/fuzz -Dextension=false -Dfuzzers=true -Dbuildtype=debugoptimized -Doptimization=1 \
+	    -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fsanitize=fuzzer-no-link >/dev/null
 
 build/.asan-installed: $(SETUP_TEST) $(SOURCES)
 	@echo 'building the extension with sanitizers'
