@@ -84,7 +84,8 @@ static inline bool fuzz_same(const record *a, const record *b)
            && memcmp(a->out, b->out, a->out_n) == 0;
 }
 
-/* Runs the bytes in one piece and cut in two other ways: events and answers must be the same. The first run's record. */
+/* Runs the bytes in one piece and cut in two other ways: events and answers must be the same. The first run's record.
+ */
 static inline const record *fuzz_all_cuts(const tri_limits *limits, tri_span bytes, unsigned seed)
 {
     static record whole, cut;
