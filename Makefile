@@ -86,8 +86,14 @@ fuzz: $(SETUP_FUZZ) build/fuzz/build.ninja ## the fuzzers, FUZZ_SECONDS each (60
 	@$(BIN)/ninja -C build/fuzz --quiet
 	@tools/fuzz
 
-bench: $(SETUP_TEST) $(INSTALLED) ## measure Tricorn and its peers side by side
+bench: $(SETUP_TEST) $(INSTALLED) ## measure Tricorn and its peers side by side (most of an hour; see bench/README.md)
 	@$(BIN)/python bench/run $(ARGS)
+
+bench-quick: $(SETUP_TEST) $(INSTALLED) ## the main rows, once and short: a few minutes
+	@$(BIN)/python bench/run --quick $(ARGS)
+
+instructions: $(SETUP_TEST) $(INSTALLED) ## instructions of a request on each library: 3 % more than recorded fails
+	@$(BIN)/python bench/instructions $(ARGS)
 
 clean: ## remove everything that was made
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -81,7 +81,7 @@ def mark(port: int) -> None:
 
 
 def count_phases(subject: Subject, phases: Sequence[tuple[Workload, int]]) -> list[int]:
-    """Run a server of `apps:marked` once and return the instructions of each phase: of so many requests of a workload."""
+    """Run a server of `apps:marked` once and return the instructions of each phase, so many requests of a workload."""
     port, out = free_port(), dump_path(subject.server.name)
     prefix = [*VALGRIND, f"--callgrind-out-file={out}", "--dump-before=getpriority", "--dump-line=no"]
     for old in out.parent.glob(out.name + "*"):

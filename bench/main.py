@@ -7,8 +7,10 @@ so that a long measurement may be made in parts.
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +50,8 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help=f"rows {','.join(MAIN_ROWS)}, one round of a second, into build/bench/quick, unless told otherwise",
     )
+    parser.add_argument("--missing", action="store_true", help="only rows that the report does not have yet")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no row after so many minutes")
     parser.add_argument("--fresh", action="store_true", help="forget the rows of earlier runs")
     parser.add_argument(
         "--report", action="store_true", help="measure nothing: write the report anew from its figures"
@@ -75,9 +79,8 @@ def choose_workloads(rows: str) -> list[Workload]:
     """Return the workloads with these numbers; a number without its letter stands for all of its rows."""
     chosen: dict[str, Workload] = {}
     for row in rows.split(","):
-        found = [workload for workload in WORKLOADS if workload.row == row] or [
-            workload for workload in WORKLOADS if workload.row[:-1] == row and not row[-1:].isalpha()
-        ]
+        exact = [workload for workload in WORKLOADS if workload.row == row]
+        found = exact or [workload for workload in WORKLOADS if workload.row.rstrip("abcde") == row]
         if not found:
             known = ", ".join(workload.row for workload in WORKLOADS)
             raise Unusable(f"no such row: {row}; there are {known}")
@@ -211,10 +214,15 @@ def run(words: Sequence[str]) -> int:
     known = facts.gather(interpreter, options.rounds, options.seconds)
     path = options.out / "latest.json"
     measured = {} if options.fresh else store.kept(path, known)
+    wanted = [workload for workload in workloads if not (options.missing and workload.row in measured)]
     fresh: dict[str, Measured] = {}
-    for workload in workloads:
-        fresh[workload.row] = measured[workload.row] = measure_row(workload, bench, options)
-        write_report(options.out, known, measured, options.python)
+    deadline = time.monotonic() + 60 * options.minutes
+    for workload in wanted:
+        if time.monotonic() < deadline:
+            fresh[workload.row] = measured[workload.row] = measure_row(workload, bench, options)
+            write_report(options.out, known, measured, options.python)
+    if left := [workload.row for workload in wanted if workload.row not in fresh]:
+        print(f"no time was left for the rows {', '.join(left)}")
     print(f"the report is {options.out / 'latest.md'}")
     return 1 if any(is_void(row) for row in build_rows(fresh)) else 0
 

@@ -44,8 +44,10 @@ class Server:
 
 def tricorn(loop: str, library: str) -> Server:
     """Tricorn under one async library."""
-    options = ("--async-library", loop, "--no-access-log", "--log-level", "warning", "--port", "{port}")
-    options += ("--timeout-keep-alive", str(KEEP_ALIVE))
+    options = (
+        *("--async-library", loop, "--no-access-log", "--log-level", "warning", "--port", "{port}"),
+        *("--timeout-keep-alive", str(KEEP_ALIVE)),
+    )
     command = ("{bin}/python", "-m", "tricorn", "{app}", *options)
     return Server(f"tricorn-{loop}", OWN, library, command, shown=("tricorn", loop))
 
@@ -110,7 +112,16 @@ SERVERS = {
             shown=("granian", "uvloop"),
             command=(
                 *("{bin}/granian", "--interface", "asgi", "--loop", "uvloop", "--workers", "1"),
-                *("--no-access-log", "--log-level", "warning", "--port", "{port}", "{app}"),
+                *(
+                    "--no-access-log",
+                    "--log-level",
+                    "warning",
+                    "--backlog",
+                    "4096",
+                    "--backpressure",
+                    "20000",
+                ),
+                *("--port", "{port}", "{app}"),
             ),
         ),
         Server(

@@ -72,3 +72,24 @@ def test_a_real_child_that_computes_is_charged() -> None:
         child.wait()
     assert child.pid in tree
     assert cost.total > 5e6
+
+
+ROLLUP = "55d0-7ffd ---p 00000000 00:00 0 [rollup]\nRss: 90 kB\nAnonymous:            {} kB\nSwap: 1 kB\n"
+
+
+def test_memory_is_that_of_the_whole_tree_besides_files(tmp_path: Path) -> None:
+    for pid, kilobytes in ((10, 12), (20, 30)):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "smaps_rollup").write_text(ROLLUP.format(kilobytes))
+    assert accounting.read_memory([10, 20, 404], tmp_path) == 42 * 1024
+
+
+def test_memory_without_its_line_is_refused() -> None:
+    with pytest.raises(ValueError, match="anonymous"):
+        accounting.parse_anonymous("Rss: 90 kB\n")
+
+
+def test_memory_of_this_process_grows_with_what_it_holds() -> None:
+    before = accounting.read_memory([os.getpid()])
+    held = b"x" * (8 << 20)
+    assert accounting.read_memory([os.getpid()]) - before >= len(held) // 2

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path
 
 import pytest
-from bench import figures, report
-from bench.figures import Cell, Sample
-from bench.workloads import Target, Workload
+from bench import figures, kinds, memory, report, store
+from bench.facts import Facts
+from bench.figures import Cell
+from bench.kinds import Sample
+from bench.store import Measured
+from bench.workloads import WORKLOADS, Point, Target, Workload
 
 WORKLOAD = Workload(
     row="9",
@@ -15,11 +20,26 @@ WORKLOAD = Workload(
     servers=("tricorn-trio", "rival"),
     targets=(Target("tricorn-trio", "rival", 0.5), Target("tricorn-trio", "rival", 0.1, "user")),
 )
-FACTS = report.Facts("today", "abc", "a machine", "a kernel", "3.11", "bench/run", 3, 2.0)
+FACTS = Facts("abc", "a machine", "a kernel", "3.11", 3, 2.0)
+IDLE = Workload(
+    row="15",
+    title="idle",
+    servers=("tricorn-trio",),
+    kind="idle",
+    targets=(Target("tricorn-trio", "", 400, "bytes"), Target("tricorn-trio", "", 0.1, "kept")),
+)
+SIZED = Workload(
+    row="18",
+    title="growth",
+    servers=("tricorn-trio",),
+    kind="growth",
+    points=(Point(1, {"depth": 1}, 1, 2), Point(1000, {"depth": 1000}, 1, 2)),
+    targets=(Target("tricorn-trio", "", 1.2, "growth"),),
+)
 
 
 def sample(cpu: float, user: float = 1.0) -> Sample:
-    return Sample(cpu=cpu, user=user, rate=1000 / cpu, p50=cpu, p99=2 * cpu)
+    return {"cpu": cpu, "user": user, "rate": 1000 / cpu, "p50": cpu, "p99": 2 * cpu}
 
 
 def rows(own: list[Sample | str], rival: list[Sample | str]) -> list[figures.Row]:
@@ -29,11 +49,11 @@ def rows(own: list[Sample | str], rival: list[Sample | str]) -> list[figures.Row
 
 def test_median_of_each_figure_on_its_own() -> None:
     found = figures.medians([sample(5, 1), sample(1, 9), sample(3, 2)])
-    assert (found.cpu, found.user, found.p99) == (3, 2, 6)
+    assert (found["cpu"], found["user"], found["p99"]) == (3, 2, 6)
 
 
 def test_median_of_an_even_number_of_rounds() -> None:
-    assert figures.medians([sample(2), sample(4)]).cpu == 3
+    assert figures.medians([sample(2), sample(4)])["cpu"] == 3
 
 
 @pytest.mark.parametrize(
@@ -76,29 +96,102 @@ def test_targets_of_servers_left_out_are_left_out() -> None:
 
 
 def test_markdown_shows_figures_ratios_and_verdicts() -> None:
-    text = report.markdown(rows([sample(4, 1)], [sample(10, 5)]), FACTS)
-    assert "| tricorn-trio | 4.00 | 1.00 | 3.00 | 1.00 | 250 | 4 / 8 | tricorn 1 |" in text
-    assert "| rival | 10.00 | 5.00 | 5.00 | 2.50 | 100 | 10 / 20 | rival 2 |" in text
+    text = report.markdown(rows([sample(4, 1)], [sample(10, 5)]), FACTS, ["bench/run"])
+    assert "| tricorn-trio | 4.00 | 1.00 | 1.00 | 3.00 | 250 | 4 / 8 | tricorn 1 |" in text
+    assert "| rival | 10.00 | 2.50 | 5.00 | 5.00 | 100 | 10 / 20 | rival 2 |" in text
     assert "| tricorn-trio ÷ rival, CPU | 0.4 | ≤ 0.5 | met |" in text
     assert "| tricorn-trio ÷ rival, user time | 0.2 | ≤ 0.1 | **missed** |" in text
     assert "`bench/run`" in text
+    assert "| [9](#9-a-title) | a title | 4.00 CPU µs/request | rival 2.50 | **1 of 2 missed** |" in text
 
 
 def test_markdown_shows_why_a_line_is_void_without_breaking_the_table() -> None:
-    text = report.markdown(rows([sample(4)], ["two\nlines | and a bar"]), FACTS)
+    text = report.markdown(rows([sample(4)], ["two\nlines | and a bar"]), FACTS, [])
     assert "| rival | void | | | | | | two lines / and a bar |" in text
     assert "not measured" in text
 
 
 def test_markdown_without_tricorn_has_no_ratios() -> None:
-    text = report.markdown([figures.row(WORKLOAD, [figures.cell("rival", "", [sample(10, 5)])])], FACTS)
-    assert "| rival | 10.00 | 5.00 | 5.00 |  | 100 |" in text
+    text = report.markdown([figures.row(WORKLOAD, [figures.cell("rival", "", [sample(10, 5)])])], FACTS, [])
+    assert "| rival | 10.00 |  | 5.00 | 5.00 | 100 |" in text
 
 
-def test_record_keeps_every_sample() -> None:
+def idle_row(each: float, kept: float) -> figures.Row:
+    cell = figures.cell("tricorn-trio", "", [{"bytes": each, "kept": kept, "before": 1 << 20}])
+    return figures.row(IDLE, [cell])
+
+
+def test_a_target_without_a_rival_bounds_the_figure_itself() -> None:
+    assert [verdict.met for verdict in idle_row(400, 0.2).verdicts] == [True, False]
+    text = report.markdown([idle_row(1400, 0.2)], FACTS, [])
+    assert "| tricorn-trio | 1,400 | 1.00 | 80% | 1.0 |  |" in text
+    assert "| tricorn-trio, bytes each | 1,400 | ≤ 400 | **missed** |" in text
+    assert "| tricorn-trio, share that does not come back | 20.0% | ≤ 10.0% | **missed** |" in text
+
+
+def test_memory_that_shrinks_is_no_cost() -> None:
+    assert memory.sample(100, 90, 80, 10) == {"bytes": 0, "kept": 0, "before": 100}
+    assert memory.sample(100, 600, 150, 10) == {"bytes": 50, "kept": 0.1, "before": 100}
+    assert memory.sample(100, 200, 500, 10)["kept"] == 1
+
+
+def test_growth_of_a_request() -> None:
+    assert kinds.growth({1: 10, 10: 12, 100: 11}, marginal=False) == 1.2
+
+
+def test_growth_of_one_more() -> None:
+    linear = {1: 1000 + 7 * 1, 10: 1000 + 7 * 10, 100: 1000 + 7 * 100}
+    assert kinds.growth(linear, marginal=True) == 1
+    assert kinds.growth({n: n * n for n in (1, 10, 100)}, marginal=True) == 10
+
+
+def test_growth_has_a_column_for_each_size() -> None:
+    row = figures.row(
+        SIZED, [figures.cell("tricorn-trio", "", [{"1": 5000.0, "1000": 5500.0, "growth": 1.1}])]
+    )
+    text = report.markdown([row], FACTS, [])
+    assert "| server | growth | ÷ tricorn-trio | at 1 | at 1,000 | versions |" in text
+    assert "| tricorn-trio | 1.100 | 1.00 | 5,000 | 5,500 |  |" in text
+    assert "| tricorn-trio, growth | 1.1 | ≤ 1.2 | met |" in text
+
+
+@pytest.mark.parametrize(("own", "shown"), [(4, False), (40, True)])
+def test_a_note_explains_a_missed_target(
+    own: float, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "NOTES", tmp_path)
+    (tmp_path / "9.md").write_text("The reason.\n")
+    text = report.markdown(rows([sample(own, 0.1)], [sample(10, 5)]), FACTS, [])
+    assert ("The reason." in text) is shown
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.row)
+def test_every_figure_of_a_kind_can_be_shown(workload: Workload) -> None:
+    names = ("cpu", "user", "rate", "p50", "p99", "bytes", "kept", "before", "growth")
+    found = dict.fromkeys(names, 1.0) | {str(point.size): 1.0 for point in workload.points}
+    row = figures.row(workload, [figures.cell(name, "", [found]) for name in workload.servers])
+    text = report.markdown([row], FACTS, [])
+    assert text.count("| 1.00 |") >= len(workload.servers)
+    assert "not measured" not in text
+
+
+MEASURED = Measured(
+    "9",
+    {"tricorn-trio": [sample(4), sample(6)], "rival": ["wrong"]},
+    {"tricorn-trio": "tricorn 1"},
+    "today",
+    "bench/run --rows 9",
+)
+
+
+def write_record(path: Path) -> None:
     found = rows([sample(4), sample(6)], ["wrong"])
-    samples = {"9": {"tricorn-trio": [sample(4), sample(6)], "rival": ["wrong"]}}
-    stored = json.loads(report.record(found, FACTS, samples))
+    path.write_text(store.record(found, FACTS, {"9": MEASURED}))
+
+
+def test_record_keeps_every_sample(tmp_path: Path) -> None:
+    write_record(tmp_path / "latest.json")
+    stored = json.loads((tmp_path / "latest.json").read_text())
     assert stored["facts"]["machine"] == "a machine"
     [row] = stored["rows"]
     assert [each["cpu"] for each in row["samples"]["tricorn-trio"]] == [4, 6]
@@ -112,3 +205,24 @@ def test_record_keeps_every_sample() -> None:
         "ratio": None,
         "met": False,
     }
+
+
+def test_a_record_can_be_read_again(tmp_path: Path) -> None:
+    write_record(tmp_path / "latest.json")
+    assert store.read(tmp_path / "latest.json") == (FACTS, {"9": MEASURED})
+    assert store.kept(tmp_path / "latest.json", FACTS) == {"9": MEASURED}
+    assert store.kept(tmp_path / "none.json", FACTS) == {}
+
+
+@pytest.mark.parametrize("change", [{"commit": "abd"}, {"rounds": 5}, {"python": "3.12"}])
+def test_rows_that_were_measured_otherwise_are_dropped(
+    change: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_record(tmp_path / "latest.json")
+    assert store.kept(tmp_path / "latest.json", dataclasses.replace(FACTS, **change)) == {}
+    assert next(iter(change)) in capsys.readouterr().err
+
+
+def test_a_record_of_another_form_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / "latest.json").write_text('{"facts": {"date": "then"}, "rows": [{"row": "1"}]}')
+    assert store.kept(tmp_path / "latest.json", FACTS) == {}

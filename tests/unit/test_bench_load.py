@@ -136,3 +136,33 @@ def test_a_lost_connection_ends_the_run(tmp_path: Path) -> None:
 )
 def test_a_senseless_command_is_refused(tmp_path: Path, options: tuple[str, ...]) -> None:
     assert load(tmp_path, 1, *options).returncode == 1
+
+
+@pytest.mark.parametrize(("close_after", "code"), [(False, 0), (True, 1)])
+def test_idle_connections_are_looked_at_in_the_end(tmp_path: Path, close_after: bool, code: int) -> None:
+    (tmp_path / "request").write_bytes(REQUEST)
+    (tmp_path / "body").write_bytes(b"hello")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        files = ["--request", str(tmp_path / "request"), "--body", str(tmp_path / "body")]
+        with subprocess.Popen(
+            [str(load_generator()), "--port", str(port), *files, "--requests", "1", "--gate"],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as client:
+            assert client.stdout is not None and client.stdin is not None
+            assert client.stdout.readline() == "ready\n"
+            peer = listener.accept()[0]
+            with peer:
+                client.stdin.write("go\n")
+                client.stdin.flush()
+                peer.recv(65536)
+                peer.sendall(GOOD)
+                assert '"requests": 1,' in client.stdout.readline()
+                if close_after:
+                    peer.close()
+                _, complaint = client.communicate("end\n", timeout=10)
+    assert client.returncode == code
+    assert ("an idle connection was closed" in complaint) is close_after

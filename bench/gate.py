@@ -1,0 +1,188 @@
+"""The command `bench/instructions`: what a request costs in instructions, and whether that has become more.
+
+There is one connection, for counts that repeat: either each request is a turn of the server and of the library's loop,
+or 16 requests arrive at once and show what the server itself spends on each. Counts are only compared with those that
+were recorded with the same interpreter, libraries and compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import environments
+from bench.callgrind import count_phases, per_request, require_valgrind
+from bench.environments import ROOT, Unusable
+from bench.measure import Subject, WrongAnswer
+from bench.servers import SERVERS
+from bench.workloads import WORKLOADS
+
+Versions = Mapping[str, str]
+
+LIBRARIES = ("asyncio", "uvloop", "trio", "curio")
+COMMITTED = ROOT / "bench" / "instructions.json"
+SHAPES = {"one": 1, "batch": 16}
+"""The requests that are sent at once, by the shape's name."""
+WARM, FEW, MANY = 320, 160, 2240
+"""Numbers of requests, multiples of the batches: to fill caches, and two whose difference counts."""
+TOLERANCE = 0.03
+JOBS = 2
+
+CONFIGURED = "import sysconfig; print(sysconfig.get_config_var('CONFIG_ARGS'))"
+
+
+@dataclass(frozen=True)
+class Change:
+    """The instructions of a request now, and as they were recorded, for a library and shape as in `trio one`."""
+
+    name: str
+    now: float
+    before: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Return how the cost has changed; nothing when there is nothing to compare with."""
+        return self.now / self.before if self.before else None
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether the request has become dearer than the tolerance allows."""
+        return self.ratio is not None and self.ratio > 1 + TOLERANCE
+
+    @property
+    def mark(self) -> str:
+        """Say it in a word or two."""
+        if self.ratio is None:
+            return "not recorded"
+        return "**too many**" if self.failed else "ok"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was counted with these versions."""
+
+    versions: Versions
+    instructions: Mapping[str, float]
+
+
+def count_library(library: str) -> dict[str, float]:
+    """Return the instructions of a request on a library, by library and shape."""
+    own = environments.Environment(ROOT / ".venv" / "bin", "", {})
+    workload = replace(WORKLOADS[0], row=f"instructions-{library}", app="apps:marked", connections=1)
+    shapes = [replace(workload, row=f"{workload.row}-{name}", depth=depth) for name, depth in SHAPES.items()]
+    phases = [(shape, requests) for shape in shapes for requests in (WARM, FEW, MANY)]
+    counts = count_phases(Subject(workload, SERVERS[f"tricorn-{library}"], own), phases)
+    return {
+        f"{library} {name}": per_request((FEW, counts[3 * at + 1]), (MANY, counts[3 * at + 2]))
+        for at, name in enumerate(SHAPES)
+    }
+
+
+def count_all(libraries: Sequence[str]) -> dict[str, float]:
+    """Return the instructions of a request for each library and shape."""
+    environments.load_generator()
+    with ThreadPoolExecutor(JOBS) as pool:
+        return {name: value for each in pool.map(count_library, libraries) for name, value in each.items()}
+
+
+def compare(now: Mapping[str, float], before: Mapping[str, float]) -> list[Change]:
+    """Set the counts beside the recorded ones."""
+    return [Change(name, value, before.get(name)) for name, value in now.items()]
+
+
+def table(changes: Sequence[Change]) -> str:
+    """Format the counts as a Markdown table."""
+    lines = [
+        "| library, shape | instructions/request | recorded | change | |",
+        "| --- | ---: | ---: | ---: | --- |",
+    ]
+    for change in changes:
+        before = "" if change.before is None else f"{change.before:,.0f}"
+        moved = "" if change.ratio is None else f"{change.ratio - 1:+.1%}"
+        lines.append(f"| {change.name} | {change.now:,.0f} | {before} | {moved} | {change.mark} |")
+    return "\n".join(lines)
+
+
+def versions() -> dict[str, str]:
+    """Return what the counts depend on besides our own code."""
+    found = environments.prepare(SERVERS["tricorn-asyncio"], environments.default_python())
+    configured = environments.run_checked([str(found.programs / "python"), "-c", CONFIGURED])
+    compiler = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True, check=False)
+    return {
+        "python": found.python.partition(" ")[0],
+        "configured": hashlib.sha256(configured.encode()).hexdigest()[:8],
+        "gcc": compiler.stdout.strip() or "none",
+        **{name: found.packages[name] for name in ("uvloop", "trio", "curio") if name in found.packages},
+    }
+
+
+def read_records(path: Path) -> list[Record]:
+    """Return what was recorded; nothing when there is no file."""
+    if not path.exists():
+        return []
+    return [Record(each["versions"], each["instructions"]) for each in json.loads(path.read_text())]
+
+
+def recorded(records: Sequence[Record], here: Versions) -> Record:
+    """Return the record of these versions, an empty one when there is none."""
+    return next((record for record in records if record.versions == here), Record(here, {}))
+
+
+def write_record(path: Path, here: Versions, now: Mapping[str, float]) -> None:
+    """Record counts; those of other versions, and of libraries that were not counted, stay."""
+    records = read_records(path)
+    merged = {**recorded(records, here).instructions, **{name: round(value) for name, value in now.items()}}
+    others = [{"versions": r.versions, "instructions": r.instructions} for r in records if r.versions != here]
+    path.write_text(json.dumps([*others, {"versions": here, "instructions": merged}], indent=2) + "\n")
+
+
+def differences(records: Sequence[Record], here: Versions) -> str:
+    """Say in what each record's versions differ from those here."""
+    found = []
+    for record in records:
+        names = dict.fromkeys([*here, *record.versions])
+        found.append(
+            ", ".join(
+                f"{name} {record.versions.get(name, 'none')} (here {here.get(name, 'none')})"
+                for name in names
+                if record.versions.get(name) != here.get(name)
+            )
+        )
+    return "; or ".join(found) or "nothing"
+
+
+def run(words: Sequence[str]) -> int:
+    """Count, print and compare; 1 when a library has become dearer."""
+    parser = argparse.ArgumentParser(prog="bench/instructions", description=__doc__)
+    parser.add_argument("--update", action="store_true", help="record the counts in bench/instructions.json")
+    parser.add_argument("--libraries", default=",".join(LIBRARIES), help="with commas (default: all four)")
+    options = parser.parse_args(words)
+    require_valgrind()
+    here = versions()
+    now = count_all(options.libraries.split(","))
+    if options.update:
+        write_record(COMMITTED, here, now)
+    records = read_records(COMMITTED)
+    before = recorded(records, here)
+    changes = compare(now, before.instructions)
+    print(table(changes))
+    if not before.instructions:
+        print(
+            "compared with nothing, as these versions were not recorded, but: " + differences(records, here)
+        )
+    return 1 if any(change.failed for change in changes) else 0
+
+
+def main() -> None:
+    """Run the command and exit."""
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except (Unusable, WrongAnswer) as fault:
+        sys.exit(f"bench/instructions: {fault}")
