@@ -161,6 +161,8 @@ static void feed_ahead(tri_conn *conn)
     if (conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING))
         return; /* the buffer was released */
     tri_buf_consume(&conn->in, took);
+    if (conn->ahead != UINT32_MAX)
+        conn->ahead -= took < conn->ahead ? (uint32_t)took : conn->ahead;
     if (tri_buf_len(&conn->in) == 0)
         tri_buf_release(&conn->in, conn->server->mem);
 }
@@ -219,6 +221,22 @@ static void take_bytes(tri_conn *conn, char *bytes, size_t n)
         tri_conn_lose(conn, "out of memory");
     else if (tri_list_empty(&conn->exchanges))
         feed_ahead(conn);
+    if (conn->server->stopping)
+        tri_conn_count_ahead(conn);
+}
+
+void tri_conn_count_ahead(tri_conn *conn)
+{
+    if (conn->ahead == UINT32_MAX)
+        conn->ahead = (uint32_t)tri_buf_len(&conn->in);
+}
+
+/* Whether a whole head waits behind the request at work, and had arrived before the server was to stop. */
+bool tri_conn_has_more(const tri_conn *conn)
+{
+    size_t n = tri_buf_len(&conn->in);
+    n = n < conn->ahead ? n : conn->ahead;
+    return n > 0 && memmem(tri_buf_data(&conn->in), n, "\r\n\r\n", 4) != NULL;
 }
 
 /* The socket is readable: one read, parsed at once. */
@@ -296,6 +314,7 @@ static void init_conn(tri_conn *conn, tri_server *server, int fd, const tri_addr
     tri_list_init(&conn->exchanges);
     tri_timer_init(&conn->timer);
     conn->server = server;
+    conn->ahead = UINT32_MAX;
     conn->peer = *peer;
     conn->deadline = server->now + (server->stopping ? TRI_SERVER_INFLIGHT_MS : server->limits.first_head_ms);
     tri_http1_init(&conn->http1, &server->http1);

@@ -213,7 +213,7 @@ int tri_exchange_respond(tri_exchange *exchange, const tri_response *response)
         return TRI_ECLOSED;
     tri_response full = *response;
     tri_server_fill_response(exchange->server, &full);
-    full.close = full.close || exchange->server->leaving || abandons_body(exchange);
+    full.close = full.close || abandons_body(exchange) || (exchange->server->leaving && !tri_conn_has_more(conn));
     int error = conn->protocol->ops->submit_head(conn->protocol, exchange->stream, &full);
     if (error == TRI_ENOMEM)
         tri_conn_lose(conn, "out of memory");

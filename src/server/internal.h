@@ -60,6 +60,7 @@ typedef struct tri_conn {
     uint64_t body_bytes;    /* came since body_since */
     uint32_t unsent;        /* bytes in the kernel's hands at write_since */
     uint32_t dropped;       /* bytes of an unread body that were read for nothing */
+    uint32_t ahead;         /* bytes of `in` that had arrived at a stop; UINT32_MAX before one */
     uint8_t flags;          /* enum tri_conn_flag */
     tri_addr peer;
     tri_addr local;
@@ -148,6 +149,9 @@ void tri_conn_readable(tri_conn *conn);
 void tri_conn_resume(tri_conn *conn);
 void tri_conn_watch(tri_conn *conn);
 void tri_conn_queue_resume(tri_conn *conn);
+/* At a stop, and once: what was read ahead had arrived before it. */
+void tri_conn_count_ahead(tri_conn *conn);
+bool tri_conn_has_more(const tri_conn *conn);
 void tri_conn_continue(tri_conn *conn);
 
 /* conn_write.c */

@@ -314,17 +314,23 @@ void tri_server_fill_response(tri_server *server, tri_response *response)
     response->defaults = server->default_lines;
 }
 
-/* At a stop: serves what has arrived on an idle connection, and closes it if nothing is likely to be under way. */
+/* At a stop: serves what has arrived on an idle connection, and closes it if nothing is likely to be under way. Only the
+   last answer of a connection says close. */
 static void stop_conn(tri_server *server, tri_conn *conn)
 {
     const unsigned not_idle = TRI_CONN_LINGERING | TRI_CONN_ENDING | TRI_CONN_IN_HEAD | TRI_CONN_BLOCKED | TRI_CONN_EOF;
-    conn->protocol->ops->shutdown(conn->protocol);
     bool idle = tri_list_empty(&conn->exchanges) && tri_list_empty(&conn->resume) && !(conn->flags & not_idle);
-    if (!idle || (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_IN_BODY))
+    if (!idle || (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_IN_BODY)) {
+        tri_conn_count_ahead(conn);
+        if (!tri_conn_has_more(conn))
+            conn->protocol->ops->shutdown(conn->protocol);
         return;
+    }
     uint64_t idle_for = server->now + server->limits.keep_alive_ms - conn->deadline;
     bool stale = (conn->flags & TRI_CONN_USED) && idle_for > TRI_SERVER_RECENT_MS;
     tri_conn_readable(conn);
+    if (!(conn->flags & TRI_CONN_CLOSED) && !tri_conn_has_more(conn))
+        conn->protocol->ops->shutdown(conn->protocol);
     bool quiet = tri_list_empty(&conn->exchanges) && tri_list_empty(&conn->flush) && tri_list_empty(&conn->resume);
     if (!quiet || (conn->flags & (not_idle | TRI_CONN_CLOSED)))
         return;

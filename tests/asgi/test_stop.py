@@ -101,10 +101,26 @@ def test_pipelined_requests_in_the_kernel(own: Serve, library: str) -> None:
         client.send(b"".join(b"GET /plain?n=%d HTTP/1.1\r\n" % n + HOST + b"\r\n" for n in range(3)))
         server.send_signal()
         server.send_signal(signal.SIGCONT)
-        answers = [client.answer()]
-        while answers[-1].get("connection") != "close":
-            answers.append(client.answer())
-        assert [answer.body for answer in answers] == [b"0", b"1", b"2"][: len(answers)]
+        answers = [client.answer() for _ in range(3)]
+        assert [answer.body for answer in answers] == [b"0", b"1", b"2"]
+        assert [answer.get("connection") for answer in answers] == [None, None, "close"]
+        assert client.closed()
+    assert server.wait() == 0
+
+
+def test_pipelined_requests_behind_one_at_work(own: Serve, library: str) -> None:
+    """All that had arrived are answered; what a peer adds after the signal does not keep the server from ending."""
+    server = own(APP, library)
+    plain = [b"GET /plain?n=%d HTTP/1.1\r\n" % n + HOST + b"\r\n" for n in range(3)]
+    with server.connect() as client:
+        client.send(b"GET /plain?n=9&ms=1000 HTTP/1.1\r\n" + HOST + b"\r\n" + b"".join(plain))
+        at_work(server, 1)
+        server.send_signal()
+        until(lambda: "Shutting down" in server.log(), "the stop")
+        client.send(plain[0] * 20)
+        answers = [client.answer() for _ in range(4)]
+        assert [answer.body for answer in answers] == [b"9", b"0", b"1", b"2"]
+        assert [answer.get("connection") for answer in answers] == [None, None, None, "close"]
         assert client.closed()
     assert server.wait() == 0
 
