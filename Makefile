@@ -12,7 +12,7 @@ APP ?= hello:app
 LIB ?= auto
 APP_DIR ?= $(if $(filter hello:app,$(APP)),examples,.)
 ARGS ?=
-TESTS ?= $(wildcard tests/unit tests/asgi tests/frameworks tests/leaks)
+TESTS ?= $(wildcard tests/unit tests/asgi tests/corpora tests/frameworks tests/leaks)
 
 export PYTHON
 BIN := .venv/bin
@@ -50,7 +50,7 @@ endif
 help: ## this list
 	@echo 'Tricorn. Commands:'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
-	@echo 'Variables: APP=module:attribute LIB=auto|asyncio|uvloop|trio|curio ARGS="more options" PYTHON=interpreter TESTS="paths"'
+	@echo 'Variables: APP=module:attribute APP_DIR=its/folder LIB=auto|asyncio|uvloop|trio|curio ARGS="more options" PYTHON=interpreter TESTS="paths"'
 
 run: $(INSTALLED) ## serve APP (the example) under LIB on http://127.0.0.1:8000
 	@$(BIN)/tricorn $(APP) --async-library $(LIB) --app-dir $(APP_DIR) $(ARGS)
