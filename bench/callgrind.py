@@ -2,6 +2,7 @@
 
 There are two ways. A server whose start is cheap is run twice, for few requests and for many; the difference leaves out
 start and stop. Of one whose start is dear, the application marks the places between phases (`apps:marked`).
+Either way the server sees the clock of clock.c, as time slices that end by the true one would make every count another.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.environments import BUILD, Unusable
+from bench.environments import BUILD, Unusable, steady_clock
 from bench.kinds import Sample, growth
 from bench.measure import Patience, Subject, WrongAnswer, free_port, load_command, running
 from bench.workloads import Point, Workload
 
-VALGRIND = ("valgrind", "--tool=callgrind")
 PATIENCE = Patience(start=90, stop=60)
 
 
@@ -46,6 +46,12 @@ def dump_path(name: str) -> Path:
     return folder / f"{name}.out"
 
 
+def under_callgrind(out: Path, *options: str) -> list[str]:
+    """Return what has the command behind it counted, by a clock that does not depend on how fast that is."""
+    preload = f"LD_PRELOAD={steady_clock()}"
+    return ["env", preload, "valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *options]
+
+
 def load(workload: Workload, port: int, requests: int) -> None:
     """Send so many requests, and check the answers."""
     command = [*load_command(workload, port), "--requests", str(requests)]
@@ -58,7 +64,7 @@ def count(subject: Subject, requests: int) -> int:
     """Run a server for a number of requests and return all its instructions."""
     port = free_port()
     out = dump_path(f"{subject.workload.row}-{subject.server.name}-{requests}")
-    with running(subject, port, [*VALGRIND, f"--callgrind-out-file={out}"], PATIENCE):
+    with running(subject, port, under_callgrind(out), PATIENCE):
         load(subject.workload, port, requests)
     return parse_collected(subject.log.read_text(errors="replace"))
 
@@ -83,7 +89,7 @@ def mark(port: int) -> None:
 def count_phases(subject: Subject, phases: Sequence[tuple[Workload, int]]) -> list[int]:
     """Run a server of `apps:marked` once and return the instructions of each phase, so many requests of a workload."""
     port, out = free_port(), dump_path(subject.server.name)
-    prefix = [*VALGRIND, f"--callgrind-out-file={out}", "--dump-before=getpriority", "--dump-line=no"]
+    prefix = under_callgrind(out, "--dump-before=getpriority", "--dump-line=no")
     for old in out.parent.glob(out.name + "*"):
         old.unlink()
     with running(subject, port, prefix, PATIENCE):

@@ -109,15 +109,23 @@ def same_interpreter(environments: dict[str, Environment]) -> str:
     return found.pop() if found else "none"
 
 
-def load_generator() -> Path:
-    """Compile bench/load.c, unless its program is newer, and return the program."""
-    source, program = ROOT / "bench" / "load.c", BUILD / "load"
+def compiled(source: Path, program: Path, *options: str) -> Path:
+    """Compile a C file, unless its program is newer, and return the program."""
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-        BUILD.mkdir(parents=True, exist_ok=True)
-        run_checked(
-            ["gcc", "-std=gnu11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-o", str(program), str(source)]
-        )
+        program.parent.mkdir(parents=True, exist_ok=True)
+        settings = ("-std=gnu11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", *options)
+        run_checked(["gcc", *settings, "-o", str(program), str(source)])
     return program
+
+
+def load_generator() -> Path:
+    """Return the program of bench/load.c."""
+    return compiled(ROOT / "bench" / "load.c", BUILD / "load")
+
+
+def steady_clock() -> Path:
+    """Return the library of bench/clock.c."""
+    return compiled(ROOT / "bench" / "clock.c", BUILD / "clock.so", "-shared", "-fPIC")
 
 
 def raise_descriptors() -> None:

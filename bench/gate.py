@@ -88,6 +88,7 @@ def count_library(library: str) -> dict[str, float]:
 def count_all(libraries: Sequence[str]) -> dict[str, float]:
     """Return the instructions of a request for each library and shape."""
     environments.load_generator()
+    environments.steady_clock()
     with ThreadPoolExecutor(JOBS) as pool:
         return {name: value for each in pool.map(count_library, libraries) for name, value in each.items()}
 
