@@ -26,7 +26,7 @@ An option is given in one of three ways; the first that is there counts:
 
 1. on the command line: `tricorn main:app --port 9000`;
 2. in the environment: `TRICORN_PORT=9000 tricorn main:app`. A flag takes `1` or `0`; an option that may be
-   given several times takes its values separated by white space;
+   given several times takes its values each on a line of its own;
 3. the default.
 
 From Python it is a keyword with underscores for dashes: `tricorn.run("main:app", port=9000)`. Times are in

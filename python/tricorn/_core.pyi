@@ -45,6 +45,8 @@ class LoopFuture:
 
 @final
 class Runner(Coroutine[Any, Any, None]):
+    __name__: str
+    __qualname__: str
     @property
     def cr_frame(self) -> FrameType | None: ...
     @property

@@ -19,6 +19,8 @@ from tricorn.errors import StartupError, TricornError
 from tricorn.options import APP, GROUPS, OPTIONS, Option
 
 _WIDTH = 80
+RIVALS = (("async_library", "loop"), ("uds", "fd"))
+"""Options that say the same: one on the command line takes the place of the other in the environment."""
 _VERSION_HELP = "Show the versions of Tricorn, its core and Python, and exit."
 _INTERRUPTED = 130  # what a shell reports for a program ended by SIGINT
 
@@ -29,6 +31,8 @@ class _Type(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generi
     def __init__(self, option: Option) -> None:
         self.option = option
         self.name = option.kind
+
+    envvar_list_splitter = "\n"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
@@ -106,7 +110,21 @@ def _serve(app: str | None, **options: Any) -> int:
             "APP is missing: name the application as module:attribute, for example 'tricorn main:app'",
             click.get_current_context(),
         )
-    return serve(Config(app, **options))
+    return serve(Config(app, **_without_rivals(options)))
+
+
+def _without_rivals(options: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what the environment says where the command line says the same by another option."""
+    context = click.get_current_context()
+    given = {name: context.get_parameter_source(name) for names in RIVALS for name in names}
+    out = {
+        name
+        for names in RIVALS
+        for name in names
+        if given[name] is ParameterSource.ENVIRONMENT
+        and any(given[other] is ParameterSource.COMMANDLINE for other in names)
+    }
+    return {name: value for name, value in options.items() if name not in out}
 
 
 def serve(config: Config) -> int:

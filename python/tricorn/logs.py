@@ -26,6 +26,8 @@ AccessLogger = Callable[[Client, str, str, str, int], None]
 logger: Final = logging.getLogger("tricorn.error")
 """Where the server writes its own messages."""
 
+LOGGERS: Final = ("tricorn", "tricorn.error", "tricorn.access")
+
 _ACCESS_FORMAT: Final = '%s - "%s %s HTTP/%s" %d'
 _PHRASES: Final = {int(status): status.phrase for status in http.HTTPStatus}
 
@@ -40,6 +42,12 @@ _LEVEL_COLORS: Final = {
     logging.CRITICAL: "\033[91m",
 }
 _STATUS_COLORS: Final = {1: "\033[97m", 2: "\033[32m", 3: "\033[33m", 4: "\033[31m", 5: "\033[91m"}
+
+
+def enable() -> None:
+    """Switch the loggers on again that another configuration of logging has switched off."""
+    for name in LOGGERS:
+        logging.getLogger(name).disabled = False
 
 
 class Formatter(logging.Formatter):

@@ -353,7 +353,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "async-library",
         RUNNING,
-        "The library that runs the application; auto is the one that is running already, else asyncio.",
+        "The library that runs the application; auto is uvloop where it is installed, else asyncio.",
         default="auto",
         choices=_LIBRARIES,
         plugins=_PLUGINS,

@@ -52,6 +52,7 @@ def run(config: Config) -> int:
     """
     backend = load(config.library)
     app = importer.load(config.app, factory=config.factory, app_dir=config.app_dir)
+    logs.enable()  # an application that configures logging with dictConfig() switches off what it does not name
     server = Server(config, app, backend)
     with server.signals(), _socket_file(config.uds):
         return backend.run(server.main)
@@ -161,9 +162,11 @@ class Server:
         """Let exchanges end within the grace period, then cancel what is left."""
         _logger.info("Shutting down")
         self.core.stop()
-        active = self.core.counters()["active"]
-        if active:
-            _logger.info("Waiting for %d request(s) to complete. (CTRL+C to force quit)", active)
+        counters = self.core.counters()
+        if counters["active"]:
+            _logger.info("Waiting for %d request(s) to complete. (CTRL+C to force quit)", counters["active"])
+        elif counters["open"]:
+            _logger.info("Waiting for %d connection(s) to end. (CTRL+C to force quit)", counters["open"])
         async with self._backend.tasks() as timers:
             if self._config.timeout_graceful_shutdown is not None:
                 await settle(timers.spawn(self._expire))
@@ -183,7 +186,7 @@ class Server:
         """Cancel the exchanges that are left."""
         why = "the time for a graceful shutdown is over" if self._expired else "a second signal came"
         active = self.core.counters()["active"]
-        _logger.error("Cancelling %d request(s): %s.", active, why)
+        _logger.error("Cancelling %d request(s): %s. (CTRL+C to quit without waiting for them)", active, why)
         await settle(group.cancel())
 
     def _announce(self) -> None:
@@ -204,7 +207,9 @@ class Server:
                 _logger.error("ASGI callable returned without %s response.", what)
         elif not isinstance(error, Exception) and self._ending():
             _logger.warning("A request was cancelled: the server is stopping.")
-        elif not (gone and _from_disconnect(error)):
+        elif gone and _from_disconnect(error):
+            _logger.debug("Exception in ASGI application whose client had gone\n", exc_info=error)
+        else:
             _logger.error("Exception in ASGI application\n", exc_info=error)
 
 

@@ -255,6 +255,9 @@ int tri_message_send(tri_py_exchange *exchange, PyObject *message, bool *end)
         return start(exchange, message);
     if (type == state->names.http_response_body)
         return send_body(exchange, message, end);
+    if (tri_exchange_complete(exchange->core) && PyUnicode_Check(type)
+        && PyUnicode_Compare(type, state->names.trailers) == 0)
+        return 0; /* statement R7: the extension is not offered, so none are awaited, and R5 ignores later messages */
     if (PyUnicode_Check(type) && PyUnicode_Compare(type, state->names.http_response_start) == 0)
         return start(exchange, message);
     if (PyUnicode_Check(type) && PyUnicode_Compare(type, state->names.http_response_body) == 0)

@@ -17,7 +17,8 @@
         X(server, "server") X(client, "client") X(scheme, "scheme") X(method, "method") X(path, "path")               \
             X(raw_path, "raw_path") X(query_string, "query_string") X(root_path, "root_path") X(headers, "headers")   \
                 X(state, "state") X(extensions, "extensions") X(http, "http") X(v1_0, "1.0") X(v1_1, "1.1")           \
-                    X(body, "body") X(more_body, "more_body") X(status, "status") X(trailers, "trailers")             \
+                    X(body, "body") X(more_body, "more_body") X(status, "status")                                     \
+                        X(trailers, "http.response.trailers")                                                         \
                         X(http_request, "http.request") X(http_disconnect, "http.disconnect")                         \
                             X(http_response_start, "http.response.start") X(http_response_body, "http.response.body") \
                                 X(send, "send") X(throw_, "throw") X(close, "close") X(wait, "wait") X(wake, "wake")  \

@@ -719,7 +719,14 @@ static PyMethodDef runner_methods[] = {
     { NULL, NULL, 0, NULL },
 };
 
+static PyObject *runner_get_name(PyObject *Py_UNUSED(op), void *Py_UNUSED(closure))
+{
+    return PyUnicode_FromString("tricorn");
+}
+
 static PyGetSetDef runner_getset[] = {
+    { "__name__", runner_get_name, NULL, "What a library shows for its task.", NULL },
+    { "__qualname__", runner_get_name, NULL, "What a library shows for its task.", NULL },
     { "cr_frame", runner_get_frame, NULL, "The frame of the application, or None.", NULL },
     { "cr_await", runner_get_await, NULL, "What the application awaits, or None.", NULL },
     { "cr_running", runner_get_running, NULL, "Whether it is being stepped.", NULL },

@@ -176,7 +176,8 @@ static int set_paths(tri_py_server *server, PyObject *scope, const tri_head *hea
         raw = TRI_SPAN("/");
     PyObject *path = decoded_path(raw);
     PyObject *raw_path = PyBytes_FromStringAndSize(raw.p, (Py_ssize_t)raw.n);
-    if (path != NULL && raw_path != NULL && PyUnicode_GET_LENGTH(server->root_path) > 0) {
+    bool below = PyUnicode_GET_LENGTH(server->root_path) > 0 && !tri_span_eq(raw, TRI_SPAN("*"));
+    if (path != NULL && raw_path != NULL && below) {
         Py_SETREF(path, PyUnicode_Concat(server->root_path, path));
         PyObject *prefix = PyUnicode_AsUTF8String(server->root_path);
         if (prefix != NULL)

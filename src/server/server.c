@@ -314,8 +314,8 @@ void tri_server_fill_response(tri_server *server, tri_response *response)
     response->defaults = server->default_lines;
 }
 
-/* At a stop: serves what has arrived on an idle connection, and closes it if nothing is likely to be under way. Only the
-   last answer of a connection says close. */
+/* At a stop: serves what has arrived on an idle connection, and closes it if nothing is likely to be under way. Only
+   the last answer of a connection says close. */
 static void stop_conn(tri_server *server, tri_conn *conn)
 {
     const unsigned not_idle = TRI_CONN_LINGERING | TRI_CONN_ENDING | TRI_CONN_IN_HEAD | TRI_CONN_BLOCKED | TRI_CONN_EOF;

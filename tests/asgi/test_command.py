@@ -47,7 +47,7 @@ def test_options_from_the_environment(run: Run, library: str) -> None:
         "TRICORN_ASYNC_LIBRARY": library,
         "TRICORN_ACCESS_LOG": "0",
         "TRICORN_DATE_HEADER": "0",
-        "TRICORN_HEADER": "X-One:1 X-Two:2",
+        "TRICORN_HEADER": "X-One:1\nX-Two:2",
     }
     server = run(environment=environment)
     answer = server.ask(target="/hello")
@@ -303,3 +303,18 @@ def test_application_that_fails_on_import_shows_where() -> None:
     assert any("Traceback" in line for line in lines) and any("ValueError" in line for line in lines)
     assert not any("importlib" in line for line in lines), "frames that are not the application's"
     assert lines.count("Traceback (most recent call last):") == 1
+
+
+def test_an_applications_own_logging_does_not_silence_the_server(run: Run, tmp_path: Path) -> None:
+    """dictConfig() switches existing loggers off unless it is told not to."""
+    lines = [
+        "import logging.config",
+        "logging.config.dictConfig({'version': 1})",
+        "async def app(*_):",
+        "    raise ValueError('mine')",
+    ]
+    (tmp_path / "silencing.py").write_text("\n".join(lines) + "\n")
+    server = run("silencing:app", "--app-dir", str(tmp_path), "--port", "0", "--lifespan", "off")
+    assert server.ask(target="/").status == 500
+    assert "ValueError: mine" in server.log()
+    assert server.stop() == 0

@@ -196,6 +196,14 @@ def test_R5_messages_after_the_last_are_ignored(shared: Serve, library: str) -> 
             assert answer.framing == "length" and answer.body == b"the answer"
 
 
+def test_R7_trailers_that_were_not_offered_are_ignored(shared: Serve, library: str) -> None:
+    """The extension is not among the scope's, so the answer ends with its last body."""
+    with shared(APP, library).connect() as client:
+        for _ in range(2):
+            answer = client.ask(target="/trailers")
+            assert answer.body == b"the answer" and answer.get("x-a") is None
+
+
 def exchange_one(client: Client) -> None:
     """One exchange on a connection that must be in order."""
     assert client.ask("POST", "/echo", b"abc").body == b"abc"

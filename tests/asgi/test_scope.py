@@ -89,6 +89,13 @@ def test_H4_asterisk_form(shared: Serve, library: str) -> None:
     assert (scope["method"], scope["path"], scope["raw_path"]) == ("OPTIONS", "*", {"bytes": "*"})
 
 
+def test_H7_root_path_is_not_in_front_of_the_asterisk(shared: Serve, library: str) -> None:
+    """OPTIONS * asks of the whole server."""
+    with shared(APP, library, "--root-path", "/api/v1").connect() as client:
+        client.send(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.answer().json()["path"] == "*"
+
+
 @pytest.mark.parametrize("options", [(), ("--root-path", "/api/v1")])
 def test_H7_root_path_stands_in_front_of_the_path(
     shared: Serve, library: str, options: tuple[str, ...]

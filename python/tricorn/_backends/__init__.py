@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from importlib.metadata import entry_points
 
@@ -24,7 +25,7 @@ def load(name: str) -> Backend:
         known = ", ".join(sorted({point.name for point in entry_points(group=GROUP)}))
         raise StartupError(f"there is no backend for the async library {name!r}", f"choose one of {known}")
     try:
-        backend: Backend = next(iter(found)).load()
+        backend: Backend = copy.copy(next(iter(found)).load())  # each server's own
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "tricorn":
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import trio
@@ -66,9 +66,16 @@ class TrioGroup:
         return lambda: task._cancel_status is not status or task._child_nurseries
 
     async def _run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = trio.lowlevel.current_task()
+        status = task._cancel_status
         await function()
-        while trio.lowlevel.current_task()._child_nurseries:
-            await trio.sleep_forever()  # trio would end the server with a task that has left a nursery open
+        while task._child_nurseries:  # trio would end the server with a task that has left a nursery open
+            nursery = task._child_nurseries[-1]
+            nursery.cancel_scope.cancel()
+            with suppress(BaseException):
+                await nursery._nested_child_finished(None)
+        if task._cancel_status is not status:
+            task._activate_cancel_status(status)
 
 
 class TrioBackend:

@@ -147,6 +147,15 @@ async def after_the_end(exchange: Exchange) -> None:
         await exchange.send(message)
 
 
+async def trailers(exchange: Exchange) -> None:
+    """Trailers that the server never offered to send."""
+    await exchange.send({**START, "trailers": True})
+    await exchange.write(b"the answer", more=False)
+    await exchange.send(
+        {"type": "http.response.trailers", "headers": [(b"x-a", b"b")], "more_trailers": False}
+    )
+
+
 async def tamper(exchange: Exchange) -> None:
     """Change everything in the scope that can be changed, after telling what it was."""
     before = plain(exchange.scope)
@@ -432,6 +441,7 @@ ROUTES = as_routes(
     return_early,
     return_after_start,
     return_in_body,
+    trailers,
     disconnect_after_end,
     disconnect,
     send_until_lost,
