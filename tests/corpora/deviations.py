@@ -86,7 +86,7 @@ RULES = (
         "HEAD in another case than upper is refused.",
         b"head / HTTP/1.1\r\n" + HOST + b"\r\n",
         501,
-        "It is another method (RFC 9110 §9.1), which the application could not tell from HEAD once it is in upper case.",
+        "It is another method (RFC 9110 §9.1), which in upper case the application could not tell from HEAD.",
     ),
     Rule(
         "CONNECT is refused.",
@@ -369,4 +369,138 @@ DEVIATIONS = (
     ),
 )  # fmt: skip
 
-DIFFERENCES: tuple[Difference, ...] = ()
+DIFFERENCES = (
+    Difference(
+        "a LF alone",
+        re.compile(rb"(?<!\r)\n"),
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        "ends a line",
+        400,
+        "RFC 9112 §2.2 allows both.",
+    ),
+    Difference(
+        "folded fields",
+        re.compile(rb"\n[ \t]"),
+        get(b"/", b"Host: a", b"A: b", b" c"),
+        "unfolded",
+        400,
+        "RFC 9112 §5.2 allows both.",
+    ),
+    Difference(
+        "control characters in values and extensions",
+        re.compile(rb"[\x01-\x08\x0b-\x1f\x7f](?!\n)"),
+        get(b"/", b"Host: a", b"A: b\x01"),
+        "taken",
+        400,
+        "RFC 9110 §5.5.",
+    ),
+    Difference(
+        "versions but 1.0 and 1.1",
+        re.compile(rb" HTTP/(?!1\.[01]\r\n)\d\.\d\r?\n"),
+        get(b"/", b"Host: a", version=b"2.0"),
+        "all of the form digit, dot, digit are taken",
+        505,
+        "RFC 9110 §2.5 and §15.6.6.",
+    ),
+    Difference(
+        "values of Host",
+        re.compile(
+            rb"(?i)\nhost:(?![ \t]*(?:\[::1\]|(?:[a-z0-9_.~!$&'()*+;=-]|%[0-9a-f]{2})+)(?::\d{0,4})?[ \t]*\r\n)"
+        ),
+        get(b"/", b"Host: a/b"),
+        "any",
+        400,
+        "RFC 9112 §3.2 asks to refuse what is no host.",
+    ),
+    Difference(
+        "forms of the target",
+re.compile(
+            rb"(?m)^(?:(?!OPTIONS )[^ \r\n]+ \* |[^ \r\n]+ (?!/[^# ]* |\* |"
+            rb"(?i:https?)://(?:[a-zA-Z0-9.]+|\[::1\])(?::\d{0,4})?(?:[/?][^# ]*)? ))[^\r\n]*HTTP/"
+        ),
+        get(b"foo", b"Host: a"),
+        "any visible characters",
+        400,
+        "RFC 9112 §3.2.",
+    ),
+    Difference(
+        "CONNECT",
+        re.compile(rb"(?i)CONNECT [^\r\n]*HTTP/"),
+        b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+        "read, for the application to answer",
+        501,
+        "A server of applications is no proxy.",
+    ),
+    Difference(
+        "HEAD in another case",
+        re.compile(rb"(?!HEAD)(?i:HEAD) [^\r\n]*HTTP/"),
+        b"head / HTTP/1.1\r\n" + HOST + b"\r\n",
+        "a method like others",
+        501,
+        "The application is given methods in upper case.",
+    ),
+    Difference(
+        "Content-Length repeated, as a list, or with more than 18 digits",
+        re.compile(rb"(?is)content-length:(?:[^\r\n]*,|.*\ncontent-length:|[ \t]*\d{19})"),
+        get(b"/", b"Host: a", b"Content-Length: 1, 1") + b"a",
+        "equal values are one, up to 20 digits",
+        400,
+        "RFC 9112 §6.3 allows both.",
+    ),
+    Difference(
+        "Content-Length with Transfer-Encoding",
+        re.compile(rb"(?is)\ncontent-length:.*\ntransfer-encoding:|\ntransfer-encoding:.*\ncontent-length:"),
+        chunked(b"0\r\n\r\n", b"Content-Length: 5"),
+        "the length is ignored",
+        400,
+        "RFC 9112 §6.1 allows both.",
+    ),
+    Difference(
+        "Transfer-Encoding in HTTP/1.0",
+        re.compile(rb"(?is)HTTP/1\.0\r\n.*transfer-encoding:"),
+        b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "taken",
+        400,
+        "RFC 9112 §6.1: the framing is to be treated as faulty.",
+    ),
+    Difference(
+        "keeping a connection of HTTP/1.0",
+        re.compile(rb"(?is)HTTP/1\.0\r\n.*keep-alive"),
+        get(b"/", b"Connection: keep-alive", version=b"1.0") + get(b"/", version=b"1.0"),
+        "never",
+        SERVED,
+        "RFC 9112 §9.3 allows it when the client asks.",
+    ),
+    Difference(
+        "an empty line before a request",
+        re.compile(rb"^\r|\r\n\r\n\r|[^\n]\r\n(?:[^ \r\n]+ [^\r\n]*HTTP/|$)"),
+        b"\r\n" + get(b"/", b"Host: a"),
+        "refused",
+        SERVED,
+        "RFC 9112 §2.2 asks to skip one.",
+    ),
+    Difference(
+        "spaces behind a chunk's size, and more than 16 digits of it",
+        re.compile(rb"\n[0-9a-fA-F]+(?:;[^\r\n]*)?[ \t]+\r\n|\n[0-9a-fA-F]{17}"),
+        chunked(b"1 \r\na\r\n0\r\n\r\n"),
+        "taken, up to 20 digits",
+        400,
+        "RFC 9112 §7.1 has neither spaces nor a use for so much.",
+    ),
+    Difference(
+        "unknown expectations",
+        re.compile(rb"(?i)\nexpect:[ \t]*(?!100-continue[ \t]*\r\n)"),
+        get(b"/", b"Host: a", b"Expect: magic"),
+        "ignored",
+        417,
+        "RFC 9110 §10.1.1.",
+    ),
+    Difference(
+        "the number of fields",
+        re.compile(rb"(?:\r\n[^\r\n]+){101}"),
+        get(b"/", b"Host: a", *[b"A: b"] * 100),
+        "any",
+        431,
+        "[limits.md](limits.md).",
+    ),
+)  # fmt: skip

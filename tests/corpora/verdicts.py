@@ -53,6 +53,7 @@ class Case:
 def request(method: str, target: str, version: str, fields: Iterable[Field], body: bytes = b"") -> Request:
     """Make a request comparable: names in lower case, no inserted Host, the target's authority in the Host field."""
     listed = [(name.lower(), value) for name, value in fields]
+    listed = [(name, value.lower() if name == "transfer-encoding" else value) for name, value in listed]
     if match := re.match(r"https?://([^/?]*)(.*)", target, re.IGNORECASE):
         if not any(name == "host" for name, _ in listed):
             listed.insert(0, ("host", match[1]))
