@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
@@ -186,3 +188,9 @@ def test_rules(mirror: MirrorOf, rule: Rule) -> None:
     observed = observe(answers)
     assert observed.well_ended
     assert [SERVED for _ in observed.requests] + list(observed.statuses) == [rule.status]
+
+
+def test_page_says_what_the_tables_say() -> None:
+    """docs/policy.md is written by tools/gen_policy.py from the tables that are tested here."""
+    root = Path(__file__).parent.parent.parent
+    subprocess.run([sys.executable, str(root / "tools" / "gen_policy.py"), "--check"], check=True)
