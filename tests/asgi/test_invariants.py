@@ -210,8 +210,9 @@ def test_I7_a_stray_cancellation_does_not_stop_the_server(shared: Serve, library
     server = serve(shared, library)
     with server.connect() as client:
         for _ in range(20):
-            client.send(burst([f"/self_cancelling{when}", "/plain?next"]))
+            client.send(burst([f"/self_cancelling{when}", "/cancelling", "/plain?next"]))
             assert client.answer().body == b"cancelled"
+            assert client.answer().json() == 0, "the next request has a task without a cancellation"
             assert client.answer().body == b"next"
     nothing_broken(server)
 

@@ -304,6 +304,12 @@ async def self_cancelling(exchange: Exchange) -> None:
     await exchange.answer(b"cancelled")
 
 
+async def cancelling(exchange: Exchange) -> None:
+    """Tell how many cancellations of this task are on their way, before anything of this request."""
+    task = asyncio.current_task() if aio.name() == "asyncio" else None
+    await exchange.json(task.cancelling() if task else 0)
+
+
 class Watched:
     """An awaitable, and how often it suspends."""
 
@@ -398,6 +404,7 @@ ROUTES = as_routes(
     failing,
     unruly,
     self_cancelling,
+    cancelling,
     immediate,
     tight,
     endless,
