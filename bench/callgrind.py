@@ -2,7 +2,7 @@
 
 There are two ways. A server whose start is cheap is run twice, for few requests and for many; the difference leaves out
 start and stop. Of one whose start is dear, the application marks the places between phases (`apps:marked`).
-Either way the server sees the clock of clock.c, as time slices that end by the true one would make every count another.
+Such a server sees the clock of clock.c, as time slices that end by the true one would make every count another.
 """
 
 from __future__ import annotations
@@ -47,9 +47,8 @@ def dump_path(name: str) -> Path:
 
 
 def under_callgrind(out: Path, *options: str) -> list[str]:
-    """Return what has the command behind it counted, by a clock that does not depend on how fast that is."""
-    preload = f"LD_PRELOAD={steady_clock()}"
-    return ["env", preload, "valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *options]
+    """Return what has the command behind it counted."""
+    return ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *options]
 
 
 def load(workload: Workload, port: int, requests: int) -> None:
@@ -89,7 +88,8 @@ def mark(port: int) -> None:
 def count_phases(subject: Subject, phases: Sequence[tuple[Workload, int]]) -> list[int]:
     """Run a server of `apps:marked` once and return the instructions of each phase, so many requests of a workload."""
     port, out = free_port(), dump_path(subject.server.name)
-    prefix = under_callgrind(out, "--dump-before=getpriority", "--dump-line=no")
+    counting = under_callgrind(out, "--dump-before=getpriority", "--dump-line=no")
+    prefix = ["env", f"LD_PRELOAD={steady_clock()}", *counting]
     for old in out.parent.glob(out.name + "*"):
         old.unlink()
     with running(subject, port, prefix, PATIENCE):
