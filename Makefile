@@ -45,7 +45,7 @@ $(shell rm -f .venv/.setup-*)
 endif
 endif
 
-.PHONY: help run build test test-c test-python lint format asan asan-c asan-python fuzz bench clean
+.PHONY: help run build test test-c test-python lint format asan asan-c asan-python fuzz bench bench-quick instructions clean
 
 help: ## this list
 	@echo 'Tricorn. Commands:'
