@@ -1,7 +1,7 @@
 #define _GNU_SOURCE 1
 /* What the machine may refuse: memory at each request for it, the kernel's attention, descriptors. What idling costs.
  */
-#include "serving.h"
+#include "scenario.h"
 
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -22,94 +22,27 @@ int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
     return (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
 }
 
-static char large[200000];
-static unsigned lent, released;
-
-static void release(void *owner)
-{
-    (void)owner;
-    released++;
-}
-
-/* An application that does something else with every request, as long as it goes well. */
-static void app_varied(serving *self, tri_exchange *exchange)
-{
-    tri_received got;
-    tri_response response = { .status = 200 };
-    tri_loan loan = { { large, sizeof large }, release, NULL };
-    while (tri_exchange_receive(exchange, &got) == 0 && !got.disconnect)
-        tri_exchange_take(exchange);
-    tri_exchange_want(exchange, TRI_WANT_READ);
-    if (self->exchanges % 3 == 0) {
-        (void)!answer(exchange, "hello");
-    } else if (self->exchanges != 7 && tri_exchange_respond(exchange, &response) == 0) {
-        bool once = self->exchanges % 2 == 0;
-        if (tri_exchange_write(exchange, &loan, once) == 0) {
-            lent++;
-            lent += !once && tri_exchange_write(exchange, &loan, true) == 0;
-        }
-    }
-    let_go(exchange);
-}
-
-/* A few turns with what the clients have sent; what comes back is only taken in. */
-static void exchange_some(serving *s, client *c, const char *text)
-{
-    (void)!send(c->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
-    for (int i = 0; i < 8; i++) {
-        serving_turn(s, 0);
-        while (client_read(c))
-            continue;
-        client_forget(c);
-    }
-}
-
-/* Requests of every kind over several connections. */
-static void run_scenario(serving *s)
-{
-    static client c[6];
-    static char head[6000];
-    snprintf(head, sizeof head, "GET / HTTP/1.1\r\nHost: a\r\nLong: %05000d\r\n\r\n", 0);
-    for (int i = 0; i < 6; i++)
-        client_open(&c[i], s);
-    exchange_some(s, &c[0], "GET / HTTP/1.1\r\nHost: a\r\nPie");
-    exchange_some(s, &c[1], GET("/1") GET("/2") GET("/3") "GET /4 HT");
-    exchange_some(s, &c[0], "ces: a\r\n\r\n");
-    exchange_some(s, &c[1], "TP/1.1\r\nHost: a\r\n\r\n");
-    exchange_some(s, &c[2], "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n");
-    exchange_some(s, &c[2], "0123456789");
-    exchange_some(s, &c[3], "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n");
-    exchange_some(s, &c[3], "0\r\n\r\n");
-    exchange_some(s, &c[4], head);
-    exchange_some(s, &c[5], "nonsense\r\n\r\n");
-    client_reset(&c[5]);
-    for (int i = 0; i < 3; i++)
-        exchange_some(s, &c[i], GET("/"));
-    tri_server_stop(s->server);
-    exchange_some(s, &c[4], GET("/"));
-    for (int i = 0; i < 6; i++)
-        client_close(&c[i]);
-    serving_turn(s, 0);
-}
-
 /* Runs it with that request for memory, or change of what is watched, refused; returns whether it came to that. */
 static bool run_failing(unsigned memory_at, unsigned epoll_at)
 {
+    static client c[SCENARIO_CLIENTS];
     serving s = { 0 };
     tri_limits limits;
     tri_limits_default(&limits);
     check_mem_init(&s.mem);
     s.mem.fail_at = memory_at;
-    epoll_calls = lent = released = 0;
+    epoll_calls = scenario_lent = scenario_released = 0;
     epoll_fail_at = epoll_at;
-    int error = serving_open(&s, &limits, app_varied);
-    if (error == 0)
-        run_scenario(&s);
+    int error = serving_open(&s, &limits, scenario_app);
+    if (error == 0) {
+        scenario_begin(&s, c);
+        scenario_end(&s, c);
+    }
     epoll_fail_at = 0;
     if (s.server != NULL)
         serving_fini(&s);
     CHECK(error == 0 || error == TRI_ENOMEM);
-    CHECK(lent == released && s.mem.blocks_out == 0 && s.mem.bytes_out == 0);
+    CHECK(scenario_lent == scenario_released && s.mem.blocks_out == 0 && s.mem.bytes_out == 0);
     return s.mem.requests >= memory_at && epoll_calls >= epoll_at;
 }
 
