@@ -1,6 +1,6 @@
 #define _GNU_SOURCE 1
-/* Every system call of a server at work fails in turn, with each errno that the kernel may give, or does less than it was
-   asked for: the server lives, loses nothing that it holds, does not spin, and serves the next client. */
+/* Every system call of a server at work fails in turn, with each errno that the kernel may give, or does less than
+   asked: the server lives, loses nothing that it holds, does not spin, and serves the next client. */
 #include "scenario.h"
 
 #include <dirent.h>

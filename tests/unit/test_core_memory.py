@@ -1,0 +1,33 @@
+"""The binding where memory runs out: each allocation of a server at work fails in turn."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parent / "programs" / "nomemory.py"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("_testcapi") is None,
+    reason="this Python comes without _testcapi, which makes allocations fail",
+)
+def test_every_allocation_may_fail() -> None:
+    """It is told as a MemoryError, the process lives, and serves when there is memory again."""
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", str(PROGRAM)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["wrong"] == []
+    assert told["status"] == 200
+    assert told["last"] > 100 and told["seen"] > 100
