@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import answer_lint
+
 HERE = Path(__file__).parent
 APPS = HERE / "apps"
 TIMEOUT = 15.0
@@ -122,9 +124,12 @@ class Client:
         match = re.fullmatch(r"(HTTP/1\.1) (\d{3}) (.*)", lines[0])
         assert match, f"bad status line {lines[0]!r}"
         answer = Answer(match[1], int(match[2]), match[3], [_field(line) for line in lines[1:]])
+        topline = (answer.version, answer.status, answer.reason)
         if head or answer.status < 200 or answer.status in {204, 304}:
+            answer_lint.check(topline, answer.fields, None)
             return answer
         self._read_body(answer)
+        answer_lint.check(topline, answer.fields, answer.body if answer.complete else None)
         return answer
 
     def _read_body(self, answer: Answer) -> None:

@@ -1,13 +1,16 @@
-"""What a linter of HTTP messages says about answers of every kind: nothing bad that is the server's doing."""
+"""What a linter of HTTP messages says about answers of every kind: nothing bad that is the server's doing.
+
+Every answer that a test reads is looked at by itself (``harness.Client``); here it is beside its request.
+"""
 
 from __future__ import annotations
 
-import time
+import socket
 
 import pytest
-from harness import Answer, Serve
-from httplint import HttpRequestLinter, HttpResponseLinter
-from httplint.note import levels
+from answer_lint import bad_notes
+from harness import Answer, Client, Serve
+from httplint import HttpRequestLinter
 
 APP = "wire:app"
 HOST = b"Host: test.example\r\n"
@@ -60,9 +63,6 @@ REQUESTS: dict[str, tuple[bytes, list[int]]] = {
     "pipelined": (get("/hello") + get("/stream") + get("/number?n=1&ms=2") + b"bad\r\n\r\n", [200, 200, 200, 400]),
 }  # fmt: skip
 
-TELLING = {"STATUS_URI_TOO_LONG", "STATUS_VERSION_NOT_SUPPORTED"}
-"""Notes about the request, which repeat why it was refused."""
-
 
 def complaints(request: bytes, answer: Answer) -> list[str]:
     """Return what the linter finds bad in an answer."""
@@ -73,20 +73,9 @@ def complaints(request: bytes, answer: Answer) -> list[str]:
     asked.process_headers(
         [(name, value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
     )
-    linter = HttpResponseLinter(start_time=time.time(), no_content=method == b"HEAD", _related=asked)
-    linter.process_response_topline(
-        answer.version.encode(), b"%d" % answer.status, answer.reason.encode("latin-1")
-    )
-    linter.process_headers(
-        [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.fields]
-    )
-    linter.feed_content(answer.body)
-    linter.finish_content(answer.complete)
-    return [
-        f"{type(note).__name__}: {note.subject}: {note.summary}"
-        for note in linter.notes
-        if note.level == levels.BAD and type(note).__name__ not in TELLING
-    ]
+    topline = (answer.version, answer.status, answer.reason)
+    content = None if method == b"HEAD" else answer.body
+    return bad_notes(topline, answer.fields, content, complete=answer.complete, asked=asked)
 
 
 @pytest.mark.parametrize("kind", REQUESTS)
@@ -108,3 +97,16 @@ def test_linter_sees_what_is_bad() -> None:
     for name, value in [("content-length", "3"), ("date", "then"), ("connection", "a b")]:
         assert complaints(request, Answer("HTTP/1.1", 200, "OK", [(name, value)], b"ab"))
     assert complaints(request, Answer("HTTP/1.1", 204, "No Content", [], b"ab"))
+
+
+@pytest.mark.parametrize("field", [b"date: now", b"connection: a b", b"content-length: 3"])
+def test_client_fails_at_what_is_bad(field: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, Client(theirs) as client:
+        ours.sendall(b"HTTP/1.1 404 Not Found\r\n" + field + b"\r\n\r\nab")
+        ours.shutdown(socket.SHUT_WR)
+        if field.startswith(b"content-length"):
+            assert not client.answer().complete  # which its reader sees
+        else:
+            with pytest.raises(AssertionError, match=field.partition(b":")[0].decode()):
+                client.answer()
