@@ -25,23 +25,23 @@ How many and how long things may be is on [another page](limits.md).
 
 ## Rules
 
-Where RFC 9110 and RFC 9112 leave a choice, or are often not kept, this is what Tricorn does. Each row is tested with a request.
+Where RFC 9110 and RFC 9112 leave a choice, or are often not kept, this is what Tricorn does. Each row is tested with a
+request.
 """
 
 CORPORA = """## Requests of others
 
 The tests play the requests of [gunicorn](https://github.com/benoitc/gunicorn) (`tests/requests`) and of
 [llhttp](https://github.com/nodejs/llhttp) (`test/request`) to a running server: whole, byte by byte, cut in two at each
-offset, and behind another request. The answers are the same, byte for byte. A case that is not about Host and has none is given
-one. The verdict is that of the corpus, but for these cases; where Tricorn serves what a corpus refuses, the application
-answers as it likes.
+offset, and behind another request. The answers are the same, byte for byte. A case that is not about Host and has none
+is given one. The verdict is that of the corpus, but for these cases; *served* means that the application is asked.
 """
 
 ORACLE = """## Beside h11
 
-Requests that are generated, odd ones among them, are read by Tricorn and by [h11](https://github.com/python-hyper/h11), with
-the same result: as many requests, their methods, targets, fields and bodies, and whether what follows is refused. The two
-differ in these rules.
+Requests that are generated, odd ones among them, are read by Tricorn and by
+[h11](https://github.com/python-hyper/h11), with the same result: as many requests, their methods, targets, fields and
+bodies, and whether what follows is refused. The two differ in these rules.
 """
 
 
