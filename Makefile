@@ -27,6 +27,7 @@ SETUP_RUN := .venv/.setup-run
 SETUP_TEST := .venv/.setup-test
 SETUP_FUZZ := .venv/.setup-fuzz
 INSTALLED := .venv/.installed
+CORPORA := build/corpora/.fetched
 ASAN_SITE := build/asan-site
 # Not there: tests of other interpreters, which the sanitizers' run-time would be preloaded into, and those that weigh memory.
 ASAN_TESTS ?= $(filter-out tests/leaks,$(TESTS)) --ignore=tests/unit/test_curio_import.py
@@ -63,7 +64,7 @@ test: $(SETUP_TEST) $(INSTALLED) ## everything: C tests, lint, Python tests on a
 test-c: $(SETUP_TEST) build/core/build.ninja ## the C tests
 	@$(BIN)/python tools/test-c build/core
 
-test-python: $(SETUP_TEST) $(INSTALLED) ## the Python tests (TESTS=paths for some)
+test-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) ## the Python tests (TESTS=paths for some)
 	@$(PYTEST) $(TESTS) $(PARALLEL) $(ARGS)
 
 lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the house, formatters, types
@@ -79,7 +80,7 @@ asan: asan-c asan-python ## C and Python tests under AddressSanitizer and UBSan
 asan-c: $(SETUP_TEST) build/asan/build.ninja
 	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(BIN)/python tools/test-c build/asan
 
-asan-python: $(SETUP_TEST) $(INSTALLED) build/.asan-installed
+asan-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) build/.asan-installed
 	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) $(ARGS)
 
 fuzz: $(SETUP_FUZZ) build/fuzz/build.ninja ## the fuzzers, FUZZ_SECONDS each (60)
@@ -107,6 +108,9 @@ $(SETUP_TEST): tools/setup tools/requirements.txt tools/requirements-test.txt
 
 $(SETUP_FUZZ): tools/setup tools/requirements.txt tools/requirements-test.txt
 	@tools/setup fuzz
+
+$(CORPORA): tools/corpora tools/corpora.txt | $(SETUP_TEST)
+	@$(BIN)/python tools/corpora
 
 # The directory of the build stays, so that only what changed is compiled again.
 $(INSTALLED): $(SETUP_RUN) $(SOURCES)

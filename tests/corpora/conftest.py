@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,17 +20,21 @@ from play import Address  # noqa: E402
 
 
 class Mirror(Server):
-    """The mirror application on a Unix socket, which tells a client when its bytes have been read."""
+    """The mirror application on a Unix socket, which tells a client when its bytes have been read, or on a port."""
 
-    def __init__(self, library: str, directory: Path, *options: str) -> None:
+    def __init__(self, library: str, directory: Path, *, on_port: bool) -> None:
         self.app = "mirror:app"
         self.library = library
         self.allows_alarms = False
         self._error = directory / "error.log"
         self._access = directory / "access.log"
-        self.address = Address(path=str(directory / "socket"))
-        usual = ("--async-library", library, "--app-dir", str(HERE / "apps"), "--no-date-header")
-        self._start([self.app, *usual, "--uds", self.address.path, *options], {})
+        usual = (self.app, "--async-library", library, "--app-dir", str(HERE / "apps"), "--no-date-header")
+        with socket.socket(socket.AF_INET if on_port else socket.AF_UNIX) as listener:
+            path = str(directory / "socket")
+            listener.bind(("127.0.0.1", 0) if on_port else path)
+            listener.listen(1024)
+            self.address = Address(port=listener.getsockname()[1]) if on_port else Address(path=path)
+            self._start([*usual, "--fd", str(listener.fileno())], {}, [listener.fileno()])
 
 
 @pytest.fixture(scope="session")
@@ -40,18 +45,19 @@ def corpora() -> Path:
 
 
 @pytest.fixture(scope="session")
-def mirror() -> Iterator[Callable[[str], Address]]:
-    """``mirror(library)``: where the mirror application is served by that library."""
-    servers: dict[str, Mirror] = {}
+def mirror() -> Iterator[Callable[..., Address]]:
+    """``mirror(library)``: where the mirror application is served by that library; ``on_port=True`` for TCP."""
+    servers: dict[tuple[str, bool], Mirror] = {}
     with tempfile.TemporaryDirectory(prefix="mirror") as directory:
 
-        def serve(library: str) -> Address:
-            if library not in servers:
-                own = Path(directory) / library
+        def serve(library: str, *, on_port: bool = False) -> Address:
+            key = (library, on_port)
+            if key not in servers:
+                own = Path(directory) / f"{library}{on_port:d}"
                 own.mkdir()
-                servers[library] = Mirror(library, own)
-                servers[library].wait_ready()
-            return servers[library].address
+                servers[key] = Mirror(library, own, on_port=on_port)
+                servers[key].wait_ready()
+            return servers[key].address
 
         yield serve
         try:

@@ -189,6 +189,24 @@ RULES = (
         "Who knows a field knows whether it may be repeated. Those that frame a message are checked here.",
     ),
     Rule(
+        "An Upgrade to what is not spoken is ignored.",
+        get(b"/", b"Host: a", b"Connection: upgrade", b"Upgrade: irc"),
+        SERVED,
+        "RFC 9110 §7.8 lets a server do so; the request is answered like any other.",
+    ),
+    Rule(
+        "What comes behind a request that closes the connection is not read as one.",
+        get(b"/", b"Host: a", b"Connection: close") + b"no request\r\n\r\n",
+        SERVED,
+        "RFC 9112 §9.6.",
+    ),
+    Rule(
+        "A request that ends before its end is refused, when the client has closed its side.",
+        get(b"/", b"Host: a", b"Content-Length: 5") + b"abc",
+        400,
+        "RFC 9112 §8: it is incomplete. An application that is at work on it sees a disconnect.",
+    ),
+    Rule(
         "Fields of proxies, such as X-Forwarded-Proto, have no meaning to the parser.",
         get(b"/", b"Host: a", b"X-Forwarded-Proto: https", b"X-Forwarded-Ssl: off"),
         SERVED,

@@ -21,7 +21,7 @@ from deviations import DEVIATIONS, RULES, SERVED, Deviation, Rule
 from play import Address, Script, play
 from verdicts import Case, Observed, Verdict, observe
 
-MirrorOf = Callable[[str], Address]
+MirrorOf = Callable[..., Address]
 
 LONG = bool(os.environ.get("TRICORN_TEST_CORPORA_LONG"))
 PROBE = b"GET /probe?%s HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"
@@ -166,6 +166,15 @@ def test_cut_at_every_offset(mirror: MirrorOf, cases: tuple[Case, ...], behind: 
         return (script(case, len(before) + at, before=before) for at in cuts(case))
 
     same(address, cases, variants, answer_before(address) if behind else b"")
+
+
+def test_over_tcp(mirror: MirrorOf, cases: tuple[Case, ...]) -> None:
+    """All that comes over a Unix socket above comes over TCP, too: whole, and in three pieces."""
+    expected = wholes(mirror("asyncio"), cases)
+    address = mirror("asyncio", on_port=True)
+    pieces = [script(case, *sorted({len(case.data) // 3, len(case.data) - 1} - {0})) for case in cases]
+    assert wholes(address, cases) == expected
+    assert list(answers_of(address, pieces)) == expected
 
 
 def test_nothing_is_parsed_behind_a_bad_request(mirror: MirrorOf, cases: tuple[Case, ...]) -> None:
