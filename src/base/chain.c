@@ -15,6 +15,12 @@ void tri_chain_pool_init(tri_chain_pool *pool, const tri_mem *mem)
     tri_pool_init(&pool->segments, mem, sizeof(tri_segment), KEEP_SEGMENTS);
 }
 
+void tri_chain_pool_shrink(tri_chain_pool *pool, unsigned most)
+{
+    tri_pool_shrink(&pool->blocks, most);
+    tri_pool_shrink(&pool->segments, most);
+}
+
 void tri_chain_pool_fini(tri_chain_pool *pool)
 {
     tri_pool_fini(&pool->blocks);

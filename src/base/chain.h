@@ -47,6 +47,8 @@ typedef struct tri_loan {
 } tri_loan;
 
 void tri_chain_pool_init(tri_chain_pool *pool, const tri_mem *mem);
+/* Keeps at most `most` idle blocks and segments. */
+void tri_chain_pool_shrink(tri_chain_pool *pool, unsigned most);
 void tri_chain_pool_fini(tri_chain_pool *pool);
 
 void tri_chain_init(tri_chain *chain);

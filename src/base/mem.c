@@ -3,6 +3,9 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* The resize function of the C library's allocator. */
 static void *libc_resize(void *context, void *old, size_t old_size, size_t size)
@@ -16,9 +19,19 @@ static void *libc_resize(void *context, void *old, size_t old_size, size_t size)
     return realloc(old, size);
 }
 
+#ifdef __GLIBC__
+static void libc_trim(void *context)
+{
+    (void)context;
+    (void)malloc_trim(0);
+}
+#else
+#define libc_trim NULL
+#endif
+
 const tri_mem *tri_mem_libc(void)
 {
-    static const tri_mem libc = { libc_resize, NULL };
+    static const tri_mem libc = { libc_resize, NULL, libc_trim };
     return &libc;
 }
 
@@ -52,14 +65,19 @@ void tri_pool_init(tri_pool *pool, const tri_mem *mem, size_t size, unsigned kee
     *pool = (tri_pool){ .mem = mem, .size = size, .free = NULL, .idle = 0, .keep = keep };
 }
 
-void tri_pool_fini(tri_pool *pool)
+void tri_pool_shrink(tri_pool *pool, unsigned most)
 {
-    while (pool->free != NULL) {
+    while (pool->idle > most) {
         void *object = pool->free;
         memcpy(&pool->free, object, sizeof pool->free);
         tri_mem_free(pool->mem, object, pool->size);
+        pool->idle--;
     }
-    pool->idle = 0;
+}
+
+void tri_pool_fini(tri_pool *pool)
+{
+    tri_pool_shrink(pool, 0);
 }
 
 void *tri_pool_get(tri_pool *pool)

@@ -11,6 +11,8 @@
 typedef struct tri_mem {
     void *(*resize)(void *context, void *old, size_t old_size, size_t size);
     void *context;
+    /* Gives what is free back to the system; may take milliseconds. NULL where there is nothing to do. */
+    void (*trim)(void *context);
 } tri_mem;
 
 /* The C library's allocator. Static storage, never changes. */
@@ -41,6 +43,8 @@ void tri_pool_init(tri_pool *pool, const tri_mem *mem, size_t size, unsigned kee
 void tri_pool_fini(tri_pool *pool);
 /* An object with undefined contents, or NULL. */
 TRI_NODISCARD void *tri_pool_get(tri_pool *pool);
+/* Returns idle objects to the allocator until at most `most` are held. */
+void tri_pool_shrink(tri_pool *pool, unsigned most);
 void tri_pool_put(tri_pool *pool, void *object);
 
 #endif

@@ -19,6 +19,8 @@ enum {
     TRI_SERVER_FLUSH = 65536,     /* waiting bytes that are written even while corked */
     TRI_SERVER_IN_ROW = 64,       /* pipelined requests of a connection before others have their turn */
     TRI_SERVER_AHEAD = 16384,     /* bytes of pipelined requests that are read ahead */
+    TRI_SERVER_SPARE = 64,        /* idle objects that a pool keeps for good */
+    TRI_SERVER_TRIM_MS = 500,     /* until those beyond go back to the system */
     TRI_SERVER_RETRY_MS = 100,    /* until accepting is tried again when out of descriptors */
     TRI_SERVER_INFLIGHT_MS = 250, /* at a stop, how long a connection used a moment ago may bring a request under way */
     TRI_SERVER_RECENT_MS = 1000,  /* what counts as a moment ago */
@@ -118,6 +120,7 @@ struct tri_server {
     unsigned in_row; /* exchanges taken one after another from `resume` */
     tri_counters counters;
     uint64_t now;      /* ms, of the current turn */
+    uint64_t trim_at;  /* ms: pools shrink then, 0 while they are small */
     uint64_t retry_at; /* ms: accepting pauses until then, 0 while it does not */
     int64_t date_second;
     uint32_t corks;

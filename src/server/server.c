@@ -153,6 +153,25 @@ static void dispatch(tri_server *server, const tri_ready *ready)
         tri_conn_lose(conn, NULL);
 }
 
+/* Some time after a rush, what it has left in the pools goes back to the system. */
+static void trim_pools(tri_server *server)
+{
+    bool large = server->conn_pool.idle > TRI_SERVER_SPARE || server->exchange_pool.idle > TRI_SERVER_SPARE
+                 || server->chains.blocks.idle > TRI_SERVER_SPARE;
+    if (server->trim_at == 0) {
+        server->trim_at = large ? server->now + TRI_SERVER_TRIM_MS : 0;
+        return;
+    }
+    if (server->now < server->trim_at)
+        return;
+    server->trim_at = 0;
+    tri_pool_shrink(&server->conn_pool, TRI_SERVER_SPARE);
+    tri_pool_shrink(&server->exchange_pool, TRI_SERVER_SPARE);
+    tri_chain_pool_shrink(&server->chains, TRI_SERVER_SPARE);
+    if (server->mem->trim != NULL)
+        server->mem->trim(server->mem->context);
+}
+
 /* Fires the timers that are due. */
 static void fire_timers(tri_server *server)
 {
@@ -165,15 +184,20 @@ static void fire_timers(tri_server *server)
         tri_conn_timeout(TRI_CONTAINER(timer, tri_conn, timer));
     }
     tri_accept_resume(server);
+    trim_pools(server);
+}
+
+/* The earlier of two deadlines, of which 0 is none. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
 /* Sees to it that the descriptor becomes readable at the next deadline. */
 static void arm(tri_server *server)
 {
     uint64_t next = tri_wheel_next(&server->wheel);
-    if (server->retry_at != 0 && (next == 0 || server->retry_at < next))
-        next = server->retry_at;
-    tri_reactor_arm(server->reactor, next);
+    tri_reactor_arm(server->reactor, earlier(next, earlier(server->retry_at, server->trim_at)));
 }
 
 int tri_server_turn(tri_server *server, int timeout_ms)

@@ -68,6 +68,7 @@ typedef struct check_mem {
     size_t fail_at;
     size_t bytes_out;
     size_t blocks_out;
+    size_t trims; /* how often it was asked to give back what is free */
 } check_mem;
 
 static inline void *check_mem_resize(void *context, void *old, size_t old_size, size_t size)
@@ -91,9 +92,16 @@ static inline void *check_mem_resize(void *context, void *old, size_t old_size, 
     return p;
 }
 
+static inline void check_mem_trim(void *context)
+{
+    check_mem *self = context;
+    self->trims++;
+}
+
 static inline void check_mem_init(check_mem *self)
 {
     memset(self, 0, sizeof *self);
+    self->mem.trim = check_mem_trim;
     self->mem.resize = check_mem_resize;
     self->mem.context = self;
 }

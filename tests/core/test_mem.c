@@ -91,6 +91,27 @@ static void test_pool(void)
     CHECK(mem.blocks_out == 0 && mem.bytes_out == 0);
 }
 
+static void test_pool_shrink(void)
+{
+    check_mem mem;
+    check_mem_init(&mem);
+    tri_pool pool;
+    tri_pool_init(&pool, &mem.mem, 32, 10);
+    void *objects[6];
+    for (int i = 0; i < 6; i++)
+        objects[i] = tri_pool_get(&pool);
+    for (int i = 0; i < 5; i++)
+        tri_pool_put(&pool, objects[i]);
+    tri_pool_shrink(&pool, 7);
+    CHECK(mem.blocks_out == 6);
+    tri_pool_shrink(&pool, 2);
+    CHECK(mem.blocks_out == 3 && pool.idle == 2);
+    tri_pool_put(&pool, objects[5]);
+    CHECK(pool.idle == 3);
+    tri_pool_fini(&pool);
+    CHECK(mem.blocks_out == 0 && mem.bytes_out == 0);
+}
+
 static void test_pool_refusal(void)
 {
     check_mem mem;
@@ -113,6 +134,7 @@ int main(void)
     test_libc();
     test_refusal();
     test_pool();
+    test_pool_shrink();
     test_pool_refusal();
     return check_report();
 }

@@ -179,6 +179,12 @@ static void test_idle_memory(void)
     for (int i = 0; i < n; i++)
         close(fds[i]);
     SERVE_UNTIL(&s, counters_of(&s).open == 0);
+    size_t trims = s.mem.trims;
+    SERVE_UNTIL(&s, s.mem.trims > trims); /* some time after the rush, nearly all is given back */
+    CHECK(s.mem.bytes_out < before + 256 * sizeof(tri_conn));
+    trims = s.mem.trims;
+    serve_for(&s, 2 * TRI_SERVER_TRIM_MS);
+    CHECK(s.mem.trims == trims); /* once */
     serving_fini(&s);
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -91,5 +92,6 @@ def test_memory_without_its_line_is_refused() -> None:
 
 def test_memory_of_this_process_grows_with_what_it_holds() -> None:
     before = accounting.read_memory([os.getpid()])
-    held = b"x" * (8 << 20)
+    held = mmap.mmap(-1, 8 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # what was freed can not serve it
+    held.write(b"x" * (8 << 20))
     assert accounting.read_memory([os.getpid()]) - before >= len(held) // 2
