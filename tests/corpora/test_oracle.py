@@ -21,7 +21,7 @@ from play import Address, Script, play
 from verdicts import Request, Verdict, observe, request
 
 LONG = bool(os.environ.get("TRICORN_TEST_CORPORA_LONG"))
-COUNT = 100_000 if LONG else 5_000
+COUNT = 100_000 if LONG else 15_000
 
 
 @pytest.fixture(scope="session")

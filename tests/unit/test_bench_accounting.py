@@ -92,6 +92,7 @@ def test_memory_without_its_line_is_refused() -> None:
 
 def test_memory_of_this_process_grows_with_what_it_holds() -> None:
     before = accounting.read_memory([os.getpid()])
-    held = mmap.mmap(-1, 8 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # what was freed can not serve it
+    fresh = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # what was freed before can not serve it
+    held = mmap.mmap(-1, 8 << 20, flags=fresh)
     held.write(b"x" * (8 << 20))
     assert accounting.read_memory([os.getpid()]) - before >= len(held) // 2
