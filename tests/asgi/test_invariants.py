@@ -276,7 +276,7 @@ def descriptors() -> Iterator[int]:
 
 def test_I5_no_request_waits_for_suspended_ones(own: Serve, library: str, descriptors: int) -> None:
     """Ten thousand requests wait on as many connections; a fresh one is answered, and no wake-up is lost."""
-    server = own(APP, library, "--no-access-log")
+    server = own(APP, library, "--no-access-log", "--timeout-keep-alive", "60")
     server.ask(target="/close_gate")
     with ExitStack() as stack:
         clients = [stack.enter_context(server.connect()) for _ in range(descriptors)]
