@@ -60,12 +60,13 @@ static inline void check_page_free(check_page *page)
     munmap(page->map, page->map_size);
 }
 
-/* An allocator that counts, refuses the `fail_at`-th request (1 is the next one; 0 never), and knows what is still out.
- */
+/* An allocator that counts, refuses the `fail_at`-th request (1 is the next one; 0 never) and `fail_more` after it, and
+   knows what is still out. */
 typedef struct check_mem {
     tri_mem mem;
     size_t requests;
     size_t fail_at;
+    size_t fail_more;
     size_t bytes_out;
     size_t blocks_out;
     size_t trims; /* how often it was asked to give back what is free */
@@ -82,7 +83,8 @@ static inline void *check_mem_resize(void *context, void *old, size_t old_size, 
         free(old);
         return NULL;
     }
-    if (++self->requests == self->fail_at)
+    self->requests++;
+    if (self->fail_at != 0 && self->requests >= self->fail_at && self->requests - self->fail_at <= self->fail_more)
         return NULL;
     void *p = realloc(old, size);
     if (p == NULL)

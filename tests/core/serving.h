@@ -34,6 +34,9 @@ struct serving {
     unsigned refusals;
 };
 
+/* How many bytes the kernel holds for each peer; 0 leaves that to it. */
+static int serving_send_buffer;
+
 /* Answers with a short text. */
 static inline int answer(tri_exchange *exchange, const char *text)
 {
@@ -108,6 +111,8 @@ static inline int serving_open(serving *self, const tri_limits *limits, void (*a
     int fds[TRI_LISTENER_MAX];
     if (tri_listener_tcp("127.0.0.1", 0, 128, fds) != 1)
         abort();
+    if (serving_send_buffer > 0)
+        (void)setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &serving_send_buffer, sizeof serving_send_buffer);
     tri_addr address;
     tri_listener_address(fds[0], &address);
     self->port = address.port;

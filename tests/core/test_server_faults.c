@@ -5,7 +5,6 @@
 
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "server/internal.h"
@@ -22,40 +21,54 @@ int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
     return (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
 }
 
-/* Runs it with that request for memory, or change of what is watched, refused; returns whether it came to that. */
-static bool run_failing(unsigned memory_at, unsigned epoll_at)
+int timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before)
+{
+    (void)before;
+    return scenario_timer_set(fd, flags, when);
+}
+
+/* Runs it with that request for memory refused, and as many more, or that change of what is watched; returns whether it
+   came to that. */
+static bool run_failing(const scenario *what, const check_mem *refused, unsigned epoll_at)
 {
     static client c[SCENARIO_CLIENTS];
     serving s = { 0 };
-    tri_limits limits;
-    tri_limits_default(&limits);
     check_mem_init(&s.mem);
-    s.mem.fail_at = memory_at;
-    epoll_calls = scenario_lent = scenario_released = 0;
+    s.mem.fail_at = refused->fail_at;
+    s.mem.fail_more = refused->fail_more;
+    epoll_calls = 0;
     epoll_fail_at = epoll_at;
-    int error = serving_open(&s, &limits, scenario_app);
+    int error = scenario_open(&s, what);
     if (error == 0) {
-        scenario_begin(&s, c);
-        scenario_end(&s, c);
+        what->begin(&s, c);
+        what->end(&s, c);
+        CHECK(s.turns < SCENARIO_TURNS);
     }
     epoll_fail_at = 0;
+    size_t requests = s.mem.requests;
     if (s.server != NULL)
         serving_fini(&s);
     CHECK(error == 0 || error == TRI_ENOMEM);
     CHECK(scenario_lent == scenario_released && s.mem.blocks_out == 0 && s.mem.bytes_out == 0);
-    return s.mem.requests >= memory_at && epoll_calls >= epoll_at;
+    return requests >= refused->fail_at && epoll_calls >= epoll_at;
 }
 
-static void test_refused(void)
+/* Each request for memory, and each change of what is watched, is refused in turn. */
+static void test_refused(const scenario *what)
 {
+    static const size_t more[] = { 0, 3, SIZE_MAX };
+    check_mem refused = { .fail_at = 0 };
     unsigned n = 1;
-    while (run_failing(n, 0))
-        n++;
-    CHECK(n > 20);
-    n = 1;
-    while (run_failing(0, n))
+    while (run_failing(what, &refused, n))
         n++;
     CHECK(n > 10);
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        refused.fail_at = 1;
+        refused.fail_more = more[i];
+        while (run_failing(what, &refused, 0))
+            refused.fail_at++;
+        CHECK(refused.fail_at > 20);
+    }
 }
 
 /* The number that the next descriptor will have. */
@@ -190,7 +203,8 @@ static void test_idle_memory(void)
 
 int main(void)
 {
-    test_refused();
+    for (int i = 0; i < SCENARIOS; i++)
+        test_refused(&scenarios[i]);
     run_apart(run_pausing);
     run_apart(run_stopping);
     test_idle_memory();

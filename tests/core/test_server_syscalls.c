@@ -4,11 +4,11 @@
 #include "scenario.h"
 
 #include <dirent.h>
+#include <linux/sockios.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <sys/timerfd.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 enum call {
@@ -23,24 +23,29 @@ enum call {
     GETSOCKNAME,
     SETSOCKOPT,
     TIMER_SET,
+    UNSENT,
+    READ,
+    WRITE,
     EPOLL_NEW,
     TIMER_NEW,
     EVENT_NEW,
     CALLS
 };
 
-enum { SHORT = -1, TURNS_MOST = 600 };
+enum { SHORT = -1 };
+
+/* When a fault may come: while the scenario begins, or while it ends. */
+enum phase { BEGIN, END, PHASES };
 
 static client clients[SCENARIO_CLIENTS];
 static client probe;
 
-static unsigned exchanges_without; /* of the scenario when nothing fails */
-
 /* The fault that is set, and how often each call was made. */
 static struct {
     enum call call;
-    unsigned at; /* from 1 on; 0 for none */
-    int error;   /* an errno, or SHORT */
+    unsigned at;   /* from 1 on; 0 for none */
+    unsigned more; /* how many after it fail, too */
+    int error;     /* an errno, or SHORT */
     unsigned made[CALLS];
 } fault;
 
@@ -53,10 +58,11 @@ static bool is_client(int fd)
     return probe.fd == fd;
 }
 
-/* Whether this call is the one that fails. */
+/* Whether this call is one that fails. */
 static bool is_hit(enum call call)
 {
-    return ++fault.made[call] == fault.at && fault.call == call;
+    unsigned n = ++fault.made[call];
+    return fault.call == call && fault.at != 0 && n >= fault.at && n - fault.at <= fault.more;
 }
 
 /* As is_hit, for one that fails altogether; errno is set then. */
@@ -145,7 +151,29 @@ int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
 
 int timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before)
 {
-    return fails(TIMER_SET) ? -1 : (int)syscall(SYS_timerfd_settime, fd, flags, when, before);
+    (void)before;
+    return fails(TIMER_SET) ? -1 : scenario_timer_set(fd, flags, when);
+}
+
+/* Only what asks for the bytes that a peer has not taken. */
+int ioctl(int fd, unsigned long request, ...)
+{
+    va_list more;
+    va_start(more, request);
+    void *out = va_arg(more, void *);
+    va_end(more);
+    return request == SIOCOUTQ && fails(UNSENT) ? -1 : (int)syscall(SYS_ioctl, fd, request, out);
+}
+
+/* A timer's or event's counter is read and written whole. */
+ssize_t read(int fd, void *bytes, size_t n)
+{
+    return n == sizeof(uint64_t) && fails(READ) ? -1 : syscall(SYS_read, fd, bytes, n);
+}
+
+ssize_t write(int fd, const void *bytes, size_t n)
+{
+    return n == sizeof(uint64_t) && fails(WRITE) ? -1 : syscall(SYS_write, fd, bytes, n);
 }
 
 int epoll_create1(int flags)
@@ -165,10 +193,12 @@ int eventfd(unsigned int count, int flags)
 
 /* --- what is tried --- */
 
-static const struct {
+typedef struct trial {
     enum call call;
     int errors[9];
-} plausible[] = {
+} trial;
+
+static const trial plausible[] = {
     { RECV, { SHORT, EINTR, EAGAIN, ECONNRESET, ETIMEDOUT, ENOMEM } },
     { SEND, { SHORT, EINTR, EAGAIN, EPIPE, ECONNRESET, ENOBUFS, ENOMEM } },
     { SENDMSG, { SHORT, EINTR, EAGAIN, EPIPE, ECONNRESET, ENOBUFS, ENOMEM } },
@@ -180,6 +210,9 @@ static const struct {
     { GETSOCKNAME, { ENOBUFS } },
     { SETSOCKOPT, { ENOMEM } },
     { TIMER_SET, { EINVAL } },
+    { UNSENT, { EINVAL } },
+    { READ, { EINTR, EAGAIN } },
+    { WRITE, { EINTR, EAGAIN } },
 };
 
 static unsigned count_descriptors(void)
@@ -200,58 +233,118 @@ static void clear_clients(void)
 }
 
 /* Whatever has failed, somebody who comes now is served. */
-static void serve_another(serving *s)
+static void serve_another(serving *s, const scenario *what)
 {
     s->app = app_hello;
     client_open(&probe, s);
     client_send(&probe, GET("/"));
     SERVE_UNTIL(s, client_has(&probe, "hello"));
     client_close(&probe);
-    s->app = scenario_app;
+    s->app = what->app;
 }
 
-/* Runs the scenario with that fault; returns whether it came to it. */
-static bool run_faulty(enum call call, int error, unsigned at)
+/* Sets the fault for one phase, counting from now. */
+static void set_fault(const enum phase *now, enum phase wanted, unsigned at)
 {
-    serving s;
-    tri_limits limits;
-    tri_limits_default(&limits);
+    memset(fault.made, 0, sizeof fault.made);
+    fault.at = *now == wanted ? at : 0;
+}
+
+/* Runs the scenario with that fault, which is to come in that phase; returns whether it came to it. `exchanges` is how
+   many it has when nothing fails. */
+static bool run_faulty(const scenario *what, enum phase wanted, unsigned at, unsigned *exchanges)
+{
+    serving s = { 0 };
     clear_clients();
     unsigned before = count_descriptors();
-    scenario_lent = scenario_released = 0;
-    memset(&fault, 0, sizeof fault);
-    serving_init(&s, &limits, scenario_app);
-    memset(fault.made, 0, sizeof fault.made);
-    fault.call = call;
-    fault.error = error;
-    fault.at = at;
-    scenario_begin(&s, clients);
-    bool reached = fault.made[call] >= at;
+    bool reached = false;
     fault.at = 0;
-    if (error == 0)
-        exchanges_without = s.exchanges;
-    if (error == SHORT || error == EINTR || error == EAGAIN)
-        CHECK(s.exchanges == exchanges_without); /* what is only put off loses no request */
-    serve_another(&s);
-    scenario_end(&s, clients);
+    check_mem_init(&s.mem);
+    CHECK(scenario_open(&s, what) == 0);
+    for (enum phase phase = BEGIN; phase < PHASES; phase++) {
+        set_fault(&phase, wanted, at);
+        (phase == BEGIN ? what->begin : what->end)(&s, clients);
+        reached = reached || (phase == wanted && fault.made[fault.call] >= at);
+        fault.at = 0;
+        if (phase == BEGIN)
+            serve_another(&s, what);
+    }
+    while (s.n_held > 0)
+        serving_release(&s);
+    scenario_skip(10);
+    SERVE_UNTIL(&s, tri_server_drained(s.server));
+    if (fault.error == 0)
+        *exchanges = s.exchanges;
+    if (fault.error == SHORT || fault.error == EINTR || fault.error == EAGAIN)
+        CHECK(s.exchanges == *exchanges); /* what is only put off loses no request */
     serving_fini(&s);
     CHECK(scenario_lent == scenario_released);
     CHECK(count_descriptors() == before);
-    CHECK(s.turns < TURNS_MOST);
+    CHECK(s.turns < SCENARIO_TURNS);
     if (check_failed > 0)
-        fprintf(stderr, "call %d, errno %d, the %u-th time\n", (int)call, error, at);
+        fprintf(stderr, "call %d, errno %d, the %u-th time, phase %d\n", (int)fault.call, fault.error, at, (int)wanted);
     return reached;
+}
+
+/* Each call of one kind fails in turn, with each errno; returns how many calls there are. */
+static unsigned try_call(const scenario *what, enum phase phase, const trial *kind, unsigned *exchanges)
+{
+    unsigned most = 0;
+    for (const int *error = kind->errors; *error != 0; error++) {
+        unsigned at = 1;
+        fault.call = kind->call;
+        fault.error = *error;
+        while (check_failed == 0 && run_faulty(what, phase, at, exchanges))
+            at++;
+        most = at - 1 > most ? at - 1 : most;
+    }
+    return most;
 }
 
 static void test_each_call(void)
 {
-    CHECK(!run_faulty(RECV, 0, UINT32_MAX) && exchanges_without > 8);
-    for (size_t i = 0; i < sizeof plausible / sizeof *plausible; i++) {
-        for (const int *error = plausible[i].errors; *error != 0 && check_failed == 0; error++) {
-            unsigned at = 1;
-            while (run_faulty(plausible[i].call, *error, at) && check_failed == 0)
-                at++;
-            CHECK(at > 1); /* the scenario makes this call */
+    unsigned made[CALLS] = { 0 };
+    for (int i = 0; i < SCENARIOS; i++) {
+        unsigned exchanges = 0;
+        memset(&fault, 0, sizeof fault);
+        CHECK(!run_faulty(&scenarios[i], BEGIN, UINT32_MAX, &exchanges) && exchanges > 6);
+        for (enum phase phase = BEGIN; phase < PHASES; phase++)
+            for (size_t k = 0; k < sizeof plausible / sizeof *plausible; k++)
+                made[plausible[k].call] += try_call(&scenarios[i], phase, &plausible[k], &exchanges);
+    }
+    for (size_t k = 0; k < sizeof plausible / sizeof *plausible; k++)
+        CHECK(made[plausible[k].call] > 0); /* the scenarios make each of them */
+}
+
+/* While a call fails again and again, the server rests between its tries; then it goes on. */
+static void test_not_busy(void)
+{
+    static const trial trials[] = {
+        { ACCEPT, { EMFILE, ENFILE, ENOMEM, ENOBUFS, EPERM } },
+        { EPOLL_CTL, { ENOMEM, ENOSPC } },
+        { TIMER_SET, { EINVAL } },
+    };
+    tri_limits limits = short_limits();
+    for (size_t k = 0; k < sizeof trials / sizeof *trials; k++) {
+        for (const int *error = trials[k].errors; *error != 0; error++) {
+            serving s;
+            clear_clients();
+            fault.at = 0;
+            serving_init(&s, &limits, app_hello);
+            memset(&fault, 0, sizeof fault);
+            fault.call = trials[k].call;
+            fault.error = *error;
+            fault.at = 1;
+            fault.more = *error == EPERM ? 0 : UINT32_MAX; /* that takes the connection from the queue */
+            client_open(&clients[0], &s);
+            client_send(&clients[0], GET("/"));
+            serve_for(&s, 350);
+            CHECK(s.turns < 15 && fault.made[fault.call] > 0);
+            fault.at = 0;
+            fault.more = 0;
+            serve_another(&s, &scenarios[0]);
+            client_close(&clients[0]);
+            serving_fini(&s);
         }
     }
 }
@@ -282,5 +375,6 @@ int main(void)
 {
     test_no_server();
     test_each_call();
+    test_not_busy();
     return check_report();
 }
