@@ -243,6 +243,24 @@ static void test_invalid_fields(void)
     record_close(&driver);
 }
 
+/* No name is special that is as long as one that is, or longer than all of them. */
+static void test_plain_fields(void)
+{
+    tri_field_out fields[] = {
+        { TRI_SPAN("etag"), TRI_SPAN("x") },
+        { TRI_SPAN("expires"), TRI_SPAN("0") },
+        { TRI_SPAN("x-seventeen-chars"), TRI_SPAN("17") },
+        { TRI_SPAN("strict-transport-security"), TRI_SPAN("max-age=1") },
+    };
+    tri_response response = { .status = 200, .fields = fields, .n_fields = 4 };
+    begin(GET);
+    CHECK(submit_head(&response) == 0 && submit_head(&response) == TRI_ESTATE && submit_body("", true) == 0);
+    check_sent(OK "etag: x\r\nexpires: 0\r\nx-seventeen-chars: 17\r\nstrict-transport-security: max-age=1\r\n"
+                  "content-length: 0\r\n\r\n",
+               TRI_PROTOCOL_IDLE);
+    record_close(&driver);
+}
+
 /* Content-Length is enforced both ways, and what does not fit is not taken. */
 static void test_promise(void)
 {
@@ -356,6 +374,7 @@ int main(void)
         test_answer(&answers[i]);
     test_lines();
     test_invalid_fields();
+    test_plain_fields();
     test_promise();
     test_rollback();
     test_loans();

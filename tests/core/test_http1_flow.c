@@ -148,6 +148,10 @@ static void test_continue(void)
     feed("b");
     record_answer(&driver, 200);
     CHECK(sent(OK2));
+    feed(POST "Expect: 100-continue\r\nContent-Length: 0\r\n\r\n");
+    CHECK(submit_continue() == 0 && sent(""));
+    record_answer(&driver, 200);
+    CHECK(sent(OK2));
     feed(POST "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n");
     CHECK(submit_continue() == 0 && sent(CONTINUE));
     feed("0\r\n\r\n");
@@ -189,6 +193,19 @@ static void test_early_answer(void)
     feed("POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 4\r\n\r\nab");
     record_answer(&driver, 200);
     CHECK(record_state(&driver) == (TRI_PROTOCOL_CLOSE | TRI_PROTOCOL_LINGER));
+    record_close(&driver);
+}
+
+/* Nothing is taken while an event waits, and of nothing nothing is taken. */
+static void test_recv_edges(void)
+{
+    begin();
+    char byte = 'G';
+    CHECK(driver.protocol->ops->recv(driver.protocol, &byte, 0) == 0);
+    CHECK(record_state(&driver) == TRI_PROTOCOL_IDLE);
+    char request[] = GET GET;
+    CHECK(driver.protocol->ops->recv(driver.protocol, request, sizeof request - 1) == sizeof GET - 1);
+    CHECK(driver.protocol->ops->recv(driver.protocol, request + sizeof GET - 1, sizeof GET - 1) == 0);
     record_close(&driver);
 }
 
@@ -446,6 +463,7 @@ int main(void)
     test_continue();
     test_continue_refused();
     test_early_answer();
+    test_recv_edges();
     test_late_reject();
     test_answer_without_request();
     test_eof();
