@@ -29,6 +29,7 @@ SETUP_FUZZ := .venv/.setup-fuzz
 INSTALLED := .venv/.installed
 CORPORA := build/corpora/.fetched
 ASAN_SITE := build/asan-site
+COVERAGE_SITE := build/coverage-site
 # Not there: tests of other interpreters, which the sanitizers' run-time would be preloaded into, and those that weigh memory.
 ASAN_TESTS ?= $(filter-out tests/leaks,$(TESTS)) --ignore=tests/unit/test_curio_import.py
 
@@ -46,7 +47,7 @@ $(shell rm -f .venv/.setup-*)
 endif
 endif
 
-.PHONY: help run build test test-c test-python lint format asan asan-c asan-python fuzz bench bench-quick instructions clean
+.PHONY: help run build test test-c test-python lint format asan asan-c asan-python coverage fuzz bench bench-quick instructions clean
 
 help: ## this list
 	@echo 'Tricorn. Commands:'
@@ -82,6 +83,15 @@ asan-c: $(SETUP_TEST) build/asan/build.ninja
 
 asan-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) build/.asan-installed
 	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) $(ARGS)
+
+# The binding's cases are the same on each library: two of them take its branches.
+COVERAGE_TESTS ?= tests/asgi tests/unit/test_core_memory.py tests/unit/test_core_module.py -k 'asyncio or trio or core'
+
+coverage: $(SETUP_TEST) $(CORPORA) build/.coverage-installed ## the branches of the C sources that tests take; too few fail
+	@find build/coverage -name '*.gcda' -delete
+	@$(BIN)/python tools/test-c build/coverage
+	@PYTHONPATH=$(CURDIR)/$(COVERAGE_SITE) $(PYTEST) -q $(COVERAGE_TESTS) $(PARALLEL) $(ARGS)
+	@$(BIN)/python tools/coverage build/coverage
 
 fuzz: $(SETUP_FUZZ) build/fuzz/build.ninja ## the fuzzers, FUZZ_SECONDS each (60)
 	@$(BIN)/ninja -C build/fuzz --quiet
@@ -130,6 +140,15 @@ build/fuzz/build.ninja: | $(SETUP_FUZZ)
 	@CC=clang-14 $(BIN)/meson setup build/fuzz -Dextension=false -Dfuzzers=true -Dbuildtype=debugoptimized -Doptimization=1 \
 	    -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fsanitize=fuzzer-no-link >/dev/null
 
+build/.coverage-installed: $(SETUP_TEST) $(SOURCES)
+	@echo 'building the extension with counters'
+	@rm -rf $(COVERAGE_SITE)
+	@$(BIN)/python -m pip install -q --no-build-isolation --no-deps --target $(COVERAGE_SITE) \
+	    --config-settings build-dir=build/coverage --config-settings setup-args=-Db_coverage=true \
+	    --config-settings setup-args=-Doptimization=0 --config-settings setup-args=-Dwerror=true .
+	@compgen -G 'build/coverage/src/py/*/*.gcno' >/dev/null || { echo 'the extension was built without counters'; exit 1; }
+	@touch $@
+
 build/.asan-installed: $(SETUP_TEST) $(SOURCES)
 	@echo 'building the extension with sanitizers'
 	@rm -rf $(ASAN_SITE) build/unsanitized
@@ -139,4 +158,5 @@ build/.asan-installed: $(SETUP_TEST) $(SOURCES)
 	    --config-settings build-dir=build/asan-ext --config-settings setup-args=-Db_sanitize=address,undefined \
 	    --config-settings setup-args=-Db_lundef=false --config-settings setup-args=-Db_ndebug=false \
 	    --config-settings setup-args=-Doptimization=1 --config-settings setup-args=-Dwerror=true .
+	@nm -D $(ASAN_SITE)/tricorn/_core*.so | grep -q __asan_report || { echo 'the extension was built without sanitizers'; exit 1; }
 	@touch $@
