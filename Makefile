@@ -85,7 +85,7 @@ asan-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) build/.asan-installed
 	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) $(ARGS)
 
 # The binding's cases are the same on each library: two of them take its branches.
-COVERAGE_TESTS ?= tests/asgi tests/unit/test_core_memory.py tests/unit/test_core_module.py -k 'asyncio or trio or core'
+COVERAGE_TESTS ?= tests/asgi tests/unit/test_core_*.py -k 'asyncio or trio or core'
 
 coverage: $(SETUP_TEST) $(CORPORA) build/.coverage-installed ## the branches of the C sources that tests take; too few fail
 	@find build/coverage -name '*.gcda' -delete

@@ -317,8 +317,7 @@ static PyObject *make_done(PyTypeObject *type)
 
 int tri_awaitable_add(PyObject *module, tri_state *state)
 {
-    state->awaitable_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &awaitable_spec, NULL);
-    if (state->awaitable_type == NULL || PyModule_AddType(module, state->awaitable_type) != 0)
+    if (tri_module_add_type(module, &awaitable_spec, &state->awaitable_type) != 0)
         return -1;
     state->done = make_done(state->awaitable_type);
     return state->done == NULL ? -1 : 0;

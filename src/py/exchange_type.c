@@ -122,6 +122,5 @@ static PyType_Spec exchange_spec = {
 
 int tri_exchange_type_add(PyObject *module, tri_state *state)
 {
-    state->exchange_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &exchange_spec, NULL);
-    return state->exchange_type == NULL ? -1 : PyModule_AddType(module, state->exchange_type);
+    return tri_module_add_type(module, &exchange_spec, &state->exchange_type);
 }

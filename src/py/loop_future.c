@@ -419,9 +419,7 @@ static PyType_Spec bridge_spec = {
 
 int tri_loop_bridge_add(PyObject *module, tri_state *state)
 {
-    state->loop_future_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &future_spec, NULL);
-    if (state->loop_future_type == NULL || PyModule_AddType(module, state->loop_future_type) != 0)
+    if (tri_module_add_type(module, &future_spec, &state->loop_future_type) != 0)
         return -1;
-    state->bridge_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &bridge_spec, NULL);
-    return state->bridge_type == NULL ? -1 : PyModule_AddType(module, state->bridge_type);
+    return tri_module_add_type(module, &bridge_spec, &state->bridge_type);
 }

@@ -1,15 +1,37 @@
 /* tricorn._core: multi-phase init, all state in one struct, heap types. */
 #include "py/module.h"
 
+/* The names one after another, as they stand in the state. */
+#define X(name, text) text,
+static const char *const name_texts[] = { TRI_NAMES(X) };
+#undef X
+enum { NAMES = sizeof name_texts / sizeof *name_texts };
+
+static PyObject **all_names(tri_state *state)
+{
+    _Static_assert(sizeof state->names == NAMES * sizeof(PyObject *), "names are nothing but pointers");
+    return (PyObject **)&state->names;
+}
+
 static int intern_names(tri_state *state)
 {
-#define X(name, text)                                     \
-    state->names.name = PyUnicode_InternFromString(text); \
-    if (state->names.name == NULL)                        \
-        return -1;
-    TRI_NAMES(X)
-#undef X
+    PyObject **names = all_names(state);
+    for (size_t i = 0; i < NAMES; i++) {
+        names[i] = PyUnicode_InternFromString(name_texts[i]);
+        if (names[i] == NULL)
+            return -1;
+    }
     return 0;
+}
+
+int tri_module_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
+{
+    *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    if (*type != NULL)
+        return PyModule_AddType(module, *type);
+    if (!PyErr_Occurred())
+        PyErr_NoMemory(); /* Python 3.11 forgets to say so where there is no room for the type's name */
+    return -1;
 }
 
 /* ClientDisconnected: what send() raises once the peer is gone (statement R8). */
@@ -63,9 +85,9 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->loop_future_type);
     Py_CLEAR(state->client_disconnected);
     Py_CLEAR(state->empty_bytes);
-#define X(name, text) Py_CLEAR(state->names.name);
-    TRI_NAMES(X)
-#undef X
+    PyObject **names = all_names(state);
+    for (size_t i = 0; i < NAMES; i++)
+        Py_CLEAR(names[i]);
     return 0;
 }
 

@@ -11,19 +11,15 @@
 
 /* Names that are looked up or stored for every request, interned once: C identifier, text. */
 /* clang-format off */
-#define TRI_NAMES(X)                                                                                                  \
-    X(type, "type")                                                                                                   \
-    X(asgi, "asgi") X(version, "version") X(spec_version, "spec_version") X(http_version, "http_version")             \
-        X(server, "server") X(client, "client") X(scheme, "scheme") X(method, "method") X(path, "path")               \
-            X(raw_path, "raw_path") X(query_string, "query_string") X(root_path, "root_path") X(headers, "headers")   \
-                X(state, "state") X(extensions, "extensions") X(http, "http") X(v1_0, "1.0") X(v1_1, "1.1")           \
-                    X(body, "body") X(more_body, "more_body") X(status, "status")                                     \
-                        X(trailers, "http.response.trailers")                                                         \
-                        X(http_request, "http.request") X(http_disconnect, "http.disconnect")                         \
-                            X(http_response_start, "http.response.start") X(http_response_body, "http.response.body") \
-                                X(send, "send") X(throw_, "throw") X(close, "close") X(wait, "wait") X(wake, "wake")  \
-                                    X(GET, "GET") X(HEAD, "HEAD") X(POST, "POST") X(PUT, "PUT") X(DELETE, "DELETE")   \
-                                        X(PATCH, "PATCH") X(OPTIONS, "OPTIONS") X(empty, "") X(context, "context")
+#define TRI_NAMES(X) \
+    X(type, "type") X(asgi, "asgi") X(http_version, "http_version") X(server, "server") X(client, "client") \
+    X(method, "method") X(path, "path") X(raw_path, "raw_path") X(query_string, "query_string") \
+    X(headers, "headers") X(state, "state") X(extensions, "extensions") X(v1_0, "1.0") X(body, "body") \
+    X(more_body, "more_body") X(status, "status") X(trailers, "http.response.trailers") \
+    X(http_request, "http.request") X(http_disconnect, "http.disconnect") \
+    X(http_response_start, "http.response.start") X(http_response_body, "http.response.body") \
+    X(wait, "wait") X(wake, "wake") X(GET, "GET") X(HEAD, "HEAD") X(POST, "POST") X(PUT, "PUT") \
+    X(DELETE, "DELETE") X(PATCH, "PATCH") X(OPTIONS, "OPTIONS")
 /* clang-format on */
 
 typedef struct tri_state {
@@ -108,7 +104,10 @@ typedef struct tri_py_exchange {
 /* After so many sends in a row, or so long, send() is a checkpoint (I9). */
 enum { TRI_SEND_RUN = 64, TRI_SEND_RUN_NS = 1000000 };
 
-/* name_cache users and others, one line per file. */
+/* module.c: makes a heap type that belongs to the module, and adds it there; 0, or -1 with an exception. */
+int tri_module_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type);
+
+/* Each adds the types of a file to the module. */
 int tri_server_type_add(PyObject *module, tri_state *state);
 int tri_runner_add(PyObject *module, tri_state *state);
 int tri_exchange_type_add(PyObject *module, tri_state *state);

@@ -757,6 +757,5 @@ static PyType_Spec runner_spec = {
 
 int tri_runner_add(PyObject *module, tri_state *state)
 {
-    state->runner_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &runner_spec, NULL);
-    return state->runner_type == NULL ? -1 : PyModule_AddType(module, state->runner_type);
+    return tri_module_add_type(module, &runner_spec, &state->runner_type);
 }

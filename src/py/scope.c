@@ -152,11 +152,10 @@ static size_t percent_decode(tri_span in, char *out)
 /* The path, percent-decoded and then decoded as UTF-8 (statement H4); bytes that are not UTF-8 become U+FFFD. */
 static PyObject *decoded_path(tri_span path)
 {
-    if (path.n == 0)
-        return PyUnicode_FromStringAndSize("/", 1);
     if (memchr(path.p, '%', path.n) == NULL)
         return PyUnicode_DecodeASCII(path.p, (Py_ssize_t)path.n, "replace");
     char small[512];
+    small[0] = '\0';
     char *bytes = path.n <= sizeof small ? small : PyMem_Malloc(path.n);
     if (bytes == NULL)
         return PyErr_NoMemory();

@@ -482,6 +482,5 @@ static PyType_Spec server_spec = {
 
 int tri_server_type_add(PyObject *module, tri_state *state)
 {
-    state->server_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &server_spec, NULL);
-    return state->server_type == NULL ? -1 : PyModule_AddType(module, state->server_type);
+    return tri_module_add_type(module, &server_spec, &state->server_type);
 }

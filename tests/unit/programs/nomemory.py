@@ -1,27 +1,41 @@
-"""A server of the binding whose N-th allocation fails, for every N: it lives, and nothing but MemoryError is seen.
+"""The binding at work with its N-th allocation failing, for every N: it lives, and nothing but MemoryError is seen.
 
-Run as a program; prints how many allocations were made to fail, what of it was seen, and what was wrong.
+Run as a program; prints for each scenario how many allocations were made to fail and what of it was seen, then what was
+wrong, and the status of an answer that was given afterwards.
 """
 
 from __future__ import annotations
 
 import _testcapi
+import asyncio
+import contextlib
+import contextvars
 import gc
+import importlib.util
 import json
+import socket
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from test_core_module import HEAD, POST, Bench, answer, suspend
+from core_bench import HEAD, POST, Bench, Library, answer, make_server, suspend
+
+from tricorn import _core
 
 REQUESTS = (
     b"GET /a%20b?c=d HTTP/1.1\r\nHost: test.example\r\nX-Unknown: one\r\nCookie: two\r\n\r\n",
+    b"BREW /%41" + b"a" * 600 + b" HTTP/1.0\r\nHost: test.example\r\nConnection: keep-alive\r\n\r\n",
     POST + b"abc",
     b"GET /fail HTTP/1.1\r\nHost: test.example\r\n\r\n",
+    b"POST /wait HTTP/1.1\r\nHost: test.example\r\nContent-Length: 3\r\n\r\n",
+    b"abc",
+    b"\0\r\n\r\n",
 )
-ENOUGH = 200
+ENOUGH = 120
 """So many failures in a row that nobody notices are beyond the last allocation."""
 
 wrong: list[str] = []
@@ -32,14 +46,18 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     """Do a little of everything that an application can do."""
     if scope["path"] == "/fail":
         raise ValueError("on purpose")
-    if scope["method"] == "POST":
+    if scope["path"] == "/wait":
+        message = await receive()
+        await send({**HEAD, "headers": [(b"x-a", b"b")] * 40})
+        await send({"type": "http.response.body", "body": message.get("body", b"")})
+    elif scope["method"] == "POST":
         message = await receive()
         await send({**HEAD, "headers": [(b"x-a", b"b"), [b"x-c", b"d"]]})
         await send({"type": "http.response.body", "body": message["body"], "more_body": True})
         await send({"type": "http.response.body", "body": memoryview(b"view"), "more_body": True})
         await send({"type": "http.response.body", "body": bytearray(70_000)})
-        return
-    await suspend(scope, receive, send)
+    else:
+        await suspend(scope, receive, send)
 
 
 def note(what: str, error: BaseException | None) -> None:
@@ -77,41 +95,131 @@ def serve(at: Bench) -> None:
         runner.close()
 
 
-def fail_at(number: int) -> bool:
-    """Serve with that allocation failing; returns whether anybody noticed."""
+def serving() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Answer, refuse and log requests of every kind."""
+    at = Bench(app, access_log=lambda *_: None, root_path="/root")
+
+    def end() -> None:
+        for told in at.library.errors:
+            note("told", told)
+        at.client.close()
+        at.server.close()
+
+    return lambda: serve(at), end
+
+
+def loading() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Load the extension once more, as another interpreter would."""
+    spec = importlib.util.find_spec("tricorn._core")
+    assert spec is not None and spec.loader is not None
+    loader = spec.loader
+
+    def load() -> None:
+        loader.exec_module(importlib.util.module_from_spec(spec))
+
+    return load, lambda: None
+
+
+def opening() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Make a server, attach a library, and listen everywhere."""
+    library, folder, made = Library(), tempfile.TemporaryDirectory(), socket.create_server(("127.0.0.1", 0))
+    servers: list[_core.Server] = []
+
+    def run() -> None:
+        servers.append(make_server(answer, library))
+        library.attach(servers[-1])
+        servers[-1].listen_tcp("127.0.0.1", 0, 16)
+        servers[-1].listen_unix(f"{folder.name}/socket", 0o600, 16)
+        servers[-1].listen_fd(made.detach(), 16)
+        servers[-1].counters()
+
+    def end() -> None:
+        for server in servers:
+            server.close()
+        made.close()
+        folder.cleanup()
+
+    return run, end
+
+
+class Loop:
+    """What a bridge needs of an asyncio loop."""
+
+    def __init__(self) -> None:
+        self.due: list[Any] = []
+
+    def call_soon(self, callback: Any, argument: Any, *, context: Any = None) -> object:
+        """Keep the call."""
+        self.due.append((callback, argument, context))
+        return self
+
+
+def bridging() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Wait, wake and cancel as asyncio's tasks do."""
+    loop, context, called = Loop(), contextvars.copy_context(), list[Any]()
+
+    def run() -> None:
+        bridge = _core.LoopBridge(loop, asyncio.CancelledError)
+        for give_context in ({}, {"context": context}):
+            woken, cancelled, leading = bridge.park(), bridge.park(), bridge.wait()
+            for future in (woken, cancelled, leading):
+                future.add_done_callback(called.append, **give_context)
+            woken.wake()
+            cancelled.cancel("why")
+            bridge.ready()
+            next(iter(bridge.park()))
+            with contextlib.suppress(asyncio.CancelledError):
+                cancelled.result()
+
+    return run, loop.due.clear
+
+
+SCENARIOS = (serving, loading, opening, bridging)
+
+
+def fail_at(number: int, scenario: Callable[[], tuple[Callable[[], None], Callable[[], None]]]) -> bool:
+    """Run a scenario with that allocation failing; returns whether anybody noticed."""
     before = seen[0]
-    at = Bench(app)
+    run, end = scenario()
+    gc.collect()  # what the interpreter has kept for later is given back: it would be taken without an allocation
     try:
         _testcapi.set_nomemory(number, number + 1)
         try:
-            serve(at)
+            run()
         finally:
             _testcapi.remove_mem_hooks()
     except BaseException as error:
-        note("serve", error)
-    for told in at.library.errors:
-        note("told", told)
-    at.client.close()
-    at.server.close()
+        note(scenario.__name__, error)
+    end()
     return seen[0] > before
 
 
-def main() -> None:
-    """Fail one allocation after another, up to beyond the last, then serve as ever."""
-    sys.unraisablehook = lambda told: note("unraisable", told.exc_value)
-    number = last = 0
+def fail_all(scenario: Callable[[], tuple[Callable[[], None], Callable[[], None]]]) -> dict[str, int]:
+    """Fail one allocation after another, up to beyond the last."""
+    before, number, last = seen[0], 0, 0
     while number - last < ENOUGH:
         number += 1
-        if fail_at(number):
+        if fail_at(number, scenario):
             last = number
-        if number % 50 == 0:
-            gc.collect()
+    return {"last": last, "seen": seen[0] - before}
+
+
+def main() -> None:
+    """Run every scenario, then serve as ever."""
+    sys.unraisablehook = lambda told: note("unraisable", told.exc_value)
+    for scenario in SCENARIOS:  # once with memory enough: whatever is made at the first time has been made
+        run, end = scenario()
+        run()
+        end()
+    gc.collect()
+    gc.freeze()
+    told: dict[str, Any] = {scenario.__name__: fail_all(scenario) for scenario in SCENARIOS}
     at = Bench(answer)
     runner = at.server.runner()
     runner.send(None)
     at.client.sendall(REQUESTS[0])
     runner.send(None)
-    print(json.dumps({"last": last, "seen": seen[0], "wrong": wrong[:20], "status": at.status()}))
+    print(json.dumps({**told, "wrong": wrong[:20], "status": at.status()}))
 
 
 if __name__ == "__main__":
