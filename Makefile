@@ -84,8 +84,8 @@ asan-c: $(SETUP_TEST) build/asan/build.ninja
 asan-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) build/.asan-installed
 	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) $(ARGS)
 
-# The binding's cases are the same on each library: two of them take its branches.
-COVERAGE_TESTS ?= tests/asgi tests/unit/test_core_*.py -k 'asyncio or trio or core'
+# The binding's cases are the same on each library: one of them and the tests without a library take its branches.
+COVERAGE_TESTS ?= tests/asgi tests/unit/test_core_*.py -k 'asyncio or core'
 
 coverage: $(SETUP_TEST) $(CORPORA) build/.coverage-installed ## the branches of the C sources that tests take; too few fail
 	@find build/coverage -name '*.gcda' -delete

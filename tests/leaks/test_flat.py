@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ REQUESTS = 100_000
 BURST = 50
 CONNECTIONS = 2_000
 GROWTH = 2 << 20
+IDLE = 5_000
 
 HOST = b" HTTP/1.1\r\nHost: test.example\r\n"
 # Most are plain, as in life: a burst is pipelined, and its last answer tells that all have come.
@@ -38,6 +40,15 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
         assert server.stop() == 0, server.log()
     finally:
         server.kill()
+
+
+@pytest.fixture
+def descriptors() -> Iterator[int]:
+    """How many connections this process may open; the soft limit is lifted meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield hard - 100
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def burst(client: Client) -> None:
@@ -103,3 +114,24 @@ def test_memory_returns_after_many_connections_at_once(server: Server) -> None:
     for _ in range(4):
         crowd()
     assert server.memory() - at_rest < GROWTH
+
+
+def anonymous(server: Server) -> int:
+    """Return what the process has in memory besides files, in bytes."""
+    rollup = Path(f"/proc/{server.process.pid}/smaps_rollup").read_text()
+    return 1024 * sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Anonymous:"))
+
+
+def test_memory_of_idle_connections_returns(server: Server, descriptors: int) -> None:
+    """Of what thousands of connections took that did nothing, nine tenths go back to the system."""
+    with server.connect() as client:
+        rounds(client, 5_000)
+    before = anonymous(server)
+    with ExitStack() as stack:
+        for _ in range(min(IDLE, descriptors)):
+            client = stack.enter_context(server.connect())
+            client.request(target="/plain")
+            assert client.answer().status == 200
+        held = anonymous(server) - before
+        assert held / min(IDLE, descriptors) < 1024, "what an idle connection takes"
+    until(lambda: anonymous(server) - before < held / 10, "the memory is given back")
