@@ -3,8 +3,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/un.h>
@@ -285,6 +287,18 @@ int tri_listener_adopt(int fd, int backlog)
     if (tri_sys_set_flags(fd) != 0 || tri_sys_listen(fd, backlog) != 0)
         return TRI_ESYS;
     return TRI_OK;
+}
+
+void tri_listener_tune(int fd, uint32_t unsent, uint32_t stalled_ms)
+{
+    int most = unsent > INT_MAX ? INT_MAX : (int)unsent;
+    int patience = stalled_ms > INT_MAX ? INT_MAX : (int)stalled_ms;
+    int domain;
+    if (tri_sys_option_get(fd, SOL_SOCKET, SO_DOMAIN, &domain) != 0 || domain == AF_UNIX)
+        return;
+    (void)!tri_sys_option_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    (void)!tri_sys_option_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, most);
+    (void)!tri_sys_option_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, patience);
 }
 
 void tri_listener_address(int fd, tri_addr *addr)

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "net/sys.h"
@@ -65,8 +64,6 @@ int tri_socket_accept(int listener, tri_addr *peer)
     if (fd < 0)
         return accept_error(errno);
     tri_addr_from(peer, &from);
-    if (peer->family == TRI_FAMILY_IPV4 || peer->family == TRI_FAMILY_IPV6)
-        (void)!tri_sys_option_set(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* refused only by a peer that has already gone */
     return fd;
 }
 
@@ -99,6 +96,11 @@ uint32_t tri_socket_unsent(int fd)
 void tri_socket_end(int fd)
 {
     (void)!tri_sys_shutdown(fd, SHUT_WR);
+}
+
+void tri_socket_discard(int fd)
+{
+    tri_sys_linger_none(fd);
 }
 
 void tri_socket_close(int fd)

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "net/addr.h"
 
-/* Accepts one connection, non-blocking and close-on-exec, TCP_NODELAY set for TCP. Returns the descriptor; TRI_EAGAIN
+/* Accepts one connection, non-blocking and close-on-exec. Returns the descriptor; TRI_EAGAIN
    when none waits; TRI_ECLOSED when the one that waited has gone (try the next); TRI_EMFILE when descriptors or kernel
    memory are short (it still waits); TRI_ESYS. */
 TRI_NODISCARD int tri_socket_accept(int listener, tri_addr *peer);
@@ -23,6 +23,9 @@ TRI_NODISCARD ptrdiff_t tri_socket_writev(int fd, const struct iovec *iov, int n
 uint32_t tri_socket_unsent(int fd);
 /* Ends our side; the peer reads to the end of what was written. Errors do not matter here. */
 void tri_socket_end(int fd);
+/* Has the next tri_socket_close() throw away what the peer has not taken, with a reset, instead of keeping it for as
+   long as the peer lives. */
+void tri_socket_discard(int fd);
 void tri_socket_close(int fd);
 
 #endif

@@ -128,6 +128,12 @@ int tri_sys_option_set(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof value);
 }
 
+void tri_sys_linger_none(int fd)
+{
+    struct linger none = { .l_onoff = 1 };
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
 ssize_t tri_sys_recv(int fd, void *bytes, size_t n)
 {
     ssize_t result;

@@ -39,6 +39,8 @@ TRI_NODISCARD int tri_sys_connect(int fd, const struct sockaddr *address, sockle
 TRI_NODISCARD int tri_sys_getsockname(int fd, struct sockaddr_storage *address);
 TRI_NODISCARD int tri_sys_option_get(int fd, int level, int option, int *value);
 TRI_NODISCARD int tri_sys_option_set(int fd, int level, int option, int value);
+/* Sets SO_LINGER so that closing resets the connection; errors do not matter. */
+void tri_sys_linger_none(int fd);
 TRI_NODISCARD ssize_t tri_sys_recv(int fd, void *bytes, size_t n);
 /* Without SIGPIPE. */
 TRI_NODISCARD ssize_t tri_sys_send(int fd, const struct iovec *iov, size_t n);

@@ -90,6 +90,7 @@ void tri_conn_timeout(tri_conn *conn)
 {
     uint64_t now = conn->server->now;
     if (now >= write_deadline(conn) && write_stalled(conn)) {
+        tri_socket_discard(conn->source.fd);
         tri_conn_lose(conn, "the peer stopped reading the answer");
         return;
     }

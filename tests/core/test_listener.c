@@ -8,12 +8,14 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 
 #include "net/listener.h"
+#include "net/socket.h"
 
 /* A call that is to fail: for sockets of `family` (0: any), after `skip` that do not, `count` times, with `number`. */
 typedef struct fault {
@@ -462,6 +464,60 @@ static void test_adopt(void)
     unlink(in_folder("adopt"));
 }
 
+/* What is set on the listener holds for what is accepted from it; a Unix socket has none of it. */
+static void test_tune(void)
+{
+    static const struct {
+        int option, value;
+    } inherited[] = { { TCP_NODELAY, 1 }, { TCP_NOTSENT_LOWAT, 70000 }, { TCP_USER_TIMEOUT, 1500 } };
+    int fds[TRI_LISTENER_MAX];
+    CHECK(tri_listener_tcp("127.0.0.1", 0, 5, fds) == 1);
+    tri_listener_tune(fds[0], 70000, 1500);
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    at.sin_port = htons(port_of(fds[0]));
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(connect(client, (struct sockaddr *)&at, sizeof at) == 0);
+    tri_addr peer;
+    int accepted = tri_socket_accept(fds[0], &peer);
+    for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++) {
+        int value = -1;
+        socklen_t size = sizeof value;
+        CHECK(getsockopt(accepted, IPPROTO_TCP, inherited[i].option, &value, &size) == 0);
+        CHECK(value == inherited[i].value);
+    }
+    int fd = tri_listener_unix(in_folder("tune"), 0600, 5);
+    errno = 0;
+    tri_listener_tune(fd, 70000, 1500);
+    CHECK(errno == 0);
+    unlink(in_folder("tune"));
+    int all[] = { fds[0], client, accepted, fd };
+    close_all(all, 4);
+}
+
+/* A connection that is discarded is reset, and the kernel keeps nothing of what the peer has not taken. */
+static void test_discard(void)
+{
+    int fds[TRI_LISTENER_MAX];
+    CHECK(tri_listener_tcp("127.0.0.1", 0, 5, fds) == 1);
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    at.sin_port = htons(port_of(fds[0]));
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(connect(client, (struct sockaddr *)&at, sizeof at) == 0);
+    tri_addr peer;
+    int accepted = tri_socket_accept(fds[0], &peer);
+    static char bytes[100000];
+    struct iovec iov = { bytes, sizeof bytes };
+    CHECK(tri_socket_writev(accepted, &iov, 1) > 0);
+    tri_socket_discard(accepted);
+    tri_socket_close(accepted);
+    ssize_t got = 1;
+    while (got > 0)
+        got = recv(client, bytes, sizeof bytes, 0);
+    CHECK(got < 0 && errno == ECONNRESET);
+    close(client);
+    close(fds[0]);
+}
+
 static void test_adopt_refused(void)
 {
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -499,6 +555,8 @@ int main(void)
     test_unix_bad_paths();
     test_unix_listen_fails();
     test_adopt();
+    test_tune();
+    test_discard();
     test_adopt_refused();
     CHECK(rmdir(folder) == 0);
     return check_report();
