@@ -4,6 +4,8 @@ from collections.abc import Callable, Coroutine, Generator
 from types import FrameType
 from typing import Any, Self, final
 
+def keep_memory() -> None: ...
+
 class ClientDisconnected(OSError): ...
 
 @final

@@ -15,10 +15,10 @@ void tri_chain_pool_init(tri_chain_pool *pool, const tri_mem *mem)
     tri_pool_init(&pool->segments, mem, sizeof(tri_segment), KEEP_SEGMENTS);
 }
 
-void tri_chain_pool_shrink(tri_chain_pool *pool, unsigned most)
+bool tri_chain_pool_trim(tri_chain_pool *pool, unsigned spare)
 {
-    tri_pool_shrink(&pool->blocks, most);
-    tri_pool_shrink(&pool->segments, most);
+    bool blocks = tri_pool_trim(&pool->blocks, spare);
+    return tri_pool_trim(&pool->segments, spare) || blocks;
 }
 
 void tri_chain_pool_fini(tri_chain_pool *pool)

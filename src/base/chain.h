@@ -3,6 +3,7 @@
 #ifndef TRI_BASE_CHAIN_H
 #define TRI_BASE_CHAIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -47,8 +48,8 @@ typedef struct tri_loan {
 } tri_loan;
 
 void tri_chain_pool_init(tri_chain_pool *pool, const tri_mem *mem);
-/* Keeps at most `most` idle blocks and segments. */
-void tri_chain_pool_shrink(tri_chain_pool *pool, unsigned most);
+/* As tri_pool_trim(), for blocks and segments. */
+bool tri_chain_pool_trim(tri_chain_pool *pool, unsigned spare);
 void tri_chain_pool_fini(tri_chain_pool *pool);
 
 void tri_chain_init(tri_chain *chain);

@@ -29,6 +29,14 @@ static void libc_trim(void *context)
 #define libc_trim NULL
 #endif
 
+void tri_mem_keep(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_TRIM_THRESHOLD, TRI_MEM_KEPT);
+    (void)mallopt(M_MMAP_THRESHOLD, TRI_MEM_KEPT); /* setting one stops glibc from moving the other */
+#endif
+}
+
 const tri_mem *tri_mem_libc(void)
 {
     static const tri_mem libc = { libc_resize, NULL, libc_trim };
@@ -65,7 +73,8 @@ void tri_pool_init(tri_pool *pool, const tri_mem *mem, size_t size, unsigned kee
     *pool = (tri_pool){ .mem = mem, .size = size, .free = NULL, .idle = 0, .keep = keep };
 }
 
-void tri_pool_shrink(tri_pool *pool, unsigned most)
+/* Returns idle objects to the allocator until at most `most` are held. */
+static void shrink(tri_pool *pool, unsigned most)
 {
     while (pool->idle > most) {
         void *object = pool->free;
@@ -73,11 +82,20 @@ void tri_pool_shrink(tri_pool *pool, unsigned most)
         tri_mem_free(pool->mem, object, pool->size);
         pool->idle--;
     }
+    pool->unused = pool->idle < pool->unused ? pool->idle : pool->unused;
+}
+
+bool tri_pool_trim(tri_pool *pool, unsigned spare)
+{
+    unsigned used = pool->idle - pool->unused, before = pool->idle;
+    shrink(pool, used > spare ? used : spare);
+    pool->unused = pool->idle;
+    return pool->idle < before;
 }
 
 void tri_pool_fini(tri_pool *pool)
 {
-    tri_pool_shrink(pool, 0);
+    shrink(pool, 0);
 }
 
 void *tri_pool_get(tri_pool *pool)
@@ -87,6 +105,7 @@ void *tri_pool_get(tri_pool *pool)
         return tri_mem_alloc(pool->mem, pool->size);
     memcpy(&pool->free, object, sizeof pool->free);
     pool->idle--;
+    pool->unused = pool->idle < pool->unused ? pool->idle : pool->unused;
     return object;
 }
 

@@ -2,6 +2,7 @@
 #ifndef TRI_BASE_MEM_H
 #define TRI_BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -27,6 +28,12 @@ TRI_NODISCARD void *tri_mem_resize(const tri_mem *mem, void *old, size_t old_siz
 /* Gives back what was obtained with `size`; NULL is fine. */
 void tri_mem_free(const tri_mem *mem, void *p, size_t size);
 
+enum { TRI_MEM_KEPT = 4 << 20 };
+/* Has the C library keep up to TRI_MEM_KEPT bytes at the end of its heap, for the whole process. It gives 128 KiB back
+   by default, and a few dozen bodies that come and go have it shrink and grow the heap, and the kernel clear its pages,
+   again and again. Does nothing where the library is not glibc. */
+void tri_mem_keep(void);
+
 /* Objects of one size, kept for reuse. At most `keep` idle ones are held; the rest go back to the allocator. */
 typedef struct tri_pool {
     const tri_mem *mem;
@@ -34,6 +41,7 @@ typedef struct tri_pool {
     /* private */
     void *free;
     unsigned idle;
+    unsigned unused; /* the fewest that were idle since tri_pool_trim() */
     unsigned keep;
 } tri_pool;
 
@@ -43,8 +51,9 @@ void tri_pool_init(tri_pool *pool, const tri_mem *mem, size_t size, unsigned kee
 void tri_pool_fini(tri_pool *pool);
 /* An object with undefined contents, or NULL. */
 TRI_NODISCARD void *tri_pool_get(tri_pool *pool);
-/* Returns idle objects to the allocator until at most `most` are held. */
-void tri_pool_shrink(tri_pool *pool, unsigned most);
+/* Returns those that have not been needed since the last time to the allocator, but keeps `spare`. Returns whether
+   there were any. */
+bool tri_pool_trim(tri_pool *pool, unsigned spare);
 void tri_pool_put(tri_pool *pool, void *object);
 
 #endif

@@ -513,7 +513,8 @@ static ptrdiff_t recv_first(tri_http1 *self, char *bytes, size_t n)
         if (!parse_line(self, head, bytes, (size_t)(lf - bytes)))
             return (ptrdiff_t)self->line_at;
     }
-    if (!within_limits(self, n, 1))
+    bool begun = n > self->line_at; /* a line of which nothing has come is not judged: it may never come */
+    if (begun && !within_limits(self, n, 1))
         return (ptrdiff_t)n;
     return begin_partial(self, head, bytes, n) == TRI_OK ? (ptrdiff_t)n : TRI_ENOMEM;
 }

@@ -91,6 +91,18 @@ static int module_clear(PyObject *module)
     return 0;
 }
 
+static PyObject *keep_memory(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    tri_mem_keep();
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef module_methods[] = {
+    { "keep_memory", keep_memory, METH_NOARGS,
+      PyDoc_STR("keep_memory($module, /)\n--\n\nHave the C library keep some of what this process has freed.") },
+    { NULL, NULL, 0, NULL },
+};
+
 static void module_free(void *module)
 {
     module_clear(module);
@@ -106,6 +118,7 @@ struct PyModuleDef tri_module_def = {
     .m_name = "tricorn._core",
     .m_doc = "The C core of Tricorn, bound to Python.",
     .m_size = sizeof(tri_state),
+    .m_methods = module_methods,
     .m_slots = module_slots,
     .m_traverse = module_traverse,
     .m_clear = module_clear,

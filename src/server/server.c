@@ -162,23 +162,27 @@ static void dispatch(tri_server *server, const tri_ready *ready)
         tri_conn_lose(conn, NULL);
 }
 
-/* Some time after a rush, what it has left in the pools goes back to the system. */
+/* Whether more lies idle in the pools than is kept for good. */
+static bool has_spare(const tri_server *server)
+{
+    return server->conn_pool.idle > TRI_SERVER_SPARE || server->exchange_pool.idle > TRI_SERVER_SPARE
+           || server->chains.blocks.idle > TRI_SERVER_SPARE;
+}
+
+/* Some time after a rush, what it has left in the pools and nobody has needed since goes back to the system. */
 static void trim_pools(tri_server *server)
 {
-    bool large = server->conn_pool.idle > TRI_SERVER_SPARE || server->exchange_pool.idle > TRI_SERVER_SPARE
-                 || server->chains.blocks.idle > TRI_SERVER_SPARE;
-    if (server->trim_at == 0) {
-        server->trim_at = large ? server->now + TRI_SERVER_TRIM_MS : 0;
+    if (server->trim_at == 0 || server->now < server->trim_at) {
+        if (server->trim_at == 0 && has_spare(server))
+            server->trim_at = server->now + TRI_SERVER_TRIM_MS;
         return;
     }
-    if (server->now < server->trim_at)
-        return;
-    server->trim_at = 0;
-    tri_pool_shrink(&server->conn_pool, TRI_SERVER_SPARE);
-    tri_pool_shrink(&server->exchange_pool, TRI_SERVER_SPARE);
-    tri_chain_pool_shrink(&server->chains, TRI_SERVER_SPARE);
-    if (server->mem->trim != NULL)
+    bool conns = tri_pool_trim(&server->conn_pool, TRI_SERVER_SPARE);
+    bool exchanges = tri_pool_trim(&server->exchange_pool, TRI_SERVER_SPARE);
+    bool chains = tri_chain_pool_trim(&server->chains, TRI_SERVER_SPARE);
+    if ((conns || exchanges || chains) && server->mem->trim != NULL)
         server->mem->trim(server->mem->context);
+    server->trim_at = has_spare(server) ? server->now + TRI_SERVER_TRIM_MS : 0;
 }
 
 /* Fires the timers that are due. */

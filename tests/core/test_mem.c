@@ -1,6 +1,8 @@
 /* The allocator's front and the pools. */
 #include "check.h"
 
+#include <unistd.h>
+
 #include "base/error.h"
 #include "base/limits.h"
 
@@ -30,6 +32,23 @@ static void test_limits(void)
     CHECK(limits.send_low < limits.send_high);
     CHECK(limits.keep_alive_ms == 5000);
     CHECK(limits.head_ms > 0 && limits.first_head_ms > 0 && limits.body_ms > 0 && limits.write_ms > 0);
+}
+
+/* What comes and goes in small blocks, a megabyte in all, leaves the heap as large as it was. */
+static void test_keep(void)
+{
+    enum { BLOCKS = 100, SIZE = 10000 };
+    const tri_mem *mem = tri_mem_libc();
+    void *blocks[BLOCKS];
+    tri_mem_keep();
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < BLOCKS; i++)
+            CHECK((blocks[i] = tri_mem_alloc(mem, SIZE)) != NULL);
+        void *end = sbrk(0);
+        for (int i = 0; i < BLOCKS; i++)
+            tri_mem_free(mem, blocks[i], SIZE);
+        CHECK(sbrk(0) == end);
+    }
 }
 
 static void test_libc(void)
@@ -91,7 +110,8 @@ static void test_pool(void)
     CHECK(mem.blocks_out == 0 && mem.bytes_out == 0);
 }
 
-static void test_pool_shrink(void)
+/* What was needed since the last time is kept, and what is to be spare; the rest goes. */
+static void test_pool_trim(void)
 {
     check_mem mem;
     check_mem_init(&mem);
@@ -102,12 +122,17 @@ static void test_pool_shrink(void)
         objects[i] = tri_pool_get(&pool);
     for (int i = 0; i < 5; i++)
         tri_pool_put(&pool, objects[i]);
-    tri_pool_shrink(&pool, 7);
-    CHECK(mem.blocks_out == 6);
-    tri_pool_shrink(&pool, 2);
-    CHECK(mem.blocks_out == 3 && pool.idle == 2);
+    CHECK(!tri_pool_trim(&pool, 2) && mem.blocks_out == 6); /* all were in use a moment ago */
+    for (int i = 0; i < 3; i++)
+        objects[i] = tri_pool_get(&pool);
+    for (int i = 0; i < 3; i++)
+        tri_pool_put(&pool, objects[i]);
+    CHECK(tri_pool_trim(&pool, 1) && mem.blocks_out == 4 && pool.idle == 3);
+    CHECK(!tri_pool_trim(&pool, 3) && pool.idle == 3);
+    CHECK(tri_pool_trim(&pool, 2) && mem.blocks_out == 3 && pool.idle == 2);
     tri_pool_put(&pool, objects[5]);
-    CHECK(pool.idle == 3);
+    CHECK(pool.idle == 3 && !tri_pool_trim(&pool, 3));
+    CHECK(tri_pool_trim(&pool, 0) && mem.blocks_out == 0 && pool.idle == 0);
     tri_pool_fini(&pool);
     CHECK(mem.blocks_out == 0 && mem.bytes_out == 0);
 }
@@ -131,10 +156,11 @@ int main(void)
 {
     test_error_text();
     test_limits();
+    test_keep();
     test_libc();
     test_refusal();
     test_pool();
-    test_pool_shrink();
+    test_pool_trim();
     test_pool_refusal();
     return check_report();
 }
