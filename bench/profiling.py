@@ -1,4 +1,4 @@
-"""The command `bench/profile ROW SERVER`: the instructions of a request, by the object and the function that spend them.
+"""The command `bench/profile ROW SERVER`: a request's instructions, by the object and the function that spend them.
 
 The server runs twice, for few requests and for many; the difference leaves out start and stop. The table goes into a
 row's notes where a target is missed.
