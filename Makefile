@@ -142,7 +142,7 @@ build/fuzz/build.ninja: | $(SETUP_FUZZ)
 
 build/.coverage-installed: $(SETUP_TEST) $(SOURCES)
 	@echo 'building the extension with counters'
-	@rm -rf $(COVERAGE_SITE)
+	@rm -rf $(COVERAGE_SITE) build/coverage
 	@$(BIN)/python -m pip install -q --no-build-isolation --no-deps --target $(COVERAGE_SITE) \
 	    --config-settings build-dir=build/coverage --config-settings setup-args=-Db_coverage=true \
 	    --config-settings setup-args=-Doptimization=0 --config-settings setup-args=-Dwerror=true .

@@ -90,6 +90,6 @@ def main() -> None:
     try:
         require_valgrind()
         few, many = count_functions(subject, FEW), count_functions(subject, MANY)
-    except (Unusable, WrongAnswer) as error:
+    except (Unusable, WrongAnswer, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"bench/profile: {error}")
     print(table(per_request(few, many), options.functions))

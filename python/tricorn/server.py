@@ -30,9 +30,6 @@ _logger = logging.getLogger("tricorn.error")
 DEFAULT_YOUNG = 700
 LATER_YOUNG = 2_000
 
-# Whoever sets these knows how the C library is to keep memory.
-ALLOCATOR_SETTINGS = {"GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_"}
-
 INTERRUPT = 1
 DRAINED = 2
 
@@ -53,8 +50,7 @@ def run(config: Config) -> int:
         StartupError: The application, the address or the async library is not to be had.
         UsageError: The application's name cannot be meant.
     """
-    if not ALLOCATOR_SETTINGS & os.environ.keys():
-        _core.keep_memory()
+    _core.keep_memory()
     backend = load(config.library)
     app = importer.load(config.app, factory=config.factory, app_dir=config.app_dir)
     logs.enable()  # an application that configures logging with dictConfig() switches off what it does not name

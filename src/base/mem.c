@@ -31,10 +31,8 @@ static void libc_trim(void *context)
 
 void tri_mem_keep(void)
 {
-#ifdef __GLIBC__
-    (void)mallopt(M_TRIM_THRESHOLD, TRI_MEM_KEPT);
-    (void)mallopt(M_MMAP_THRESHOLD, TRI_MEM_KEPT); /* setting one stops glibc from moving the other */
-#endif
+    void *volatile block = malloc(TRI_MEM_KEPT / 2);
+    free(block);
 }
 
 const tri_mem *tri_mem_libc(void)
@@ -90,7 +88,9 @@ bool tri_pool_trim(tri_pool *pool, unsigned spare)
     unsigned used = pool->idle - pool->unused, before = pool->idle;
     shrink(pool, used > spare ? used : spare);
     pool->unused = pool->idle;
-    return pool->idle < before;
+    bool freed = pool->overflowed || pool->idle < before;
+    pool->overflowed = false;
+    return freed;
 }
 
 void tri_pool_fini(tri_pool *pool)
@@ -112,6 +112,7 @@ void *tri_pool_get(tri_pool *pool)
 void tri_pool_put(tri_pool *pool, void *object)
 {
     if (pool->idle >= pool->keep) {
+        pool->overflowed = true;
         tri_mem_free(pool->mem, object, pool->size);
         return;
     }

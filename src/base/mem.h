@@ -29,9 +29,10 @@ TRI_NODISCARD void *tri_mem_resize(const tri_mem *mem, void *old, size_t old_siz
 void tri_mem_free(const tri_mem *mem, void *p, size_t size);
 
 enum { TRI_MEM_KEPT = 4 << 20 };
-/* Has the C library keep up to TRI_MEM_KEPT bytes at the end of its heap, for the whole process. It gives 128 KiB back
-   by default, and a few dozen bodies that come and go have it shrink and grow the heap, and the kernel clear its pages,
-   again and again. Does nothing where the library is not glibc. */
+/* Has glibc keep up to TRI_MEM_KEPT bytes at the end of its heap, for the whole process. It gives back what is over
+   128 KiB at first, and a few dozen bodies that come and go have it shrink and grow the heap, and the kernel clear its
+   pages, again and again. It learns by itself to keep twice the size of a block that it had mapped alone and that was
+   freed, unless the environment fixes its thresholds; so it is shown such a block. */
 void tri_mem_keep(void);
 
 /* Objects of one size, kept for reuse. At most `keep` idle ones are held; the rest go back to the allocator. */
@@ -43,6 +44,7 @@ typedef struct tri_pool {
     unsigned idle;
     unsigned unused; /* the fewest that were idle since tri_pool_trim() */
     unsigned keep;
+    bool overflowed; /* since tri_pool_trim(), some went back as `keep` were idle */
 } tri_pool;
 
 /* `size` is at least that of a pointer. */
@@ -51,8 +53,8 @@ void tri_pool_init(tri_pool *pool, const tri_mem *mem, size_t size, unsigned kee
 void tri_pool_fini(tri_pool *pool);
 /* An object with undefined contents, or NULL. */
 TRI_NODISCARD void *tri_pool_get(tri_pool *pool);
-/* Returns those that have not been needed since the last time to the allocator, but keeps `spare`. Returns whether
-   there were any. */
+/* Returns those that have not been needed since the last time to the allocator, but keeps `spare`. Returns whether any
+   went back since then, now or before. */
 bool tri_pool_trim(tri_pool *pool, unsigned spare);
 void tri_pool_put(tri_pool *pool, void *object);
 

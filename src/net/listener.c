@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -122,6 +121,7 @@ static int bind_and_listen(listening *self, int fd, place *at)
     place_set_port(at, self->port);
     if (tri_sys_option_set(fd, SOL_SOCKET, SO_REUSEADDR, 1) != 0)
         return -1;
+    (void)!tri_sys_option_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, TRI_LISTENER_UNSENT); /* inherited */
     if (at->any.sa_family == AF_INET6 && tri_sys_option_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) != 0)
         return -1;
     if (tri_sys_bind(fd, &at->any, place_size(at)) != 0)
@@ -287,18 +287,6 @@ int tri_listener_adopt(int fd, int backlog)
     if (tri_sys_set_flags(fd) != 0 || tri_sys_listen(fd, backlog) != 0)
         return TRI_ESYS;
     return TRI_OK;
-}
-
-void tri_listener_tune(int fd, uint32_t unsent, uint32_t stalled_ms)
-{
-    int most = unsent > INT_MAX ? INT_MAX : (int)unsent;
-    int patience = stalled_ms > INT_MAX ? INT_MAX : (int)stalled_ms;
-    int domain;
-    if (tri_sys_option_get(fd, SOL_SOCKET, SO_DOMAIN, &domain) != 0 || domain == AF_UNIX)
-        return;
-    (void)!tri_sys_option_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    (void)!tri_sys_option_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, most);
-    (void)!tri_sys_option_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, patience);
 }
 
 void tri_listener_address(int fd, tri_addr *addr)

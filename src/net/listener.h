@@ -7,6 +7,10 @@
 
 enum { TRI_LISTENER_MAX = 16 };
 
+/* Of what an accepted connection is given, the kernel takes no more than so many bytes that it may not send yet, so
+   that a slow reader does not fill its memory. */
+enum { TRI_LISTENER_UNSENT = 262144 };
+
 /* Binds and listens on every address that `host` has, with one port for all; host NULL or "" is all IPv4 and IPv6
    addresses. Port 0 takes any free port, the same for each. Writes up to TRI_LISTENER_MAX non-blocking descriptors,
    which the caller owns, and returns how many. An address that this machine does not have is passed over if another one
@@ -23,11 +27,6 @@ TRI_NODISCARD int tri_listener_unix(const char *path, int mode, int backlog);
    listens. Returns 0, or TRI_ESYS (ENOTSOCK, EBADF, EINVAL for a datagram or a connected socket); it stays the
    caller's. */
 TRI_NODISCARD int tri_listener_adopt(int fd, int backlog);
-/* What each connection that is accepted from a TCP listener has from its beginning: small segments are not delayed; the
-   kernel takes no more than `unsent` bytes that it may not send yet, so that a slow reader does not fill its memory;
-   and it drops what the peer does not take for `stalled_ms`, also of a connection that was closed (0: when it gives up
-   by itself). What the kernel refuses is left as it is. */
-void tri_listener_tune(int fd, uint32_t unsent, uint32_t stalled_ms);
 /* What it is bound to; family NONE when the kernel will not say. */
 void tri_listener_address(int fd, tri_addr *addr);
 

@@ -1,7 +1,9 @@
 #include "net/socket.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "net/sys.h"
@@ -64,6 +66,8 @@ int tri_socket_accept(int listener, tri_addr *peer)
     if (fd < 0)
         return accept_error(errno);
     tri_addr_from(peer, &from);
+    if (peer->family == TRI_FAMILY_IPV4 || peer->family == TRI_FAMILY_IPV6)
+        (void)!tri_sys_option_set(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* refused only by a peer that has already gone */
     return fd;
 }
 
@@ -101,6 +105,13 @@ void tri_socket_end(int fd)
 void tri_socket_discard(int fd)
 {
     tri_sys_linger_none(fd);
+}
+
+void tri_socket_forsake(int fd, uint32_t patience_ms)
+{
+    if (tri_socket_unsent(fd) > 0)
+        (void)!tri_sys_option_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+                                  patience_ms > INT_MAX ? INT_MAX : (int)patience_ms);
 }
 
 void tri_socket_close(int fd)

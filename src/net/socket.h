@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "net/addr.h"
 
-/* Accepts one connection, non-blocking and close-on-exec. Returns the descriptor; TRI_EAGAIN
+/* Accepts one connection, non-blocking and close-on-exec, TCP_NODELAY set for TCP. Returns the descriptor; TRI_EAGAIN
    when none waits; TRI_ECLOSED when the one that waited has gone (try the next); TRI_EMFILE when descriptors or kernel
    memory are short (it still waits); TRI_ESYS. */
 TRI_NODISCARD int tri_socket_accept(int listener, tri_addr *peer);
@@ -26,6 +26,9 @@ void tri_socket_end(int fd);
 /* Has the next tri_socket_close() throw away what the peer has not taken, with a reset, instead of keeping it for as
    long as the peer lives. */
 void tri_socket_discard(int fd);
+/* To be called before tri_socket_close(): what the peer does not take within `patience_ms` is dropped, instead of being
+   kept for as long as the peer lives. */
+void tri_socket_forsake(int fd, uint32_t patience_ms);
 void tri_socket_close(int fd);
 
 #endif

@@ -85,6 +85,13 @@ static bool write_stalled(tri_conn *conn)
     return false;
 }
 
+/* Closes what has been idle for too long, or has lingered. */
+static void forsake(tri_conn *conn)
+{
+    tri_socket_forsake(conn->source.fd, conn->server->limits.write_ms);
+    tri_conn_close(conn);
+}
+
 /* The timer fired: acts on the deadline that has passed, if one has. */
 void tri_conn_timeout(tri_conn *conn)
 {
@@ -106,7 +113,7 @@ void tri_conn_timeout(tri_conn *conn)
         if ((conn->flags & TRI_CONN_IN_HEAD) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING)))
             tri_refuse(conn, 408, "the request head came too slowly");
         else
-            tri_conn_close(conn);
+            forsake(conn);
         return;
     }
     tri_conn_retime(conn);

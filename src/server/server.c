@@ -2,7 +2,6 @@
 #include "server/tricorn.h"
 
 #include "net/clock.h"
-#include "net/listener.h"
 #include "server/date.h"
 #include "server/internal.h"
 
@@ -115,13 +114,6 @@ void tri_server_free(tri_server *server)
     tri_mem_free(server->mem, server, sizeof *server);
 }
 
-/* How long the kernel waits for a peer that takes nothing, in ms: for connections that we have closed. Ours, which the
-   log tells of, end before: their deadline runs anew, once, when the peer has taken something. */
-static uint32_t kernel_patience(const tri_limits *limits)
-{
-    return limits->write_ms < INT32_MAX / 2 - 1000 ? 2 * limits->write_ms + 1000 : INT32_MAX;
-}
-
 int tri_server_listen(tri_server *server, int fd)
 {
     tri_listener *listener = tri_mem_zalloc(server->mem, sizeof *listener);
@@ -131,7 +123,6 @@ int tri_server_listen(tri_server *server, int fd)
     }
     listener->source = (tri_source){ .fd = fd, .kind = TRI_SOURCE_LISTENER };
     tri_listener_address(fd, &listener->address);
-    tri_listener_tune(fd, server->limits.send_high, kernel_patience(&server->limits));
     tri_list_append(&server->listeners, &listener->link);
     int error = tri_reactor_watch(server->reactor, &listener->source, TRI_READ);
     if (error != 0)

@@ -464,34 +464,49 @@ static void test_adopt(void)
     unlink(in_folder("adopt"));
 }
 
-/* What is set on the listener holds for what is accepted from it; a Unix socket has none of it. */
-static void test_tune(void)
+/* A connection to a port of 127.0.0.1. */
+static int connect_to(uint16_t port)
 {
-    static const struct {
-        int option, value;
-    } inherited[] = { { TCP_NODELAY, 1 }, { TCP_NOTSENT_LOWAT, 70000 }, { TCP_USER_TIMEOUT, 1500 } };
-    int fds[TRI_LISTENER_MAX];
-    CHECK(tri_listener_tcp("127.0.0.1", 0, 5, fds) == 1);
-    tri_listener_tune(fds[0], 70000, 1500);
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-    at.sin_port = htons(port_of(fds[0]));
+    at.sin_port = htons(port);
     int client = socket(AF_INET, SOCK_STREAM, 0);
     CHECK(connect(client, (struct sockaddr *)&at, sizeof at) == 0);
+    return client;
+}
+
+/* What is accepted from a listener of ours inherits the bound on what the kernel holds unsent. */
+static void test_unsent_bound(void)
+{
+    int fds[TRI_LISTENER_MAX];
+    CHECK(tri_listener_tcp("127.0.0.1", 0, 5, fds) == 1);
+    int client = connect_to(port_of(fds[0]));
     tri_addr peer;
-    int accepted = tri_socket_accept(fds[0], &peer);
-    for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++) {
-        int value = -1;
-        socklen_t size = sizeof value;
-        CHECK(getsockopt(accepted, IPPROTO_TCP, inherited[i].option, &value, &size) == 0);
-        CHECK(value == inherited[i].value);
-    }
-    int fd = tri_listener_unix(in_folder("tune"), 0600, 5);
-    errno = 0;
-    tri_listener_tune(fd, 70000, 1500);
-    CHECK(errno == 0);
-    unlink(in_folder("tune"));
-    int all[] = { fds[0], client, accepted, fd };
-    close_all(all, 4);
+    int accepted = tri_socket_accept(fds[0], &peer), value = -1;
+    socklen_t size = sizeof value;
+    CHECK(getsockopt(accepted, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &size) == 0 && value == TRI_LISTENER_UNSENT);
+    int all[] = { fds[0], client, accepted };
+    close_all(all, 3);
+}
+
+/* The kernel is told how long to wait where the peer has not taken all, and only there. */
+static void test_forsake(void)
+{
+    int fds[TRI_LISTENER_MAX];
+    CHECK(tri_listener_tcp("127.0.0.1", 0, 5, fds) == 1);
+    int client = connect_to(port_of(fds[0]));
+    tri_addr peer;
+    int accepted = tri_socket_accept(fds[0], &peer), value = -1;
+    socklen_t size = sizeof value;
+    tri_socket_forsake(accepted, 1500);
+    CHECK(getsockopt(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &size) == 0 && value == 0);
+    static char bytes[1 << 20];
+    struct iovec iov = { bytes, sizeof bytes };
+    while (tri_socket_writev(accepted, &iov, 1) > 0)
+        continue;
+    tri_socket_forsake(accepted, 1500);
+    CHECK(getsockopt(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &size) == 0 && value == 1500);
+    int all[] = { fds[0], client, accepted };
+    close_all(all, 3);
 }
 
 /* A connection that is discarded is reset, and the kernel keeps nothing of what the peer has not taken. */
@@ -499,10 +514,7 @@ static void test_discard(void)
 {
     int fds[TRI_LISTENER_MAX];
     CHECK(tri_listener_tcp("127.0.0.1", 0, 5, fds) == 1);
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-    at.sin_port = htons(port_of(fds[0]));
-    int client = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(connect(client, (struct sockaddr *)&at, sizeof at) == 0);
+    int client = connect_to(port_of(fds[0]));
     tri_addr peer;
     int accepted = tri_socket_accept(fds[0], &peer);
     static char bytes[100000];
@@ -555,7 +567,8 @@ int main(void)
     test_unix_bad_paths();
     test_unix_listen_fails();
     test_adopt();
-    test_tune();
+    test_unsent_bound();
+    test_forsake();
     test_discard();
     test_adopt_refused();
     CHECK(rmdir(folder) == 0);

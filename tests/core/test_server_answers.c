@@ -105,6 +105,11 @@ static void test_stalled_reader(void)
     CHECK(s.woken == 1 && s.refusals == 1 && s.refusal.status == 0 && counters_of(&s).open == 0);
     CHECK(lend(s.held[0], 10, true) == TRI_ECLOSED && tri_exchange_writable(s.held[0]));
     CHECK(lent == 1 && released == 1);
+    char some[65536];
+    ssize_t got = 1;
+    while (got > 0)
+        got = recv(c.fd, some, sizeof some, 0);
+    CHECK(got < 0 && errno == ECONNRESET); /* the kernel keeps nothing for it */
     close_held(&s, &c);
 }
 

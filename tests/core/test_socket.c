@@ -114,7 +114,9 @@ static void test_accepted(void)
 {
     fixture f;
     fixture_init(&f);
-    socklen_t size;
+    int nodelay = 0;
+    socklen_t size = sizeof nodelay;
+    CHECK(getsockopt(f.server, IPPROTO_TCP, TCP_NODELAY, &nodelay, &size) == 0 && nodelay != 0);
     CHECK(fcntl(f.server, F_GETFL) & O_NONBLOCK);
     CHECK(fcntl(f.server, F_GETFD) & FD_CLOEXEC);
     struct sockaddr_in client;

@@ -29,7 +29,7 @@ class AsyncioGroup:
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See :class:`tricorn._backends.base.TaskGroup`."""
         # Not by the loop's task factory: one that starts tasks at once would nest the next leader in this one.
-        self._tasks.add(asyncio.Task(function(), loop=self._loop, name="tricorn"))
+        self._tasks.add(asyncio.Task(function(), loop=self._loop))
         if len(self._tasks) > self._sweep_at:
             self._sweep()
 
