@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tricorn._version import __version__
 from tricorn.config import Config
 from tricorn.importer import Application
 
-__all__ = ["Config", "__version__", "run"]
+if TYPE_CHECKING:
+    from tricorn.embedding import RunningServer, running, serve
+
+__all__ = ["Config", "RunningServer", "__version__", "run", "running", "serve"]
+
+_EMBEDDING = {"RunningServer", "running", "serve"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what serves inside a program when it is asked for: it needs the core, and most programs only run."""
+    if name not in _EMBEDDING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tricorn import embedding
+
+    return getattr(embedding, name)
 
 
 def run(app: str | Application, **options: Any) -> None:

@@ -100,8 +100,9 @@ class Config:
     @property
     def library(self) -> str:
         """The async library that was asked for, by either name; ``auto`` leaves the choice to the server."""
-        chosen = self.async_library if self.async_library != "auto" else self.loop
-        return "asyncio" if chosen == "none" else chosen
+        if self.async_library != "auto":
+            return self.async_library
+        return "asyncio" if self.loop == "none" else self.loop
 
     @property
     def limits(self) -> dict[str, int]:

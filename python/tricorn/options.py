@@ -353,9 +353,10 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "async-library",
         RUNNING,
-        "The library that runs the application; auto is uvloop where it is installed, else asyncio.",
+        "The library that runs the application; auto is the one that it declares, else uvloop where it is installed, "
+        "else asyncio; none runs one that awaits nothing but receive() and send().",
         default="auto",
-        choices=_LIBRARIES,
+        choices=(*_LIBRARIES, "none"),
         plugins=_PLUGINS,
         metavar="NAME",
     ),

@@ -10,14 +10,14 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tricorn import _core, importer, logs
+from tricorn import _core, importer, libraries, logs
 from tricorn._backends import load
 from tricorn._backends.base import Backend, TaskGroup
 from tricorn._version import __version__
@@ -29,6 +29,9 @@ _logger = logging.getLogger("tricorn.error")
 
 DEFAULT_YOUNG = 700
 LATER_YOUNG = 2_000
+
+GRACE = 5.0
+"""Seconds that a server which was cancelled, or stopped by its program, gives to what is at work."""
 
 INTERRUPT = 1
 DRAINED = 2
@@ -51,20 +54,44 @@ def run(config: Config) -> int:
         UsageError: The application's name cannot be meant.
     """
     _core.keep_memory()
-    backend = load(config.library)
+    backend = None if config.library == "auto" else load(config.library)
     app = importer.load(config.app, factory=config.factory, app_dir=config.app_dir)
+    if backend is None:
+        backend = load(libraries.declared(app, config.app if isinstance(config.app, str) else None) or "auto")
     logs.enable()  # an application that configures logging with dictConfig() switches off what it does not name
-    server = Server(config, app, backend)
-    with server.signals(), _socket_file(config.uds):
+    server = Server(config, app, backend, owns_process=True)
+    with server.signals():
         return backend.run(server.main)
 
 
-class Server:
-    """One application, its listeners and its stop, on one backend."""
+async def _nothing() -> None:
+    """Do nothing."""
 
-    def __init__(self, config: Config, app: importer.Application, backend: Backend) -> None:
+
+class Server:
+    """One application, its listeners and its stop, on one backend.
+
+    Args:
+        config: The options.
+        app: The application.
+        backend: A backend of the server's own.
+        owns_process: Whether the process is there for this server alone, so that the collector is tuned for it.
+
+    Attributes:
+        core: The server in C.
+        urls: Where it listens.
+        on_started: Called once it serves.
+    """
+
+    def __init__(
+        self, config: Config, app: importer.Application, backend: Backend, *, owns_process: bool = False
+    ) -> None:
         self._config = config
         self._backend = backend
+        self._owns_process = owns_process
+        self._grace = config.timeout_graceful_shutdown
+        self._group: TaskGroup | None = None
+        self.on_started: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self._signals = 0
         self._last_signal = 0
         self._expired = False
@@ -118,9 +145,27 @@ class Server:
                 os._exit(128 + number)
         self.core.interrupt()
 
+    def stop(self) -> None:
+        """Ask for a stop: what is at work may end within the grace period. From any thread, at any time."""
+        if self._grace is None:
+            self._grace = GRACE
+        self.core.interrupt()
+
+    async def give_up(self) -> None:
+        """End soon, as the task that serves was cancelled: within the grace period, and at once when asked again."""
+        self.stop()
+        if self._group is not None and not self._serving:
+            await settle(self._group.cancel())
+
     async def main(self) -> int:
         """Serve from the application's start-up to its shutdown; returns the exit code."""
+        with _socket_file(self._config.uds):
+            return await self._main()
+
+    async def _main(self) -> int:
+        started = stopped = False
         async with self._backend.tasks() as group:
+            self._group = group
             async with self._backend.watch(self.core.fileno()) as wait:
                 try:
                     started = await self._lifespan.startup(group)
@@ -129,6 +174,7 @@ class Server:
                 finally:
                     self.core.close()
             self._past_serving = True
+            self._serving = False
             stopped = await self._lifespan.shutdown() if started else False
         if not started:
             return 3
@@ -153,9 +199,11 @@ class Server:
             )
             self._ending = group.ending
             self._serving = True
-            _spare_the_collector()
+            if self._owns_process:
+                _spare_the_collector()
             await settle(spawn())
             self._announce()
+            await self.on_started()
             await self.core.notice()
             await self._stop(group)
 
@@ -169,7 +217,7 @@ class Server:
         elif counters["open"]:
             _logger.info("Waiting for %d connection(s) to end. (CTRL+C to force quit)", counters["open"])
         async with self._backend.tasks() as timers:
-            if self._config.timeout_graceful_shutdown is not None:
+            if self._grace is not None:
                 await settle(timers.spawn(self._expire))
             notice = await self.core.notice()
             await settle(timers.cancel())
@@ -179,7 +227,7 @@ class Server:
 
     async def _expire(self) -> None:
         """End the grace period."""
-        await self._backend.sleep(self._config.timeout_graceful_shutdown or 0)
+        await self._backend.sleep(self._grace or 0)
         self._expired = True
         self.core.interrupt()
 
@@ -194,10 +242,11 @@ class Server:
         """Say what runs, where, on which library and core."""
         for url in self.urls:
             _logger.info(
-                "Tricorn running on %s (%s, C core %s; press CTRL+C to quit)",
+                "Tricorn running on %s (%s, C core %s%s)",
                 url,
                 _library_text(self._backend.name),
                 __version__,
+                "; press CTRL+C to quit" if self._owns_process else "",
             )
 
     def _on_error(self, error: BaseException | None, gone: bool, started: bool) -> None:
@@ -212,6 +261,18 @@ class Server:
             _logger.debug("Exception in ASGI application whose client had gone\n", exc_info=error)
         else:
             _logger.error("Exception in ASGI application\n", exc_info=error)
+            self._explain(error)
+
+    def _explain(self, error: BaseException) -> None:
+        """Say so where an application has used another async library than the one that runs it."""
+        meant = libraries.mistaken(error, self._backend.name)
+        if meant is not None:
+            _logger.error(
+                "The application uses %s, and %s runs it: serve it with --async-library %s",
+                meant,
+                self._backend.name,
+                meant,
+            )
 
 
 def _from_disconnect(error: BaseException) -> bool:

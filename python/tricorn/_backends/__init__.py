@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import sys
 from importlib.metadata import entry_points
 
 from tricorn._backends.base import Backend
 from tricorn.errors import StartupError, missing_library
 
 GROUP = "tricorn.backends"
+
+
+def current() -> Backend | None:
+    """Return the backend of the library that the caller runs in, if it is one; asyncio's is asked last.
+
+    A library that has not been imported does not run, and is not imported for this.
+    """
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name == "asyncio")
+    for point in points:
+        if point.name in sys.modules or point.module in sys.modules:
+            backend = load(point.name)
+            if backend.running():
+                return backend
+    return None
 
 
 def load(name: str) -> Backend:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
 from tricorn import _core
@@ -13,6 +14,14 @@ T = TypeVar("T")
 
 
 SWEEP_LEAST = 64  # tasks kept at least before those that have ended are looked for
+
+
+@contextmanager
+def _cancelled_once() -> Iterator[None]:
+    """Keep anyio from cancelling the task again and again, as it does until the task has left a cancelled scope."""
+    anyio = sys.modules.get("anyio")
+    with nullcontext() if anyio is None else anyio.CancelScope(shield=True):
+        yield
 
 
 class AsyncioGroup:
@@ -49,10 +58,18 @@ class AsyncioGroup:
         return None if task is None else task.cancelling
 
     async def wait(self) -> None:
-        """Wait until no task is left."""
+        """Wait until no task is left; a cancellation of the waiting task is one of theirs."""
+        cancelled: asyncio.CancelledError | None = None
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            try:
+                with _cancelled_once() if cancelled is not None else nullcontext():
+                    await asyncio.wait(self._tasks)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self.cancel()
             self._sweep()
+        if cancelled is not None:
+            raise cancelled
 
     def _sweep(self) -> None:
         """Forget tasks that have ended: many at once, as a callback for each would cost more than the task."""
@@ -64,7 +81,7 @@ class AsyncioBackend:
     """See :class:`tricorn._backends.base.Backend`."""
 
     name = "asyncio"
-    _bridge: _core.LoopBridge
+    _made: _core.LoopBridge | None = None
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
         """Return a new event loop."""
@@ -75,6 +92,36 @@ class AsyncioBackend:
         with asyncio.Runner(loop_factory=self.new_loop) as runner:
             return runner.run(main())
 
+    def running(self) -> bool:
+        """See :class:`tricorn._backends.base.Backend`."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        return self.drives(loop)
+
+    def drives(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Tell whether a loop is of this library."""
+        return type(loop).__module__.partition(".")[0] != "uvloop"
+
+    async def shelter(
+        self,
+        main: Callable[[], Coroutine[Any, Any, T]],
+        cancelled: Callable[[], Coroutine[Any, Any, None]],
+    ) -> T:
+        """See :class:`tricorn._backends.base.Backend`."""
+        task = asyncio.get_running_loop().create_task(main(), name="tricorn")
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            while not task.done():
+                await cancelled()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
+            raise
+
     @asynccontextmanager
     async def tasks(self) -> AsyncIterator[AsyncioGroup]:
         """See :class:`tricorn._backends.base.Backend`."""
@@ -83,20 +130,27 @@ class AsyncioBackend:
             yield group
         except BaseException:
             group.cancel()
+            with _cancelled_once():
+                await group.wait()
             raise
-        finally:
-            await group.wait()
+        await group.wait()
 
     @asynccontextmanager
     async def watch(self, fd: int) -> AsyncIterator[Callable[[], Awaitable[Any]]]:
         """See :class:`tricorn._backends.base.Backend`."""
         loop = asyncio.get_running_loop()
-        self._bridge = _core.LoopBridge(loop, asyncio.CancelledError)
         loop.add_reader(fd, self._bridge.ready)
         try:
             yield self._bridge.wait
         finally:
             loop.remove_reader(fd)
+
+    @property
+    def _bridge(self) -> _core.LoopBridge:
+        """The bridge to the loop that the server runs in."""
+        if self._made is None:
+            self._made = _core.LoopBridge(asyncio.get_running_loop(), asyncio.CancelledError)
+        return self._made
 
     def park(self) -> _core.LoopFuture:
         """See :class:`tricorn._backends.base.Backend`."""

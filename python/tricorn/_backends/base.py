@@ -82,6 +82,23 @@ class Backend(Protocol):
         """Start the library, run ``await main()`` in it and return its result."""
         ...
 
+    def running(self) -> bool:
+        """Tell whether the caller runs in a task of the library."""
+        ...
+
+    async def shelter(
+        self,
+        main: Callable[[], Coroutine[Any, Any, T]],
+        cancelled: Callable[[], Coroutine[Any, Any, None]],
+    ) -> T:
+        """Run ``await main()`` to its end and return its result, or raise its exception as it is.
+
+        When the calling task is cancelled meanwhile, ``main`` is not: ``await cancelled()`` is called, which is
+        to have it end soon, and the cancellation is raised when it has. A library that can cancel a task
+        again calls it again.
+        """
+        ...
+
     def tasks(self) -> AbstractAsyncContextManager[TaskGroup]:
         """Open a group of tasks that lasts as long as the context."""
         ...

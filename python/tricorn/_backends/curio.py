@@ -104,6 +104,31 @@ class CurioBackend:
         result: T = curio.run(main)
         return result
 
+    def running(self) -> bool:
+        """See :class:`tricorn._backends.base.Backend`."""
+        return bool(curio.meta.curio_running())
+
+    async def shelter(
+        self,
+        main: Callable[[], Coroutine[Any, Any, T]],
+        cancelled: Callable[[], Coroutine[Any, Any, None]],
+    ) -> T:
+        """See :class:`tricorn._backends.base.Backend`."""
+        task = await curio.spawn(main, daemon=True)
+        try:
+            await task.wait()
+        except curio.CancelledError:
+            async with curio.disable_cancellation():
+                await cancelled()
+                await task.wait()
+            if task.exception is not None:
+                raise task.exception from None
+            raise
+        if task.exception is not None:
+            raise task.exception
+        result: T = task.result
+        return result
+
     @asynccontextmanager
     async def tasks(self) -> AsyncIterator[CurioGroup]:
         """See :class:`tricorn._backends.base.Backend`."""

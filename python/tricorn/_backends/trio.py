@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
+import outcome
 import trio
 
 T = TypeVar("T")
@@ -86,6 +87,40 @@ class TrioBackend:
     def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """See :class:`tricorn._backends.base.Backend`."""
         return trio.run(main)
+
+    def running(self) -> bool:
+        """See :class:`tricorn._backends.base.Backend`."""
+        try:
+            trio.lowlevel.current_task()
+        except RuntimeError:
+            return False
+        return True
+
+    async def shelter(
+        self,
+        main: Callable[[], Coroutine[Any, Any, T]],
+        cancelled: Callable[[], Coroutine[Any, Any, None]],
+    ) -> T:
+        """See :class:`tricorn._backends.base.Backend`."""
+        ended: list[outcome.Maybe[T]] = []
+
+        async def run() -> None:
+            with trio.CancelScope(shield=True):
+                ended.append(await outcome.acapture(main))
+            nursery.cancel_scope.cancel()
+
+        async def wait() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                if not ended:
+                    with trio.CancelScope(shield=True):
+                        await cancelled()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run, name="tricorn")
+            await wait()
+        return ended[0].unwrap()
 
     @asynccontextmanager
     async def tasks(self) -> AsyncIterator[TrioGroup]:

@@ -18,5 +18,9 @@ class UvloopBackend(AsyncioBackend):
         """Return a new event loop of uvloop's."""
         return uvloop.new_event_loop()
 
+    def drives(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Tell whether a loop is of this library."""
+        return isinstance(loop, uvloop.Loop)
+
 
 backend = UvloopBackend()

@@ -1,0 +1,228 @@
+"""Serving from inside a program: in a task of its own library, or in a thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
+from types import TracebackType
+from typing import Any, Protocol
+
+from tricorn import _backends, importer, logs
+from tricorn._backends.base import Backend
+from tricorn.config import Config
+from tricorn.errors import StartupError, UsageError
+from tricorn.importer import Application
+from tricorn.lifespan import Flag, settle
+from tricorn.server import Server
+
+
+class TaskStatus(Protocol):
+    """What trio's and anyio's ``start()`` give to the function that they start."""
+
+    def started(self, value: RunningServer, /) -> None:
+        """Let ``start()`` return."""
+        ...
+
+
+class RunningServer:
+    """A server that runs inside this program.
+
+    Attributes:
+        urls: Where it listens, such as ``["http://127.0.0.1:8000"]``.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.urls = list(server.urls)
+
+    @property
+    def url(self) -> str:
+        """The first of the URLs."""
+        return self.urls[0]
+
+    @property
+    def port(self) -> int:
+        """The port of the first URL; with ``port=0`` the one that the system chose.
+
+        Raises:
+            ValueError: It does not listen on a port.
+        """
+        scheme, _, rest = self.url.partition("://")
+        if scheme != "http":
+            raise ValueError(f"{self.url} has no port")
+        return int(rest.rpartition(":")[2])
+
+    def counters(self) -> dict[str, int]:
+        """Return what the core counts: connections that are open and were accepted, exchanges, refusals."""
+        return self._server.core.counters()
+
+    def stop(self) -> None:
+        """Ask the server to stop; it ends when what is at work has ended, or the grace period. From any thread."""
+        self._server.stop()
+
+
+class _Sheltered(RunningServer):
+    """A server in a task beside the one that has it."""
+
+    def __init__(self, server: Server, ended: Flag) -> None:
+        super().__init__(server)
+        self.ended = ended
+
+
+async def serve(app: str | Application, *, task_status: TaskStatus | None = None, **options: Any) -> None:
+    """Serve an application in the calling task, on the library that it runs in, until cancelled or stopped.
+
+    A cancellation stops the server: what is at work may end within ``timeout_graceful_shutdown`` (5 seconds
+    unless given), then it is cancelled. Nothing is left behind: no task, no descriptor. Signals are not taken.
+
+    Args:
+        app: An ASGI application, or where to import it from: ``"module:attribute"``.
+        task_status: Given by ``nursery.start()`` of trio and ``task_group.start()`` of anyio, which then return
+            a :class:`RunningServer` once it serves.
+        options: The options of the command with underscores for dashes.
+
+    Raises:
+        tricorn.errors.UsageError: An option is wrong, or no async library runs here.
+        tricorn.errors.StartupError: The application or the address is not to be had.
+    """
+    async with _in_task(Config.from_options(app, **options)) as server:
+        if task_status is not None:
+            task_status.started(server)
+        await server.ended.wait()
+
+
+class running(AbstractContextManager[RunningServer], AbstractAsyncContextManager[RunningServer]):
+    """Serve an application while a context lasts; it gives the :class:`RunningServer`.
+
+    ``async with`` serves on the library that the task runs in. ``with`` serves in a thread of its own, on the
+    option ``async_library``, so that a program without an async library, such as a test, can talk to it.
+    Leaving the context stops the server and waits for it. Arguments and errors are those of :func:`serve`.
+    """
+
+    def __init__(self, app: str | Application, **options: Any) -> None:
+        self._config = Config.from_options(app, **options)
+        self._thread: AbstractContextManager[RunningServer] | None = None
+        self._task: AbstractAsyncContextManager[_Sheltered] | None = None
+
+    def __enter__(self) -> RunningServer:
+        self._thread = _in_thread(self._config)
+        return self._thread.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        assert self._thread is not None
+        return self._thread.__exit__(kind, error, trace)
+
+    async def __aenter__(self) -> RunningServer:
+        self._task = _in_task(self._config)
+        return await self._task.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        assert self._task is not None
+        return await self._task.__aexit__(kind, error, trace)
+
+
+@asynccontextmanager
+async def _in_task(config: Config) -> AsyncIterator[_Sheltered]:
+    """Serve in a task beside the calling one."""
+    backend = _library()
+    server = _make(config, backend)
+    settled, ended = Flag(backend), Flag(backend)
+    codes: list[int] = []
+    failures: list[Exception] = []
+    server.on_started = settled.happen
+
+    async def run() -> None:
+        try:
+            codes.append(await backend.shelter(server.main, server.give_up))
+        except Exception as error:  # kept, as libraries differ in how a group of tasks raises it
+            failures.append(error)
+        finally:
+            await settled.happen()
+            await ended.happen()
+
+    async with backend.tasks() as group:
+        await settle(group.spawn(run))
+        await settled.wait()
+        if not codes and not failures:
+            try:
+                yield _Sheltered(server, ended)
+            except Exception as error:
+                failures.append(error)
+            server.stop()  # not where the caller was cancelled: then the group cancels the server's task
+    if failures:
+        raise failures[0]
+    _check(*codes)
+
+
+@contextmanager
+def _in_thread(config: Config) -> Iterator[RunningServer]:
+    """Serve in a thread."""
+    backend = _backends.load(config.library)
+    server = _make(config, backend)
+    settled = threading.Event()
+    codes: list[int] = []
+    failures: list[BaseException] = []
+
+    async def started() -> None:
+        settled.set()
+
+    def run() -> None:
+        try:
+            codes.append(backend.run(server.main))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            settled.set()
+
+    server.on_started = started
+    thread = threading.Thread(target=run, name="tricorn", daemon=True)
+    thread.start()
+    settled.wait()
+    try:
+        if not codes and not failures:
+            yield RunningServer(server)
+    finally:
+        server.stop()
+        thread.join()
+    if failures:
+        raise failures[0]
+    _check(*codes)
+
+
+def _library() -> Backend:
+    """Return the backend of the library that the caller runs in."""
+    backend = _backends.current()
+    if backend is None:
+        raise UsageError("no async library runs here", "call tricorn.run(), or 'with tricorn.running(...)'")
+    return backend
+
+
+def _make(config: Config, backend: Backend) -> Server:
+    """Return a server that is bound to its addresses."""
+    if config.library not in ("auto", backend.name):
+        raise UsageError(
+            f"the library {config.library!r} was asked for, and {backend.name} runs here",
+            "leave out async_library: a server inside a program uses the library that runs",
+        )
+    app = importer.load(config.app, factory=config.factory, app_dir=None)
+    logs.enable()
+    return Server(config, app, backend)
+
+
+def _check(code: int) -> None:
+    """Raise if the application did not start."""
+    if code == NOT_STARTED:
+        raise StartupError("the application did not start", "the log says why")
+
+
+NOT_STARTED = 3

@@ -1,0 +1,311 @@
+"""Serving from inside a program: tasks of each library, threads, cancellation, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import signal
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+import trio
+import uvloop
+
+import tricorn
+from tricorn._backends._curio_import import import_curio
+from tricorn.errors import StartupError, UsageError
+
+curio = import_curio()
+
+Main = Callable[[], Awaitable[Any]]
+
+RUNS: dict[str, Callable[[Main], Any]] = {
+    "asyncio": lambda main: asyncio.run(main()),  # type: ignore[arg-type]
+    "uvloop": lambda main: uvloop.run(main()),  # type: ignore[arg-type]
+    "trio": lambda main: trio.run(main),
+    "curio": lambda main: curio.run(main),
+    "anyio on asyncio": lambda main: anyio.run(main),
+    "anyio on trio": lambda main: anyio.run(main, backend="trio"),
+}
+LIBRARIES = ("asyncio", "uvloop", "trio", "curio")
+
+
+class App:
+    """Answers, sleeps for ever, and counts its lifespans."""
+
+    def __init__(self) -> None:
+        self.lifespans: list[str] = []
+        self.cancelled = 0
+        self.waiting = threading.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one scope."""
+        if scope["type"] == "lifespan":
+            for event in ("startup", "shutdown"):
+                assert (await receive())["type"] == f"lifespan.{event}"
+                self.lifespans.append(event)
+                await send({"type": f"lifespan.{event}.complete"})
+            return
+        if scope["path"] == "/wait":
+            self.waiting.set()
+            try:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                await sleep(100)
+            except BaseException:
+                self.cancelled += 1
+                raise
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+
+async def sleep(seconds: float) -> None:
+    """Sleep in the library that runs."""
+    if curio.meta.curio_running():
+        await curio.sleep(seconds)
+    else:
+        await anyio.sleep(seconds)
+
+
+async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function in a thread, from any library."""
+    if curio.meta.curio_running():
+        return await curio.run_in_thread(function, *args)
+    return await anyio.to_thread.run_sync(function, *args)
+
+
+def get(url: str) -> bytes:
+    """Fetch a URL."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def descriptors() -> int:
+    """Return how many descriptors are open."""
+    gc.collect()
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.fixture
+def app() -> App:
+    """An application of the test's own."""
+    return App()
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_context_serves_in_the_library_that_runs(app: App, run: Callable[[Main], Any]) -> None:
+    """Its URL, port and counters are told; afterwards nobody listens, and the shutdown has run."""
+
+    async def main() -> str:
+        async with tricorn.running(app, port=0) as server:
+            assert server.port == int(server.url.rpartition(":")[2])
+            assert await in_thread(get, server.url + "/a") == b"/a"
+            assert server.counters()["exchanges"] == 1
+            assert app.lifespans == ["startup"]
+        return server.url
+
+    url = run(main)
+    assert app.lifespans == ["startup", "shutdown"]
+    with pytest.raises(urllib.error.URLError):
+        get(url)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_context_serves_in_a_thread(app: App, library: str) -> None:
+    """For programs without a library; the thread has ended afterwards."""
+    with tricorn.running(app, port=0, async_library=library) as server:
+        assert get(server.url + "/b") == b"/b"
+    assert app.lifespans == ["startup", "shutdown"]
+    assert "tricorn" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_an_error_in_the_context_comes_out_as_it_is(app: App, run: Callable[[Main], Any]) -> None:
+    """And the server has stopped."""
+
+    async def main() -> None:
+        async with tricorn.running(app, port=0):
+            raise LookupError("of the program")
+
+    with pytest.raises(LookupError, match="of the program"):
+        run(main)
+    assert app.lifespans == ["startup", "shutdown"]
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_failed_start_is_told(run: Callable[[Main], Any]) -> None:
+    """Whether the application fails, or the address is taken."""
+
+    async def failing(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "lifespan.startup.failed", "message": "no"})
+
+    async def main() -> None:
+        with pytest.raises(StartupError, match="did not start"):
+            async with tricorn.running(failing, port=0):
+                pass
+        with pytest.raises(StartupError, match="did not start"):
+            await tricorn.serve(failing, port=0)
+        async with tricorn.running(App(), port=0) as server:
+            with pytest.raises(StartupError, match="cannot listen"):
+                await tricorn.serve(App(), port=server.port)
+
+    run(main)
+
+
+def test_start_tells_a_nursery_that_it_serves(app: App) -> None:
+    """As trio's own servers do; a cancelled nursery stops it."""
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            server: Any = await nursery.start(functools.partial(tricorn.serve, app, port=0))
+            assert await in_thread(get, server.url + "/c") == b"/c"
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    assert app.lifespans == ["startup", "shutdown"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_start_tells_a_task_group_of_anyio(app: App, backend: str) -> None:
+    """On both of its libraries."""
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            server: Any = await group.start(functools.partial(tricorn.serve, app, port=0))
+            assert await in_thread(get, server.url + "/d") == b"/d"
+            group.cancel_scope.cancel()
+
+    anyio.run(main, backend=backend)
+    assert app.lifespans == ["startup", "shutdown"]
+
+
+async def _cancel_after(seconds: float, function: Main) -> None:
+    """Call a function and cancel it after a while, as the library that runs does."""
+    if curio.meta.curio_running():
+        task = await curio.spawn(function)
+        await curio.sleep(seconds)
+        await task.cancel()
+        return
+    with anyio.move_on_after(seconds) as scope:
+        await function()
+    assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_cancelled_server_ends_what_is_at_work_within_its_time(
+    app: App, run: Callable[[Main], Any]
+) -> None:
+    """Requests that do not end are cancelled, the shutdown runs, and no task stays behind."""
+    port = _free_port()
+
+    async def main() -> None:
+        function = functools.partial(tricorn.serve, app, port=port, timeout_graceful_shutdown=0.2)
+        asking = threading.Thread(target=_ask_for_nothing, args=(port, app))
+        asking.start()
+        await _cancel_after(0.6, function)
+        await in_thread(asking.join)
+
+    run(main)
+    assert app.waiting.is_set()
+    assert app.cancelled == 1
+    assert app.lifespans == ["startup", "shutdown"]
+
+
+def _free_port() -> int:
+    with tricorn.running(App(), port=0) as server:
+        return server.port
+
+
+def _ask_for_nothing(port: int, app: App) -> None:
+    """Ask for what never comes, again until the server is there."""
+    while not app.waiting.is_set():
+        try:
+            get(f"http://127.0.0.1:{port}/wait")
+        except OSError:
+            continue
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_start_that_is_cancelled_leaves_nothing(run: Callable[[Main], Any]) -> None:
+    """The application's start-up is cancelled with it."""
+    ended: list[str] = []
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await sleep(100)
+        finally:
+            ended.append(scope["type"])
+
+    run(functools.partial(_cancel_after, 0.2, functools.partial(tricorn.serve, slow, port=0)))
+    assert ended == ["lifespan"]
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_servers_can_run_side_by_side(run: Callable[[Main], Any]) -> None:
+    """Each with its own application and port."""
+
+    async def main() -> None:
+        async with tricorn.running(App(), port=0) as one, tricorn.running(App(), port=0) as other:
+            assert one.port != other.port
+            for server in (one, other, one):
+                assert await in_thread(get, server.url + "/e") == b"/e"
+
+    run(main)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_hundred_starts_leave_no_descriptor(library: str) -> None:
+    """Nor a thread, nor a handler of signals."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = 0
+    for turn in range(100):
+        with tricorn.running(App(), port=0, async_library=library) as server:
+            if turn % 10 == 0:
+                get(server.url)
+        if turn == 10:
+            before = descriptors()
+    assert descriptors() <= before
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert threading.active_count() < 10
+
+
+def test_where_no_library_runs_serve_says_so() -> None:
+    """With what to call instead."""
+    coroutine = tricorn.serve(App(), port=0)
+    with pytest.raises(UsageError, match="no async library runs here"):
+        coroutine.send(None)
+
+
+def test_another_library_than_the_one_that_runs_is_refused() -> None:
+    """It could not be waited for."""
+
+    async def main() -> None:
+        with pytest.raises(UsageError, match="asyncio runs here"):
+            await tricorn.serve(App(), port=0, async_library="trio")
+
+    asyncio.run(main())
+
+
+def test_the_package_has_no_other_names() -> None:
+    """What is imported late looks as if it were there."""
+    with pytest.raises(AttributeError, match="nothing_of_that_name"):
+        tricorn.nothing_of_that_name  # noqa: B018
+    assert {"run", "running", "serve"} <= set(tricorn.__all__)
+
+
+def test_a_server_on_a_unix_socket_has_no_port(app: App, tmp_path: Any) -> None:
+    """And its file goes with it."""
+    with tricorn.running(app, uds=str(tmp_path / "socket")) as server:
+        assert server.url == f"unix:{tmp_path}/socket"
+        with pytest.raises(ValueError, match="no port"):
+            server.port  # noqa: B018
+    assert not (tmp_path / "socket").exists()
