@@ -181,6 +181,9 @@ def write_report(folder: Path, known: facts.Facts, measured: dict[str, Measured]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "latest.md").write_text(report.markdown(rows, known, commands))
     (folder / "latest.json").write_text(store.record(rows, known, measured))
+    if folder.resolve() == ROOT / "bench" / "results":
+        page = ROOT / "README.md"
+        page.write_text(report.into_readme(page.read_text(), report.overview(rows)))
     plotting = environments.install(python, "plot", ("matplotlib",)) / "python"
     environments.run_checked([str(plotting), "-m", "bench.plot", str((folder / "latest.json").resolve())])
 

@@ -20,6 +20,25 @@ def plain(value: float) -> str:
     return f"{value:.3g}"
 
 
+BEGIN, END = "<!-- figures: written by bench/run -->", "<!-- end of figures -->"
+
+OVERVIEW = (("1", "2", "3"), ("4",), ("5",), ("6a",), ("6b",), ("7",), ("10",), ("11",))
+"""The lines of the table on the project's first page: rows that are one workload on several libraries make one line."""
+
+SERVERS_SHOWN = {
+    "tricorn-asyncio": "**asyncio**",
+    "tricorn-uvloop": "**uvloop**",
+    "tricorn-trio": "**trio**",
+    "tricorn-curio": "**curio**",
+    "uvicorn": "uvicorn",
+    "granian": "granian",
+    "fastpysgi": "fastpysgi",
+    "peregrine": "peregrine",
+    "hypercorn-trio": "hypercorn, trio",
+    "pyvoy-trio": "pyvoy, trio",
+}
+"""The columns of that table; those of Tricorn by library."""
+
 METRICS: dict[str, tuple[str, Callable[[float], str]]] = {
     "cpu": ("CPU", plain),
     "user": ("user time", plain),
@@ -127,6 +146,31 @@ def summary(rows: Sequence[Row]) -> list[str]:
         *(summary_line(row) for row in rows),
         "",
     ]
+
+
+def overview(rows: Sequence[Row]) -> str:
+    """Format the main rows for the project's first page: CPU time of a request, a column for each server."""
+    known = {row.workload.row: row for row in rows}
+    lines = [
+        f"| µs of CPU for a request | {' | '.join(SERVERS_SHOWN.values())} |",
+        f"| --- |{' ---: |' * len(SERVERS_SHOWN)}",
+    ]
+    for joined in OVERVIEW:
+        there = [known[number] for number in joined if number in known]
+        figures: dict[str, str] = {}
+        for cell in (cell for row in reversed(there) for cell in row.cells):
+            figures[cell.server] = f"{cell.figures['cpu']:.1f}" if cell.figures else "void"
+        if there:
+            cells = " | ".join(figures.get(name, "") for name in SERVERS_SHOWN)
+            lines.append(f"| {there[0].workload.title} | {cells} |")
+    return "\n".join(lines)
+
+
+def into_readme(readme: str, table: str) -> str:
+    """Return the page with the table between its marks; a page without them as it is."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{begin}\n{table}\n{end}{after}" if begin and end else readme
 
 
 def markdown(rows: Sequence[Row], facts: Facts, commands: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import apps, facts, main, measure
+from bench import apps, facts, main, measure, report
 from bench.environments import ROOT, Environment, Unusable, same_interpreter
 from bench.kinds import KINDS
 from bench.servers import SERVERS, Server
@@ -207,3 +207,18 @@ def test_the_commit_that_was_measured(tmp_path: Path) -> None:
     assert changed.startswith(first + "+")
     write("src/a.c", "3")
     assert facts.commit(tmp_path) not in (first, changed)
+
+
+def test_the_first_page_has_the_table_between_its_marks() -> None:
+    page = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
+    assert report.into_readme(page, "new") == f"before\n{report.BEGIN}\nnew\n{report.END}\nafter\n"
+    assert report.into_readme("no marks", "new") == "no marks"
+    readme = (ROOT / "README.md").read_text()
+    assert readme.count(report.BEGIN) == readme.count(report.END) == 1
+
+
+def test_the_first_page_names_known_rows_and_servers() -> None:
+    shown = [number for line in report.OVERVIEW for number in line]
+    kinds = {workload.row: workload.kind for workload in WORKLOADS}
+    assert {KINDS[kinds[number]].main for number in shown} == {"cpu"}
+    assert set(report.SERVERS_SHOWN) <= set(SERVERS)
