@@ -32,7 +32,7 @@ ASAN_SITE := build/asan-site
 COVERAGE_SITE := build/coverage-site
 # Not there: tests of other interpreters, which the sanitizers' run-time would be preloaded into, those that weigh memory, and
 # the examples, as curio ends with a worker thread of its own left.
-ASAN_TESTS ?= $(filter-out tests/leaks,$(TESTS)) --ignore=tests/unit/test_curio_import.py --ignore=tests/unit/test_examples.py
+ASAN_TESTS ?= $(filter-out tests/leaks,$(TESTS)) --ignore=tests/unit/test_curio_import.py --ignore=tests/unit/test_embedding_examples.py
 
 # Under the sanitizers the interpreter's own allocator is off, and a leak that passes through our code fails the run.
 ASAN_ENV = PATH=$(CURDIR)/build/unsanitized:$$PATH PYTHONPATH=$(CURDIR)/$(ASAN_SITE) PYTHONMALLOC=malloc TRICORN_TEST_SANITIZED=1 \
