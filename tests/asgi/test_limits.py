@@ -15,7 +15,7 @@ HOST = b"Host: a\r\n"
 
 
 def leave_descriptors(server: Server, number: int) -> None:
-    """Let the server open so many more descriptors; the limit is one of their numbers, of which some may be free below."""
+    """Let the server open so many more descriptors; the limit is a number, below which some may be free."""
     used = {int(path.name) for path in Path(f"/proc/{server.process.pid}/fd").iterdir()}
     limit = 0
     while number > 0:
