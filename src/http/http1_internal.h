@@ -88,6 +88,8 @@ void tri_http1_reject(tri_http1 *self, int status, const char *reason);
 void tri_http1_request_done(tri_http1 *self);
 /* The last byte of the answer is in the chain. */
 void tri_http1_answer_done(tri_http1 *self);
+/* Takes bytes of a body whose length is known; returns how many. */
+size_t tri_http1_body_recv(tri_http1 *self, const char *bytes, size_t n);
 /* Whether the peer was told to wait for 100 Continue and most likely still does. */
 bool tri_http1_awaits_continue(const tri_http1 *self);
 
