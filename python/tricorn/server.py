@@ -126,7 +126,8 @@ class Server:
         limits = protocols.Limits(
             config.limit_request_head, config.limit_trailers, config.limit_chunk_extensions
         )
-        return protocols.Binding(partial(make, limits), _on_parser_error)
+        answer = protocols.Answer if hasattr(make, "submit_head") else None
+        return protocols.Binding(partial(make, limits), _on_parser_error, answer=answer)
 
     @contextmanager
     def signals(self) -> Iterator[None]:

@@ -1,6 +1,5 @@
 /* The state machine of a connection: bytes go to the parser of what is due, what it found waits to be asked for. */
 #include "http/http1_internal.h"
-#include "http/http1_reader.h"
 
 /* The most that is parsed in one call: slices have 32 bits. */
 enum { MOST_AT_ONCE = 1 << 30 };

@@ -1,5 +1,5 @@
-/* What a parser of another make has read becomes the events of HTTP/1.1. Heads go through the core's own parser, so that
-   what two readings could take for different requests is refused by the stricter of them. */
+/* What a parser of another make has read becomes the events of HTTP/1.1. Heads go through the core's own parser, so
+   that what two readings could take for different requests is refused by the stricter of them. */
 #include "http/http1_reader.h"
 
 #include "http/http1_internal.h"

@@ -1,28 +1,10 @@
-/* The parser of a connection that is a Python object: it gets the bytes and gives events, and HTTP/1.1 does the rest. Its
-   code may do anything, even end the connection that it parses: each call is followed by a look at what is left. */
+/* The parser of a connection that is a Python object: it gets the bytes and gives events, and HTTP/1.1 does the rest.
+   Its code may do anything, even end the connection that it parses: each call is followed by a look at what is left. */
 #include "py/parser.h"
 
-#include "http/http1_reader.h"
 #include "py/drive.h"
 
-enum parser_flag {
-    PARSER_END_DUE = 1, /* a head was given, its end was not */
-    PARSER_AHEAD = 2,   /* it holds events of a further request */
-    PARSER_BEGUN = 4,   /* it holds the beginning of one */
-    PARSER_GONE = 8,    /* fini was called */
-};
-
-typedef struct parser {
-    tri_http1 http1;
-    tri_parser_kind *kind;
-    PyObject *object; /* made with the first bytes */
-    PyObject *lent;   /* bytes that the last event borrows from */
-    size_t quiet;     /* how many bytes it took last, while it has given no event for them */
-    unsigned flags;   /* enum parser_flag */
-} parser;
-
-/* The parser failed: its exception is logged, the request at work gets a 500. */
-static void fail(parser *self)
+void tri_parser_fail(tri_parser *self)
 {
     PyObject *error = tri_drive_caught();
     bool interrupted = PyErr_GivenExceptionMatches(error, PyExc_KeyboardInterrupt);
@@ -33,17 +15,17 @@ static void fail(parser *self)
         PyErr_WriteUnraisable(self->kind->on_error);
     Py_XDECREF(told);
     Py_DECREF(error);
-    if (!(self->flags & PARSER_GONE))
+    if (!(self->flags & TRI_PARSER_GONE))
         tri_http1_reader_reject(&self->http1, 500, "the parser failed");
 }
 
 /* The parser, made when it is first needed; borrowed, NULL with an exception. */
-static PyObject *object_of(parser *self)
+static PyObject *object_of(tri_parser *self)
 {
     if (self->object != NULL)
         return self->object;
     PyObject *made = PyObject_CallNoArgs(self->kind->make);
-    if (made == NULL || (self->flags & PARSER_GONE)) {
+    if (made == NULL || (self->flags & TRI_PARSER_GONE)) {
         Py_XDECREF(made);
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_RuntimeError, "the connection ended while its parser was made");
@@ -53,14 +35,13 @@ static PyObject *object_of(parser *self)
     return made;
 }
 
-/* Calls a method with one argument, or none when it is NULL; a new reference or NULL with an exception. */
-static PyObject *call(parser *self, const char *method, PyObject *argument)
+PyObject *tri_parser_call(tri_parser *self, const char *method, PyObject *arguments)
 {
-    PyObject *object = Py_XNewRef(object_of(self));
-    if (object == NULL)
-        return NULL;
-    PyObject *result = PyObject_CallMethod(object, method, argument == NULL ? NULL : "O", argument);
-    Py_DECREF(object);
+    PyObject *object = arguments == NULL ? NULL : object_of(self);
+    PyObject *bound = object == NULL ? NULL : PyObject_GetAttrString(object, method);
+    PyObject *result = bound == NULL ? NULL : PyObject_Call(bound, arguments, NULL);
+    Py_XDECREF(bound);
+    Py_XDECREF(arguments);
     return result;
 }
 
@@ -181,29 +162,29 @@ static PyObject *canonical(PyObject *event)
 
 /* Each takes what an event says; 0, or -1 with an exception. */
 
-static int on_head(parser *self, PyObject *event)
+static int on_head(tri_parser *self, PyObject *event)
 {
     PyObject *bytes = canonical(event);
     if (bytes == NULL)
         return -1;
-    if (self->flags & PARSER_GONE) {
+    if (self->flags & TRI_PARSER_GONE) {
         Py_DECREF(bytes);
         return 0;
     }
     Py_XSETREF(self->lent, bytes);
-    self->flags |= PARSER_END_DUE;
+    self->flags |= TRI_PARSER_END_DUE;
     if (tri_http1_reader_head(&self->http1, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)) == 0)
         return 0;
     PyErr_NoMemory();
     return -1;
 }
 
-static int on_body(parser *self, PyObject *event)
+static int on_body(tri_parser *self, PyObject *event)
 {
     PyObject *bytes = get_bytes(event, "data");
     if (bytes == NULL)
         return -1;
-    if (self->flags & PARSER_GONE) {
+    if (self->flags & TRI_PARSER_GONE) {
         Py_DECREF(bytes);
         return 0;
     }
@@ -213,18 +194,18 @@ static int on_body(parser *self, PyObject *event)
     return 0;
 }
 
-static int on_end(parser *self)
+static int on_end(tri_parser *self)
 {
-    if (!(self->flags & PARSER_END_DUE)) {
+    if (!(self->flags & TRI_PARSER_END_DUE)) {
         PyErr_SetString(PyExc_RuntimeError, "a parser gave an end without a head");
         return -1;
     }
-    self->flags &= ~(unsigned)PARSER_END_DUE;
+    self->flags &= ~(unsigned)TRI_PARSER_END_DUE;
     tri_http1_reader_end(&self->http1);
     return 0;
 }
 
-static int on_reject(parser *self, PyObject *event)
+static int on_reject(tri_parser *self, PyObject *event)
 {
     PyObject *status = PyObject_GetAttrString(event, "status");
     long number = status == NULL ? -1 : PyLong_AsLong(status);
@@ -235,12 +216,12 @@ static int on_reject(parser *self, PyObject *event)
         PyErr_Format(PyExc_ValueError, "a parser refused with the status %ld", number);
         return -1;
     }
-    if (!(self->flags & PARSER_GONE))
+    if (!(self->flags & TRI_PARSER_GONE))
         tri_http1_reader_reject(&self->http1, (int)number, "the parser found it malformed");
     return 0;
 }
 
-static int on_event(parser *self, PyObject *event)
+static int on_event(tri_parser *self, PyObject *event)
 {
     PyObject *type = (PyObject *)Py_TYPE(event);
     if (type == self->kind->head)
@@ -256,7 +237,7 @@ static int on_event(parser *self, PyObject *event)
 }
 
 /* Sets `flag` as an attribute of the parser says, which it need not have. */
-static int note(parser *self, const char *name, unsigned flag)
+static int note(tri_parser *self, const char *name, unsigned flag)
 {
     self->flags &= ~flag;
     PyObject *attribute = self->object == NULL ? NULL : PyObject_GetAttrString(self->object, name);
@@ -265,42 +246,42 @@ static int note(parser *self, const char *name, unsigned flag)
     PyErr_Clear();
     int truth = attribute == NULL ? 0 : PyObject_IsTrue(attribute);
     Py_XDECREF(attribute);
-    if (truth > 0 && !(self->flags & PARSER_GONE))
+    if (truth > 0 && !(self->flags & TRI_PARSER_GONE))
         self->flags |= flag;
     return truth < 0 ? -1 : 0;
 }
 
 /* Notes what the parser has of the next request. */
-static int note_ahead(parser *self)
+static int note_ahead(tri_parser *self)
 {
-    return note(self, "ahead", PARSER_AHEAD) == 0 && note(self, "begun", PARSER_BEGUN) == 0 ? 0 : -1;
+    return note(self, "ahead", TRI_PARSER_AHEAD) == 0 && note(self, "begun", TRI_PARSER_BEGUN) == 0 ? 0 : -1;
 }
 
 /* There is no event: what the parser has taken since the last one is the beginning of something. */
-static void note_quiet(parser *self)
+static void note_quiet(tri_parser *self)
 {
     size_t taken = self->quiet;
-    if (taken == 0 && (self->flags & PARSER_BEGUN))
+    if (taken == 0 && (self->flags & TRI_PARSER_BEGUN))
         taken = 1;
     if (taken > 0)
         tri_http1_reader_quiet(&self->http1, taken);
-    self->flags &= ~(unsigned)(PARSER_AHEAD | PARSER_BEGUN);
+    self->flags &= ~(unsigned)(TRI_PARSER_AHEAD | TRI_PARSER_BEGUN);
 }
 
 /* Asks for an event; whether there was one, a refusal included. */
-static bool pull(parser *self)
+static bool pull(tri_parser *self)
 {
-    PyObject *event = call(self, "next_event", NULL);
+    PyObject *event = tri_parser_call(self, "next_event", PyTuple_New(0));
     int error = event == NULL ? -1 : 0;
     bool none = event == Py_None;
     if (error == 0 && !none)
         error = on_event(self, event);
     Py_XDECREF(event);
-    if (error == 0 && !(self->flags & PARSER_GONE))
+    if (error == 0 && !(self->flags & TRI_PARSER_GONE))
         error = note_ahead(self);
     if (error != 0)
-        fail(self);
-    if (self->flags & PARSER_GONE)
+        tri_parser_fail(self);
+    if (self->flags & TRI_PARSER_GONE)
         return false;
     if (none && error == 0)
         note_quiet(self);
@@ -325,29 +306,27 @@ static Py_ssize_t count_of(PyObject *answer, size_t n)
 }
 
 /* Hands bytes to the parser; how many it took, -1 with an exception. */
-static Py_ssize_t give(parser *self, const char *bytes, size_t n)
+static Py_ssize_t give(tri_parser *self, const char *bytes, size_t n)
 {
-    PyObject *data = PyBytes_FromStringAndSize(bytes, (Py_ssize_t)n);
-    PyObject *answer = data == NULL ? NULL : call(self, "recv", data);
+    PyObject *answer = tri_parser_call(self, "recv", Py_BuildValue("(y#)", bytes, (Py_ssize_t)n));
     Py_ssize_t took = answer == NULL ? -1 : count_of(answer, n);
     Py_XDECREF(answer);
-    Py_XDECREF(data);
     return took;
 }
 
 static ptrdiff_t recv_bytes(tri_protocol *protocol, char *bytes, size_t n)
 {
-    parser *self = (parser *)protocol;
-    if (!tri_http1_reader_wants(&self->http1) || (self->flags & PARSER_AHEAD))
+    tri_parser *self = (tri_parser *)protocol;
+    if (!tri_http1_reader_wants(&self->http1) || (self->flags & TRI_PARSER_AHEAD))
         return 0;
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
     tri_http1_reader_give(&self->http1, bytes, n);
     Py_ssize_t took = give(self, bytes, n);
     if (took < 0)
-        fail(self);
+        tri_parser_fail(self);
     PyErr_Restore(type, value, traceback);
-    if (took < 0 || (self->flags & PARSER_GONE))
+    if (took < 0 || (self->flags & TRI_PARSER_GONE))
         return (ptrdiff_t)n;
     self->quiet = (size_t)took;
     return took;
@@ -355,12 +334,12 @@ static ptrdiff_t recv_bytes(tri_protocol *protocol, char *bytes, size_t n)
 
 static void next_event(tri_protocol *protocol, tri_event *event)
 {
-    parser *self = (parser *)protocol;
+    tri_parser *self = (tri_parser *)protocol;
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
     for (;;) {
         tri_http1_ops.next_event(protocol, event);
-        bool asks = tri_http1_reader_wants(&self->http1) || (self->flags & PARSER_END_DUE);
+        bool asks = tri_http1_reader_wants(&self->http1) || (self->flags & TRI_PARSER_END_DUE);
         if (event->type != TRI_EVENT_NONE || self->object == NULL || !asks || !pull(self))
             break;
     }
@@ -369,29 +348,30 @@ static void next_event(tri_protocol *protocol, tri_event *event)
 
 static unsigned state(const tri_protocol *protocol)
 {
-    const parser *self = (const parser *)protocol;
+    const tri_parser *self = (const tri_parser *)protocol;
     unsigned bits = tri_http1_ops.state(protocol);
-    if (self->flags & (PARSER_AHEAD | PARSER_BEGUN))
+    if (self->flags & (TRI_PARSER_AHEAD | TRI_PARSER_BEGUN))
         bits |= TRI_PROTOCOL_AHEAD;
-    return self->flags & PARSER_AHEAD ? bits | TRI_PROTOCOL_READY : bits;
+    return self->flags & TRI_PARSER_AHEAD ? bits | TRI_PROTOCOL_READY : bits;
 }
 
 static void fini(tri_protocol *protocol)
 {
-    parser *self = (parser *)protocol;
-    self->flags = PARSER_GONE;
+    tri_parser *self = (tri_parser *)protocol;
+    self->flags = TRI_PARSER_GONE;
     tri_http1_ops.fini(protocol);
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
     Py_CLEAR(self->object);
     Py_CLEAR(self->lent);
+    Py_CLEAR(self->held);
     PyErr_Restore(type, value, traceback);
 }
 
 static void init(void *memory, struct tri_http1_shared *shared, void *context)
 {
-    parser *self = memory;
-    *self = (parser){ .kind = context };
+    tri_parser *self = memory;
+    *self = (tri_parser){ .kind = context };
     tri_http1_init(&self->http1, shared);
     self->http1.protocol.ops = &self->kind->ops;
 }
@@ -405,8 +385,9 @@ int tri_parser_kind_init(tri_parser_kind *kind, PyObject *binding)
     const struct {
         const char *name;
         PyObject **to;
-    } members[] = { { "make", &kind->make }, { "head", &kind->head },     { "body", &kind->body },
-                  { "end", &kind->end },   { "reject", &kind->reject }, { "on_error", &kind->on_error } };
+    } members[] = { { "make", &kind->make },    { "head", &kind->head },     { "body", &kind->body },
+                    { "end", &kind->end },      { "reject", &kind->reject }, { "on_error", &kind->on_error },
+                    { "answer", &kind->answer } };
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         *members[i].to = PyObject_GetAttrString(binding, members[i].name);
         if (*members[i].to == NULL)
@@ -418,6 +399,13 @@ int tri_parser_kind_init(tri_parser_kind *kind, PyObject *binding)
     kind->ops.next_event = next_event;
     kind->ops.state = state;
     kind->ops.fini = fini;
+    if (kind->answer == Py_None)
+        return 0;
+    kind->ops.name = "a protocol in Python";
+    kind->ops.submit_continue = tri_parser_answer_continue;
+    kind->ops.submit_head = tri_parser_answer_head;
+    kind->ops.submit_body = tri_parser_answer_body;
+    kind->ops.submit_rollback = tri_parser_answer_rollback;
     return 0;
 }
 
@@ -429,6 +417,7 @@ int tri_parser_kind_traverse(tri_parser_kind *kind, visitproc visit, void *arg)
     Py_VISIT(kind->end);
     Py_VISIT(kind->reject);
     Py_VISIT(kind->on_error);
+    Py_VISIT(kind->answer);
     return 0;
 }
 
@@ -440,11 +429,12 @@ void tri_parser_kind_clear(tri_parser_kind *kind)
     Py_CLEAR(kind->end);
     Py_CLEAR(kind->reject);
     Py_CLEAR(kind->on_error);
+    Py_CLEAR(kind->answer);
 }
 
 tri_protocol_kind tri_parser_protocol(tri_parser_kind *kind)
 {
     if (kind->make == NULL)
         return (tri_protocol_kind){ 0 };
-    return (tri_protocol_kind){ sizeof(parser), init, kind };
+    return (tri_protocol_kind){ sizeof(tri_parser), init, kind };
 }

@@ -169,8 +169,8 @@ typedef struct arguments {
 
 static int parse(arguments *in, PyObject *args, PyObject *kwargs)
 {
-    static char *const keywords[] = { "app",        "limits",     "scope", "asgi",   "root_path", "on_error",
-                                      "on_refusal", "access_log", "date",  "server", "fields",    "parser", NULL };
+    static char *const keywords[] = { "app",        "limits", "scope",  "asgi",   "root_path", "on_error", "on_refusal",
+                                      "access_log", "date",   "server", "fields", "parser",    NULL };
     const char *server, *fields;
     Py_ssize_t server_size, fields_size;
     int date;

@@ -135,7 +135,8 @@ static bool pull_events(tri_conn *conn)
     return any;
 }
 
-/* Whether something of a further request waits: bytes that are not parsed yet, or what a parser that is ahead has of them. */
+/* Whether something of a further request waits: bytes that are not parsed yet, or what a parser that is ahead has of
+ * them. */
 bool tri_conn_is_ahead(const tri_conn *conn)
 {
     return tri_buf_len(&conn->in) > 0 || (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_AHEAD);

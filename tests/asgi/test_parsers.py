@@ -33,7 +33,8 @@ def test_h11_joins_a_folded_line(shared: Serve, library: str) -> None:
     server = shared("statements:app", library)
     with server.connect() as client:
         client.send(b"GET /scope HTTP/1.1\r\n" + HOST + b"A: b\r\n c\r\n\r\n")
-        assert ["a", "b c"] in client.answer().json()["headers"]
+        fields = client.answer().json()["headers"]
+        assert [{"bytes": "a"}, {"bytes": "b c"}] in fields
 
 
 @only_h11
@@ -69,9 +70,9 @@ def test_extensions_of_chunks_are_bounded(shared: Serve, library: str) -> None:
     """Not to the byte, and together with trailers: whatever is no data is refused in time."""
     server = shared(APP, library, "--limit-trailers", "50", "--limit-chunk-extensions", "50")
     with server.connect() as client:
-        client.send(POST + b"1;")
-        for _ in range(10):
-            client.send(b"a" * 500)
+        client.send(POST)
+        assert server.ask(target="/hello").status == 200  # the head has been read by then
+        client.send(b"1;" + b"a" * 5000)
         assert client.answer().status == 400 and client.closed()
 
 

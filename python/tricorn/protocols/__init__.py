@@ -64,6 +64,21 @@ class Reject(NamedTuple):
 Event = Head | Body | End | Reject
 
 
+class Answer(NamedTuple):
+    """The head of an answer.
+
+    Attributes:
+        status: From 200 to 999.
+        fields: Those of the application and the server's own, but for what frames the message or belongs to the
+            connection: that is the protocol's to write.
+        close: Whether the connection ends with this answer.
+    """
+
+    status: int
+    fields: list[tuple[bytes, bytes]]
+    close: bool
+
+
 class Parser(Protocol):
     """What reads the requests of one connection. It is made with the connection's first bytes.
 
@@ -87,6 +102,26 @@ class Parser(Protocol):
         ...
 
 
+class Writer(Parser, Protocol):
+    """A parser that writes the answers, too; where a class has no ``submit_head``, HTTP/1.1 in C does."""
+
+    def submit_continue(self) -> None:
+        """Tell the client to go on with the body that it has held back (``100 Continue``), if the protocol can."""
+        ...
+
+    def submit_head(self, head: Answer) -> None:
+        """Begin an answer; :meth:`submit_body` follows at once."""
+        ...
+
+    def submit_body(self, data: bytes, end: bool) -> None:
+        """Go on with the answer; ``end`` completes it. Data is empty where the answer has no body."""
+        ...
+
+    def send(self) -> bytes:
+        """Return what is to be sent, and forget it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Binding:
     """What the core needs to have requests read in Python.
@@ -95,6 +130,7 @@ class Binding:
         make: Gives the parser of a new connection.
         on_error: Is told of an exception from a parser.
         head, body, end, reject: The classes of events.
+        answer: The class of an answer's head, ``None`` where HTTP/1.1 in C writes.
     """
 
     make: Callable[[], Parser]
@@ -103,6 +139,7 @@ class Binding:
     body: type = Body
     end: type = End
     reject: type = Reject
+    answer: type | None = None
 
 
 def section_size(fields: Iterable[tuple[bytes, bytes]]) -> int:

@@ -20,6 +20,7 @@ class Parser:
         self._trailers = limits.trailers
         self._most = limits.head + limits.trailers + limits.chunk_extensions
         self._events: deque[Event] = deque()
+        self._fresh = True
         self._connection = self._begin()
 
     def recv(self, data: bytes) -> int:
