@@ -56,8 +56,10 @@ int tri_http1_reader_head(tri_http1 *self, char *bytes, size_t n)
     ptrdiff_t took = tri_http1_head_recv(self, bytes, n);
     if (took < 0)
         return TRI_ENOMEM;
-    if (self->pending == 0 || ((size_t)took != n && !(self->pending & TRI_PENDING_REJECT)))
-        tri_http1_reject(self, 400, "the head is malformed");
+    if (self->pending & TRI_PENDING_REJECT || (self->pending != 0 && (size_t)took == n))
+        return TRI_OK;
+    self->pending = 0; /* a head within a field of this one, or none at all */
+    tri_http1_reject(self, 400, "the head is malformed");
     return TRI_OK;
 }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from harness import APPS, Serve, parser, until
+from parsers import DIFFERENCES
 
 pytestmark = pytest.mark.skipif(parser != "tricorn", reason="these tests name their parsers themselves")
 
@@ -91,6 +93,16 @@ def test_fair_parser_serves_on(own: Serve, library: str) -> None:
 def test_parser_that_is_not_to_be_had(own: Serve, name: str, problem: str) -> None:
     server = own("odd_parsers:app", "asyncio", "--http", name, ready=False)
     assert server.wait() == 3 and problem in server.log() and "Traceback" not in server.log()
+
+
+def test_every_difference_is_documented() -> None:
+    page = (EXAMPLES.parent / "docs" / "parsers.md").read_text()
+    told = set(re.findall(r"^\| (h11|httptools|h11, httptools) \| (.*) \|$", page, re.MULTILINE))
+    meant: dict[str, list[str]] = {}
+    for name, differences in DIFFERENCES.items():
+        for what in differences.values():
+            meant.setdefault(what, []).append(name)
+    assert told == {(", ".join(names), what) for what, names in meant.items()}
 
 
 def scgi(head: dict[str, str], body: bytes = b"") -> bytes:
