@@ -1,5 +1,5 @@
-/* HTTP/1.1 whose requests are read elsewhere: what is told in place of bytes becomes the same events, under the same rules
-   and limits. */
+/* HTTP/1.1 whose requests are read elsewhere: what is told in place of bytes becomes the same events, under the same
+   rules and limits. */
 #include "http/http1_reader.h"
 
 #include "http1_record.h"
