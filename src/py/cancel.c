@@ -1,5 +1,5 @@
-/* Cancelling an exchange whose client has left or whose time is over: its task is cancelled the way the library does it,
-   by the leader. An exchange that ends without suspending pays nothing for it. */
+/* Cancelling an exchange whose client has left or whose time is over: the leader cancels its task the way the library
+   does it. An exchange that ends without suspending pays nothing for it. */
 #include "py/module.h"
 
 /* What the core is asked to tell for a cause. */
