@@ -18,11 +18,11 @@ from types import FrameType
 from typing import Any
 
 from tricorn import _core, importer, libraries, logs
-from tricorn._backends import load
+from tricorn._backends import current, load
 from tricorn._backends.base import Backend, TaskGroup
 from tricorn._version import __version__
 from tricorn.config import Config
-from tricorn.errors import StartupError
+from tricorn.errors import StartupError, UsageError
 from tricorn.lifespan import Lifespan, settle
 
 _logger = logging.getLogger("tricorn.error")
@@ -51,25 +51,41 @@ def run(config: Config) -> int:
 
     Raises:
         StartupError: The application, the address or the async library is not to be had.
-        UsageError: The application's name cannot be meant.
+        UsageError: The application's name cannot be meant, or an async library runs in this thread.
     """
+    refuse_inside("tricorn.run()", "'await tricorn.serve()' or 'async with tricorn.running()'")
     _core.keep_memory()
     backend = None if config.library == "auto" else load(config.library)
     app = importer.load(config.app, factory=config.factory, app_dir=config.app_dir)
     if backend is None:
         backend = load(libraries.declared(app, config.app if isinstance(config.app, str) else None) or "auto")
     logs.enable()  # an application that configures logging with dictConfig() switches off what it does not name
-    server = Server(config, app, backend, owns_process=True)
+    server = Service(config, app, backend, owns_process=True)
     with server.signals():
         return backend.run(server.main)
+
+
+def refuse_inside(call: str, instead: str) -> None:
+    """Refuse a call that would run a library where one runs already, and block it.
+
+    Raises:
+        UsageError: A library runs in this thread; ``instead`` is what to call there.
+    """
+    backend = current()
+    if backend is not None:
+        raise UsageError(
+            f"{call} was called in a task of {backend.name}, which it would block", f"call {instead}"
+        )
 
 
 async def _nothing() -> None:
     """Do nothing."""
 
 
-class Server:
-    """One application, its listeners and its stop, on one backend.
+class Service:
+    """One application, its listeners and its stop, on one backend: what every way to serve is made of.
+
+    The programs' own ``tricorn.Server`` is in :mod:`tricorn.uvicorn_server`.
 
     Args:
         config: The options.
@@ -81,6 +97,7 @@ class Server:
         core: The server in C.
         urls: Where it listens.
         on_started: Called once it serves.
+        on_stopping: Called when a stop was asked for; what is at work is let go on until it has returned.
     """
 
     def __init__(
@@ -92,6 +109,7 @@ class Server:
         self._grace = config.timeout_graceful_shutdown
         self._group: TaskGroup | None = None
         self.on_started: Callable[[], Coroutine[Any, Any, None]] = _nothing
+        self.on_stopping: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self._signals = 0
         self._last_signal = 0
         self._expired = False
@@ -116,6 +134,10 @@ class Server:
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
         self.urls = _listen(self.core, config)
+
+    def listen_fd(self, fd: int) -> None:
+        """Listen on one more descriptor of a listening socket, which the core then owns."""
+        self.urls += [_url(address, fd) for address in self.core.listen_fd(fd, self._config.backlog)]
 
     @contextmanager
     def signals(self) -> Iterator[None]:
@@ -205,6 +227,7 @@ class Server:
             self._announce()
             await self.on_started()
             await self.core.notice()
+            await self.on_stopping()
             await self._stop(group)
 
     async def _stop(self, group: TaskGroup) -> None:
