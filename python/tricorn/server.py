@@ -110,6 +110,9 @@ class Service:
         self._group: TaskGroup | None = None
         self.on_started: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self.on_stopping: Callable[[], Coroutine[Any, Any, None]] = _nothing
+        # Taking from a list is atomic, and never waits: a lock could be held by what a signal interrupts.
+        self._stops, self._hurries = [True], [True]
+        self._gave_up = False
         self._signals = 0
         self._last_signal = 0
         self._expired = False
@@ -171,13 +174,32 @@ class Service:
         """Ask for a stop: what is at work may end within the grace period. From any thread, at any time."""
         if self._grace is None:
             self._grace = GRACE
-        self.core.interrupt()
+        self.ask()
+
+    def ask(self) -> None:
+        """Ask for a stop within the grace period of the options, if they have one; asking again changes nothing."""
+        self._interrupt_once(self._stops)
+
+    def hurry(self) -> None:
+        """Have what the stop waits for cancelled at once."""
+        self.ask()
+        self._interrupt_once(self._hurries)
+
+    def _interrupt_once(self, left: list[bool]) -> None:
+        with suppress(IndexError):
+            left.pop()
+            self.core.interrupt()
 
     async def give_up(self) -> None:
         """End soon, as the task that serves was cancelled: within the grace period, and at once when asked again."""
+        endless = not self._stops and self._grace is None
+        if self._gave_up or endless:
+            self.hurry()
+        self._gave_up = True
         self.stop()
         if self._group is not None and not self._serving:
             await settle(self._group.cancel())
+            await self._lifespan.abandon()
 
     async def main(self) -> int:
         """Serve from the application's start-up to its shutdown; returns the exit code."""
@@ -188,6 +210,8 @@ class Service:
         started = stopped = False
         async with self._backend.tasks() as group:
             self._group = group
+            if self._gave_up:
+                await self._lifespan.abandon()
             async with self._backend.watch(self.core.fileno()) as wait:
                 try:
                     started = await self._lifespan.startup(group)
@@ -256,7 +280,11 @@ class Service:
 
     async def _cancel(self, group: TaskGroup) -> None:
         """Cancel the exchanges that are left."""
-        why = "the time for a graceful shutdown is over" if self._expired else "a second signal came"
+        why = "the program does not wait for them"
+        if self._expired:
+            why = "the time for a graceful shutdown is over"
+        elif self._signals > 1:
+            why = "a second signal came"
         active = self.core.counters()["active"]
         _logger.error("Cancelling %d request(s): %s. (CTRL+C to quit without waiting for them)", active, why)
         await settle(group.cancel())

@@ -88,7 +88,6 @@ class Server:
         self.server_state = ServerState(self)
         self._captured_signals: list[int] = []
         self._previous: dict[int, Any] = {}
-        self._stop = Stop()
 
     @property
     def should_exit(self) -> bool:
@@ -150,7 +149,6 @@ class Server:
         service = _service(self.config, self._running, sockets)
         service.on_stopping = self._hold
         self._task = ServiceTask(service, self._running)
-        self._stop = Stop()
         self._service = service
         self._tell()
         if not await self._task.start(self._group):
@@ -176,7 +174,7 @@ class Server:
 
     async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Stop accepting, let what is at work end, shut the application down and close ``sockets``."""
-        self._stop.ask(self._task.service)
+        self._task.service.ask()
         for one in sockets or ():
             one.close()
         await self._release.happen()
@@ -245,38 +243,15 @@ class Server:
         """Pass on to the service what was asked for."""
         service = self._service
         if service is not None and self._should_exit:
-            self._stop.ask(service)
+            service.ask()
             if self._force_exit:
-                self._stop.force(service)
+                service.hurry()
 
     def _raise_captured(self) -> None:
         """Raise the signals that have stopped the server, the last one first, now that their handlers are back."""
         captured, self._captured_signals = self._captured_signals, []
         for number in reversed(captured):
             signal.raise_signal(number)
-
-
-class Stop:
-    """Asks a service to stop once, and to hurry once, however many threads and signal handlers ask for it."""
-
-    def __init__(self) -> None:
-        # Taking from a list is atomic, and not waited for: a lock could be held by what a signal interrupts.
-        self._asks, self._forces = [True], [True]
-
-    def ask(self, service: Service) -> None:
-        """Ask for a stop."""
-        self._once(self._asks, service)
-
-    def force(self, service: Service) -> None:
-        """Cancel what a stop waits for."""
-        self._once(self._forces, service)
-
-    def _once(self, left: list[bool], service: Service) -> None:
-        try:
-            left.pop()
-        except IndexError:
-            return
-        service.core.interrupt()
 
 
 def _service(config: Config, backend: Backend, sockets: Sequence[socket.socket] | None) -> Service:
