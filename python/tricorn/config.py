@@ -45,6 +45,7 @@ class Config:
     backlog: int = default("backlog")
     async_library: str = default("async_library")
     loop: str = default("loop")
+    http: str = default("http")
     lifespan: str = default("lifespan")
     root_path: str = default("root_path")
     app_dir: str = default("app_dir")

@@ -249,6 +249,15 @@ def _check_host(text: str) -> None:
         raise ValueError(f"must not contain white space: {text!r}")
 
 
+PARSERS: Final = ("auto", "tricorn", "h11", "httptools")
+
+
+def _check_parser(text: str) -> None:
+    module, colon, name = text.partition(":")
+    if text not in PARSERS and not (module and colon and name):
+        raise ValueError(f"must be one of {', '.join(PARSERS)}, or a class as MODULE:CLASS, not {text!r}")
+
+
 def _check_socket_path(text: str) -> None:
     if not text:
         raise ValueError("must be the path of a socket, not empty")
@@ -368,6 +377,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         choices=(*_LIBRARIES, "none"),
         plugins=_PLUGINS,
         metavar="NAME",
+    ),
+    Option(
+        "http",
+        RUNNING,
+        "What reads requests: the parser in C (tricorn, which is also auto), h11, httptools, or a class as"
+        " MODULE:CLASS.",
+        default="auto",
+        metavar="NAME",
+        rule=_check_parser,
     ),
     Option(
         "lifespan",

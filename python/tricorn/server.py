@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tricorn import _core, importer, libraries, logs
+from tricorn import _core, importer, libraries, logs, protocols
 from tricorn._backends import current, load
 from tricorn._backends.base import Backend, TaskGroup
 from tricorn._version import __version__
@@ -134,6 +134,7 @@ class Service:
             access_log=logs.access_logger(config),
             date=config.sends_date,
             server=config.server_name,
+            parser=self._parser(config),
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
         self.urls = _listen(self.core, config)
@@ -141,6 +142,17 @@ class Service:
     def listen_fd(self, fd: int) -> None:
         """Listen on one more descriptor of a listening socket, which the core then owns."""
         self.urls += [_url(address, fd) for address in self.core.listen_fd(fd, self._config.backlog)]
+
+    def _parser(self, config: Config) -> protocols.Binding | None:
+        """Return what reads the requests, ``None`` for the parser in C."""
+        make = protocols.load(config.http)
+        if make is None:
+            return None
+        limits = protocols.Limits(
+            config.limit_request_head, config.limit_trailers, config.limit_chunk_extensions
+        )
+        answer = protocols.Answer if hasattr(make, "submit_head") else None
+        return protocols.Binding(partial(make, limits), _on_parser_error, answer=answer)
 
     @contextmanager
     def signals(self) -> Iterator[None]:
@@ -344,6 +356,11 @@ def _on_refusal(client: logs.Client, status: int, reason: str) -> None:
         _logger.warning("Refused a request from %s with %d: %s", logs.client_text(client), status, reason)
     else:
         _logger.warning("Closed the connection of %s: %s", logs.client_text(client), reason)
+
+
+def _on_parser_error(error: BaseException) -> None:
+    """Log what a parser written in Python did wrong."""
+    _logger.error("Exception in the HTTP parser\n", exc_info=error)
 
 
 def _spare_the_collector() -> None:

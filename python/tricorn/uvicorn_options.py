@@ -12,7 +12,6 @@ from typing import Any, Final
 from tricorn.errors import UsageError
 
 MISSING: Final[dict[str, tuple[Any, ...]]] = {
-    "http": ("auto",),
     "http2": (False,),
     "ws": ("auto", "none"),
     "ws_max_size": (16 * 1024 * 1024,),

@@ -73,8 +73,7 @@ bool tri_http1_awaits_continue(const tri_http1 *self)
            && self->in_state >= TRI_IN_BODY && self->in_state < TRI_IN_DONE;
 }
 
-/* Takes bytes of a body whose length is known; returns how many. */
-static size_t recv_body(tri_http1 *self, const char *bytes, size_t n)
+size_t tri_http1_body_recv(tri_http1 *self, const char *bytes, size_t n)
 {
     if (n > self->remaining)
         n = (size_t)self->remaining;
@@ -100,7 +99,7 @@ static ptrdiff_t recv_bytes(tri_protocol *protocol, char *bytes, size_t n)
     if (self->in_state <= TRI_IN_HEAD)
         return tri_http1_head_recv(self, bytes, n);
     if (self->in_state == TRI_IN_BODY)
-        return (ptrdiff_t)recv_body(self, bytes, n);
+        return (ptrdiff_t)tri_http1_body_recv(self, bytes, n);
     if (self->in_state < TRI_IN_DONE)
         return (ptrdiff_t)tri_http1_chunk_recv(self, bytes, n);
     return 0;
@@ -210,7 +209,7 @@ static void fini(tri_protocol *protocol)
     self->pending = 0;
 }
 
-static const tri_protocol_ops ops = {
+const tri_protocol_ops tri_http1_ops = {
     .name = "http/1.1",
     .recv = recv_bytes,
     .recv_eof = recv_eof,
@@ -228,6 +227,6 @@ static const tri_protocol_ops ops = {
 
 void tri_http1_init(tri_http1 *self, tri_http1_shared *shared)
 {
-    *self = (tri_http1){ .protocol = { &ops }, .shared = shared };
+    *self = (tri_http1){ .protocol = { &tri_http1_ops }, .shared = shared };
     tri_chain_init(&self->out);
 }

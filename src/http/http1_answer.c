@@ -168,12 +168,17 @@ static int review(draft *self, const tri_response *response)
 }
 
 /* Whether the application's field is sent as it is. */
-static bool is_kept(const draft *self, const tri_field_out *field)
+static bool is_kept(unsigned answer, const tri_field_out *field)
 {
     enum field_kind kind = field_kind(field->name);
     if (kind == FIELD_LENGTH)
-        return (self->answer & TRI_ANSWER_LENGTH) != 0;
+        return (answer & TRI_ANSWER_LENGTH) != 0;
     return kind < FIELD_CONNECTION;
+}
+
+bool tri_http1_answer_keeps(const tri_http1 *self, const tri_field_out *field)
+{
+    return is_kept(self->answer, field);
 }
 
 /* Writes the head but for its framing; returns where it ends. */
@@ -183,7 +188,7 @@ static char *put_head(char *p, const draft *self)
     p = put_status_line(p, response->status);
     for (size_t i = 0; i < response->n_fields; i++) {
         const tri_field_out *field = &response->fields[i];
-        if (!is_kept(self, field))
+        if (!is_kept(self->answer, field))
             continue;
         p = put(p, field->name);
         p = PUT(p, ": ");
@@ -218,25 +223,47 @@ static int write_head(tri_http1 *self, const draft *head)
     return error;
 }
 
+/* From now on the head is held. */
+static void hold(tri_http1 *self, const draft *head, tri_chain_mark mark)
+{
+    self->held = mark;
+    self->status = (uint16_t)head->response->status;
+    self->answer = (uint8_t)head->answer;
+    self->promised = head->promised;
+    self->out_state = TRI_OUT_HELD;
+}
+
+/* Checks that an answer may begin, and its head. TRI_ESTATE, TRI_EINVAL. */
+static int begin(const tri_http1 *self, draft *head, const tri_response *response)
+{
+    if (self->out_state != TRI_OUT_NONE || self->in_state == TRI_IN_CLOSED)
+        return TRI_ESTATE;
+    return review(head, response);
+}
+
 int tri_http1_answer_head(tri_protocol *protocol, uint32_t stream, const tri_response *response)
 {
     tri_http1 *self = (tri_http1 *)protocol;
     (void)stream;
-    if (self->out_state != TRI_OUT_NONE || self->in_state == TRI_IN_CLOSED)
-        return TRI_ESTATE;
     draft head;
-    int error = review(&head, response);
+    int error = begin(self, &head, response);
     if (error != TRI_OK)
         return error;
     tri_chain_mark mark = tri_chain_here(&self->out);
     error = write_head(self, &head);
+    if (error == TRI_OK)
+        hold(self, &head, mark);
+    return error;
+}
+
+int tri_http1_answer_hold(tri_http1 *self, const tri_response *response)
+{
+    draft head;
+    int error = begin(self, &head, response);
     if (error != TRI_OK)
         return error;
-    self->held = mark;
-    self->status = (uint16_t)response->status;
-    self->answer = (uint8_t)head.answer;
-    self->promised = head.promised;
-    self->out_state = TRI_OUT_HELD;
+    self->held_n = 0;
+    hold(self, &head, tri_chain_here(&self->out));
     return TRI_OK;
 }
 
@@ -421,18 +448,49 @@ static int write_body(tri_http1 *self, enum tri_http1_out framing, const tri_loa
     return error;
 }
 
+/* Checks that `n` bytes of a body may come; gives the body's framing. TRI_ESTATE, TRI_EINVAL. */
+static int go_on(const tri_http1 *self, size_t n, bool end, enum tri_http1_out *framing)
+{
+    *framing = (enum tri_http1_out)self->out_state;
+    if (*framing == TRI_OUT_NONE || *framing == TRI_OUT_DONE)
+        return TRI_ESTATE;
+    if (*framing == TRI_OUT_HELD)
+        *framing = choose_framing(self, end);
+    return keeps_promise(self, *framing, n, end) ? TRI_OK : TRI_EINVAL;
+}
+
+int tri_http1_answer_count(tri_http1 *self, size_t *n, bool end)
+{
+    enum tri_http1_out framing;
+    int error = go_on(self, *n, end, &framing);
+    if (error != TRI_OK)
+        return error;
+    if (self->out_state == TRI_OUT_HELD) {
+        self->answer |= ends_connection(self, framing) ? TRI_ANSWER_CLOSING : 0;
+        self->promised = self->answer & TRI_ANSWER_LENGTH ? self->promised : *n;
+        self->out_state = (uint8_t)framing;
+    }
+    if (framing == TRI_OUT_LENGTH)
+        self->promised -= *n;
+    if (framing == TRI_OUT_NO_BODY)
+        *n = 0;
+    return TRI_OK;
+}
+
+bool tri_http1_answer_closes(const tri_http1 *self)
+{
+    return (self->answer & TRI_ANSWER_CLOSING) != 0;
+}
+
 int tri_http1_answer_body(tri_protocol *protocol, uint32_t stream, const tri_loan *loan, bool end)
 {
     tri_http1 *self = (tri_http1 *)protocol;
     (void)stream;
-    if (self->out_state == TRI_OUT_NONE || self->out_state == TRI_OUT_DONE)
-        return TRI_ESTATE;
-    enum tri_http1_out framing = (enum tri_http1_out)self->out_state;
-    if (framing == TRI_OUT_HELD)
-        framing = choose_framing(self, end);
-    if (!keeps_promise(self, framing, loan->bytes.n, end))
-        return TRI_EINVAL;
-    int error = write_body(self, framing, loan, end);
+    enum tri_http1_out framing;
+    int error = go_on(self, loan->bytes.n, end, &framing);
+    if (error != TRI_OK)
+        return error;
+    error = write_body(self, framing, loan, end);
     if (error != TRI_OK)
         return error;
     if (framing == TRI_OUT_LENGTH)

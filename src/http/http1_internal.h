@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "http/http1.h"
+#include "http/http1_reader.h"
 
 /* Where the request stands. The chunk states follow each other in this order. */
 enum tri_http1_in {
@@ -86,8 +87,8 @@ struct tri_http1_partial {
 void tri_http1_reject(tri_http1 *self, int status, const char *reason);
 /* The last byte of the request has been parsed. */
 void tri_http1_request_done(tri_http1 *self);
-/* The last byte of the answer is in the chain. */
-void tri_http1_answer_done(tri_http1 *self);
+/* Takes bytes of a body whose length is known; returns how many. */
+size_t tri_http1_body_recv(tri_http1 *self, const char *bytes, size_t n);
 /* Whether the peer was told to wait for 100 Continue and most likely still does. */
 bool tri_http1_awaits_continue(const tri_http1 *self);
 

@@ -54,6 +54,8 @@ enum tri_protocol_state {
     TRI_PROTOCOL_CLOSE = 16,  /* close once the output chain is written: no further request will be read */
     TRI_PROTOCOL_HELD = 32,   /* the head of an answer was submitted and still may be taken back: do not write it yet */
     TRI_PROTOCOL_LINGER = 64, /* with CLOSE: the peer may still be sending; read on for a while before closing */
+    TRI_PROTOCOL_AHEAD = 128, /* bytes of a further request were taken: ask for events once the answer is complete */
+    TRI_PROTOCOL_READY = 256, /* with AHEAD: there is an event of it */
 };
 
 typedef struct tri_protocol tri_protocol;

@@ -163,21 +163,21 @@ static int set_limits(tri_limits *limits, PyObject *given)
 
 /* Arguments of the constructor, all borrowed. */
 typedef struct arguments {
-    PyObject *app, *limits, *scope, *asgi, *on_error, *on_refusal, *access_log, *root_path;
+    PyObject *app, *limits, *scope, *asgi, *on_error, *on_refusal, *access_log, *root_path, *parser;
     tri_settings settings;
 } arguments;
 
 static int parse(arguments *in, PyObject *args, PyObject *kwargs)
 {
-    static char *const keywords[] = { "app",        "limits",     "scope", "asgi",   "root_path", "on_error",
-                                      "on_refusal", "access_log", "date",  "server", "fields",    NULL };
+    static char *const keywords[] = { "app",        "limits", "scope",  "asgi",   "root_path", "on_error", "on_refusal",
+                                      "access_log", "date",   "server", "fields", "parser",    NULL };
     const char *server, *fields;
     Py_ssize_t server_size, fields_size;
     int date;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#:Server", (char **)keywords, &in->app,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#O:Server", (char **)keywords, &in->app,
                                      &PyDict_Type, &in->limits, &PyDict_Type, &in->scope, &PyDict_Type, &in->asgi,
                                      &in->root_path, &in->on_error, &in->on_refusal, &in->access_log, &date, &server,
-                                     &server_size, &fields, &fields_size))
+                                     &server_size, &fields, &fields_size, &in->parser))
         return -1;
     in->settings.mem = tri_mem_libc();
     in->settings.date = date != 0;
@@ -204,11 +204,15 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->on_error = Py_NewRef(in.on_error);
     self->on_refusal = Py_NewRef(in.on_refusal);
     self->access_log = in.access_log == Py_None ? NULL : Py_NewRef(in.access_log);
-    int error = tri_server_new(&self->core, &in.settings);
-    if (error != 0) {
-        tri_server_type_raise(self->state, error);
-        Py_CLEAR(self);
+    int error = tri_parser_kind_init(&self->parser, in.parser);
+    if (error == 0) {
+        in.settings.http = tri_parser_protocol(&self->parser);
+        error = tri_server_new(&self->core, &in.settings);
+        if (error != 0)
+            tri_server_type_raise(self->state, error);
     }
+    if (error != 0)
+        Py_CLEAR(self);
     return (PyObject *)self;
 }
 
@@ -232,7 +236,7 @@ static int server_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->stray);
     Py_VISIT(self->refuse);
     Py_VISIT(self->context);
-    return 0;
+    return tri_parser_kind_traverse(&self->parser, visit, arg);
 }
 
 static int server_clear(PyObject *op)
@@ -254,6 +258,7 @@ static int server_clear(PyObject *op)
     Py_CLEAR(self->stray);
     Py_CLEAR(self->refuse);
     Py_CLEAR(self->context);
+    tri_parser_kind_clear(&self->parser);
     return 0;
 }
 
@@ -463,7 +468,8 @@ static PyMethodDef server_methods[] = {
 
 static PyType_Slot server_slots[] = {
     { Py_tp_doc,
-      "Server(app, *, limits, scope, asgi, root_path, on_error, on_refusal, access_log, date, server, fields)\n--\n\n"
+      "Server(app, *, limits, scope, asgi, root_path, on_error, on_refusal, access_log, date, server, fields, parser)"
+      "\n--\n\n"
       "The C core, serving one application." },
     { Py_tp_new, server_new },
     { Py_tp_methods, server_methods },

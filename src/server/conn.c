@@ -127,12 +127,19 @@ static bool pull_events(tri_conn *conn)
     while (!(conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING))) {
         tri_event event;
         conn->protocol->ops->next_event(conn->protocol, &event);
-        if (event.type == TRI_EVENT_NONE)
-            break;
+        if (event.type == TRI_EVENT_NONE || (conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING)))
+            break; /* a parser in Python may have run code that ended the connection */
         any = true;
         on_event(conn, &event);
     }
     return any;
+}
+
+/* Whether something of a further request waits: bytes that are not parsed yet, or what a parser that is ahead has of
+ * them. */
+bool tri_conn_is_ahead(const tri_conn *conn)
+{
+    return tri_buf_len(&conn->in) > 0 || (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_AHEAD);
 }
 
 /* Gives bytes to the protocol until it takes no more; returns how many it took. */
@@ -154,9 +161,10 @@ static size_t feed(tri_conn *conn, char *bytes, size_t n)
     return done;
 }
 
-/* Feeds what was read ahead. */
+/* Feeds what was read ahead, behind what the protocol has of it already. */
 static void feed_ahead(tri_conn *conn)
 {
+    pull_events(conn);
     size_t took = feed(conn, tri_buf_data(&conn->in), tri_buf_len(&conn->in));
     if (conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING))
         return; /* the buffer was released */
@@ -192,7 +200,7 @@ static void settle(tri_conn *conn)
 static void on_eof(tri_conn *conn)
 {
     conn->flags |= TRI_CONN_EOF;
-    if (tri_buf_len(&conn->in) == 0) { /* else the end is told behind what was read ahead */
+    if (!tri_conn_is_ahead(conn)) { /* else the end is told behind what was read ahead */
         if (conn->protocol->ops->recv_eof(conn->protocol) != 0) {
             tri_conn_lose(conn, "out of memory");
             return;
@@ -236,6 +244,8 @@ bool tri_conn_has_more(const tri_conn *conn)
 {
     size_t n = tri_buf_len(&conn->in);
     n = n < conn->ahead ? n : conn->ahead;
+    if (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_READY)
+        return true;
     return n > 0 && memmem(tri_buf_data(&conn->in), n, "\r\n\r\n", 4) != NULL;
 }
 
@@ -275,7 +285,7 @@ void tri_conn_resume(tri_conn *conn)
 void tri_conn_queue_resume(tri_conn *conn)
 {
     tri_server *server = conn->server;
-    if (tri_buf_len(&conn->in) == 0 || !tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume))
+    if (!tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume) || !tri_conn_is_ahead(conn))
         return;
     if ((conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING | TRI_CONN_LINGERING)) || is_backlogged(conn))
         return;
@@ -307,7 +317,7 @@ void tri_conn_continue(tri_conn *conn)
 /* Fills a new connection's struct. */
 static void init_conn(tri_conn *conn, tri_server *server, int fd, const tri_addr *peer)
 {
-    memset(conn, 0, offsetof(tri_conn, http1));
+    memset(conn, 0, offsetof(tri_conn, memory));
     conn->source = (tri_source){ .fd = fd, .kind = TRI_SOURCE_CONN };
     tri_list_init(&conn->flush);
     tri_list_init(&conn->resume);
@@ -317,8 +327,8 @@ static void init_conn(tri_conn *conn, tri_server *server, int fd, const tri_addr
     conn->ahead = UINT32_MAX;
     conn->peer = *peer;
     conn->deadline = server->now + (server->stopping ? TRI_SERVER_INFLIGHT_MS : server->limits.first_head_ms);
-    tri_http1_init(&conn->http1, &server->http1);
-    conn->protocol = &conn->http1.protocol;
+    server->kind.init(conn->memory, &server->http1, server->kind.context);
+    conn->protocol = (tri_protocol *)(void *)conn->memory;
     tri_list_append(&server->conns, &conn->link);
 }
 

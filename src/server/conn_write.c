@@ -98,7 +98,7 @@ static void finish(tri_conn *conn)
             linger(conn, TRI_SERVER_INFLIGHT_MS);
         else
             tri_conn_close(conn);
-    } else if ((conn->flags & TRI_CONN_EOF) && tri_buf_len(&conn->in) == 0) {
+    } else if ((conn->flags & TRI_CONN_EOF) && !tri_conn_is_ahead(conn)) {
         tri_conn_close(conn);
     } else if (!(conn->flags & TRI_CONN_IN_HEAD)) {
         tri_conn_idle(conn);

@@ -54,7 +54,7 @@ typedef struct tri_conn {
     tri_list exchanges; /* those not yet complete */
     tri_timer timer;
     tri_server *server;
-    tri_protocol *protocol; /* &http1 */
+    tri_protocol *protocol; /* made in `memory` */
     tri_buf in;             /* read ahead, or not yet parsed */
     uint64_t deadline;      /* ms: of the head, the idle time or the lingering, whichever it is in */
     uint64_t body_since;    /* ms: the window of body_ms began, 0 for none; time in which nobody waits is added to it */
@@ -66,7 +66,7 @@ typedef struct tri_conn {
     uint8_t flags;          /* enum tri_conn_flag */
     tri_addr peer;
     tri_addr local;
-    tri_http1 http1;
+    _Alignas(8) char memory[]; /* of the protocol: as many bytes as its kind says */
 } tri_conn;
 
 enum tri_exchange_flag {
@@ -108,6 +108,7 @@ struct tri_server {
     tri_wheel wheel;
     tri_chain_pool chains;
     tri_http1_shared http1;
+    tri_protocol_kind kind;
     tri_pool conn_pool;
     tri_pool exchange_pool;
     tri_list listeners;
@@ -155,6 +156,7 @@ void tri_conn_queue_resume(tri_conn *conn);
 /* At a stop, and once: what was read ahead had arrived before it. */
 void tri_conn_count_ahead(tri_conn *conn);
 bool tri_conn_has_more(const tri_conn *conn);
+bool tri_conn_is_ahead(const tri_conn *conn);
 void tri_conn_continue(tri_conn *conn);
 
 /* conn_write.c */

@@ -52,6 +52,15 @@ static void tick(tri_server *server)
     server->date_line = (tri_span){ server->date, tri_date_line(second, server->date) };
 }
 
+/* HTTP/1.1 in C, as the protocol of a connection. */
+static void init_http1(void *memory, tri_http1_shared *shared, void *context)
+{
+    (void)context;
+    tri_http1_init(memory, shared);
+}
+
+static const tri_protocol_kind http1_kind = { sizeof(tri_http1), init_http1, NULL };
+
 int tri_server_new(tri_server **out, const tri_settings *settings)
 {
     tri_server *server = tri_mem_zalloc(settings->mem, sizeof *server);
@@ -60,9 +69,10 @@ int tri_server_new(tri_server **out, const tri_settings *settings)
     server->mem = settings->mem;
     server->limits = settings->limits;
     server->send_date = settings->date;
+    server->kind = settings->http.init != NULL ? settings->http : http1_kind;
     init_lists(server);
     tri_chain_pool_init(&server->chains, server->mem);
-    tri_pool_init(&server->conn_pool, server->mem, sizeof(tri_conn), KEEP_CONNS);
+    tri_pool_init(&server->conn_pool, server->mem, sizeof(tri_conn) + server->kind.size, KEEP_CONNS);
     tri_pool_init(&server->exchange_pool, server->mem, sizeof(tri_exchange), KEEP_EXCHANGES);
     int error = tri_reactor_new(&server->reactor, server->mem);
     if (error == 0)

@@ -17,15 +17,26 @@
 #include "http/protocol.h"
 #include "net/addr.h"
 
+struct tri_http1_shared;
+
 typedef struct tri_server tri_server;
 typedef struct tri_exchange tri_exchange;
+
+/* What makes the protocol of a new connection: `init` is called with `size` bytes, 8-aligned, that the connection
+   keeps, and makes a tri_protocol of them that lives until its fini. `shared` is what HTTP/1.1 in C needs. */
+typedef struct tri_protocol_kind {
+    size_t size;
+    void (*init)(void *memory, struct tri_http1_shared *shared, void *context);
+    void *context;
+} tri_protocol_kind;
 
 typedef struct tri_settings {
     const tri_mem *mem; /* borrowed for the server's life */
     tri_limits limits;
-    bool date;         /* send Date */
-    tri_span server;   /* the Server field's value, n == 0 to send none; copied */
-    tri_span defaults; /* further field lines, each with its CRLF; copied */
+    bool date;              /* send Date */
+    tri_span server;        /* the Server field's value, n == 0 to send none; copied */
+    tri_span defaults;      /* further field lines, each with its CRLF; copied */
+    tri_protocol_kind http; /* of the connections; with `init` NULL it is HTTP/1.1 in C */
 } tri_settings;
 
 /* What the log is told of a request that never reached the application, or of a connection that was given up. */

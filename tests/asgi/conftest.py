@@ -5,9 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import harness
+import parsers
 import pytest
 from command import Command, Run
 from harness import LIBRARIES, Serve, Server
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests be run with other parsers than the one in C."""
+    parser.addoption("--http", choices=harness.PARSERS, default="tricorn", help="what reads the requests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the servers use that parser."""
+    harness.parser = config.getoption("--http")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what the parser reads otherwise; tests of its own show how it does."""
+    for item in items:
+        reason = parsers.difference(harness.parser, item.name)
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason=f"{harness.parser} {reason}"))
 
 
 @pytest.fixture(scope="session", params=LIBRARIES)

@@ -21,6 +21,9 @@ HERE = Path(__file__).parent
 APPS = HERE / "apps"
 TIMEOUT = 15.0
 LIBRARIES = ("asyncio", "uvloop", "trio", "curio")
+PARSERS = ("tricorn", "h11", "httptools")
+parser = "tricorn"
+"""What reads the requests of the servers: pytest's option ``--http``."""
 
 # What must never stand in a server's log, whatever a test does.
 ALARMS = re.compile(
@@ -259,7 +262,7 @@ class Server:
             listener.listen(1024)
             self.port: int = listener.getsockname()[1]
             fd = listener.fileno()
-            usual = ("--async-library", library, "--app-dir", str(APPS), "--fd", str(fd))
+            usual = ("--async-library", library, "--http", parser, "--app-dir", str(APPS), "--fd", str(fd))
             self._start([app, *usual, *options], environment or {}, [fd])
 
     def _start(

@@ -97,6 +97,7 @@ def make_server(app: Any, library: Library, **settings: Any) -> _core.Server:
         "date": False,
         "server": b"",
         "fields": b"",
+        "parser": None,
     }
     return _core.Server(app, **{**usual, **settings})
 

@@ -20,11 +20,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "examples"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core_bench import HEAD, POST, Bench, Library, answer, make_server, suspend
+from scgi import SCGI
 
-from tricorn import _core
+from tricorn import _core, protocols
 
 REQUESTS = (
     b"GET /a%20b?c=d HTTP/1.1\r\nHost: test.example\r\nX-Unknown: one\r\nCookie: two\r\n\r\n",
@@ -108,6 +110,35 @@ def serving() -> tuple[Callable[[], None], Callable[[], None]]:
     return lambda: serve(at), end
 
 
+def parsing() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Have the protocol read and written by a class in Python."""
+    at = Bench(
+        answer,
+        parser=protocols.Binding(
+            lambda: SCGI(protocols.Limits(1000, 1000, 1000)),
+            lambda error: note("parser", error),
+            answer=protocols.Answer,
+        ),
+        fields=b"x-a: b\r\n",
+    )
+
+    def run() -> None:
+        runners: list[Any] = [at.server.runner()]
+        variables = b"CONTENT_LENGTH\0003\0REQUEST_METHOD\0POST\0REQUEST_URI\0/a\0HTTP_A\0b\0"
+        for piece in (b"%d:%s," % (len(variables), variables), b"abc"):
+            at.client.sendall(piece)
+            for _ in range(3):
+                step(at, runners)
+        for runner in runners:
+            runner.close()
+
+    def end() -> None:
+        at.client.close()
+        at.server.close()
+
+    return run, end
+
+
 def loading() -> tuple[Callable[[], None], Callable[[], None]]:
     """Load the extension once more, as another interpreter would."""
     spec = importlib.util.find_spec("tricorn._core")
@@ -174,7 +205,7 @@ def bridging() -> tuple[Callable[[], None], Callable[[], None]]:
     return run, loop.due.clear
 
 
-SCENARIOS = (serving, loading, opening, bridging)
+SCENARIOS = (serving, parsing, loading, opening, bridging)
 
 
 def fail_at(number: int, scenario: Callable[[], tuple[Callable[[], None], Callable[[], None]]]) -> bool:

@@ -1,0 +1,156 @@
+"""Parsers that do what a parser must not do, each in its own way; and an application for them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from kit import Exchange, application
+
+from tricorn.protocols import Answer, Body, End, Event, Head, Limits, Reject
+
+HEAD = Head(b"GET", b"/", [(b"host", b"a")])
+POST = Head(b"POST", b"/", [(b"host", b"a"), (b"content-length", b"2")])
+
+
+async def hello(exchange: Exchange) -> None:
+    await exchange.answer(b"hello " + await exchange.body())
+
+
+app = application({"/": hello})
+
+
+class Odd:
+    """Gives some events for any bytes."""
+
+    events: tuple[Any, ...] = ()
+
+    def __init__(self, limits: Limits) -> None:
+        self._events: deque[Any] = deque()
+
+    def recv(self, data: bytes) -> Any:
+        self._events.extend(self.events)
+
+    def next_event(self) -> Event | None:
+        return self._events.popleft() if self._events else None
+
+
+class Fair(Odd):
+    events = (HEAD, End())
+
+
+class FailsToBeMade(Odd):
+    def __init__(self, limits: Limits) -> None:
+        raise ValueError("odd")
+
+
+class FailsToRecv(Odd):
+    def recv(self, data: bytes) -> Any:
+        raise ValueError("odd")
+
+
+class FailsToTell(Odd):
+    def next_event(self) -> Event | None:
+        raise ValueError("odd")
+
+
+class FailsToSayAhead(Odd):
+    events = (HEAD, End())
+
+    @property
+    def ahead(self) -> bool:
+        raise ValueError("odd")
+
+
+class TakesTooMuch(Odd):
+    def recv(self, data: bytes) -> Any:
+        return len(data) + 1
+
+
+class TakesText(Odd):
+    def recv(self, data: bytes) -> Any:
+        return "all of it"
+
+
+class GivesText(Odd):
+    events = ("head",)
+
+
+class GivesTextInAHead(Odd):
+    events = (Head("GET", b"/", []),)  # type: ignore[arg-type]
+
+
+class GivesNoPairs(Odd):
+    events = (Head(b"GET", b"/", [b"host: a"]),)  # type: ignore[list-item]
+
+
+class GivesNoFields(Odd):
+    events = (Head(b"GET", b"/", None),)  # type: ignore[arg-type]
+
+
+class GivesTextAsBody(Odd):
+    events = (POST, Body("no"))  # type: ignore[arg-type]
+
+
+class GivesAnEndAlone(Odd):
+    events = (End(),)
+
+
+class RefusesOddly(Odd):
+    events = (Reject(200),)
+
+
+class RefusesInWords(Odd):
+    events = (Reject("no"),)  # type: ignore[arg-type]
+
+
+class GivesAHeadInABody(Odd):
+    events = (POST, HEAD)
+
+
+class Refuses(Odd):
+    events = (Reject(418),)
+
+
+class SplitsAHead(Odd):
+    events = (Head(b"GET", b"/", [(b"host", b"a"), (b"b", b"c\r\n\r\nGET /smuggled HTTP/1.1")]), End())
+
+
+class GivesLongBody(Odd):
+    events = (POST, Body(b"abc"))
+
+
+class GivesShortBody(Odd):
+    events = (POST, Body(b"a"), End())
+
+
+class GivesBodyForNone(Odd):
+    events = (HEAD, Body(b"abc"), End())
+
+
+class Writes(Fair):
+    """Writes answers, badly."""
+
+    def submit_continue(self) -> None: ...
+
+    def submit_head(self, head: Answer) -> None: ...
+
+    def submit_body(self, data: bytes, end: bool) -> None: ...
+
+    def send(self) -> Any:
+        return b""
+
+
+class WritesText(Writes):
+    def send(self) -> Any:
+        return "text"
+
+
+class FailsToWrite(Writes):
+    def submit_body(self, data: bytes, end: bool) -> None:
+        raise ValueError("odd")
+
+
+class FailsToBegin(Writes):
+    def submit_head(self, head: Answer) -> None:
+        raise ValueError("odd")
