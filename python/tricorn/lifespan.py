@@ -107,8 +107,8 @@ class Lifespan:
         Returns:
             Whether the server may serve. When not, the log says what failed.
         """
-        if self._abandoned:
-            return False
+        if self._started.happened:
+            return False  # abandoned
         if self._mode == "off":
             return True
         _logger.info("Waiting for application startup.")

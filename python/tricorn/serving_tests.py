@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from functools import partial
@@ -56,6 +57,7 @@ class Servers(AbstractContextManager["Servers"]):
         self._threads = ExitStack()
         self._tasks: list[ServiceTask] = []
         self._group: TaskGroup | None = None
+        self._home = threading.get_ident()
 
     def __call__(self, app: str | Application, **options: Any) -> ServerOfTest:
         """Serve an application until the test ends.
@@ -74,7 +76,7 @@ class Servers(AbstractContextManager["Servers"]):
         if not {"uds", "fd", "port"} & options.keys():
             options["port"] = 0
         runs = _backends.current()
-        if self._group is None or runs is None:
+        if self._group is None or runs is None or self._home != threading.get_ident():
             return self._in_thread(app, options, runs)
         return ServerOfTest(partial(self._in_task, Config(app, **options), self._group, runs))
 

@@ -72,6 +72,19 @@ async def test(tricorn_server, anyio_backend_name):
     assert await fetch_in_thread(server.url) == anyio_backend_name
     assert threads == {"MainThread"} and events == ["startup"]
 
+async def test_thread(tricorn_server):
+    async def main():
+        return await fetch_in_thread((await tricorn_server(app)).url)
+    for backend in ("asyncio", "trio"):
+        assert await anyio.to_thread.run_sync(lambda: anyio.run(main, backend=backend)) == backend
+    assert threads == {"tricorn"}
+
+@hypothesis.settings(max_examples=3, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.given(hypothesis.strategies.just(1))
+async def test_property(tricorn_server, anyio_backend_name, one):
+    assert await fetch_in_thread((await tricorn_server(app)).url) == anyio_backend_name
+    assert threads == {"tricorn"}
+
 class TestMethods:
     async def test(self, tricorn_server):
         async with anyio.create_task_group():
@@ -144,7 +157,9 @@ def clean():
 def run(pytester: pytest.Pytester, tests: str, *arguments: str) -> pytest.RunResult:
     """Run tests in a process of their own, where each plugin is loaded as users have it."""
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings =\n    error\n")
-    pytester.makepyfile("import anyio, pytest, threading\nfrom served import *\n" + tests, served=APP)
+    pytester.makepyfile(
+        "import anyio, hypothesis, pytest, threading\nfrom served import *\n" + tests, served=APP
+    )
     return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments, timeout=60)
 
 
@@ -152,7 +167,7 @@ def run(pytester: pytest.Pytester, tests: str, *arguments: str) -> pytest.RunRes
 def test_serves_for_tests(pytester: pytest.Pytester, name: str) -> None:
     """Under each plugin, on its library; the application is shut down, and no thread stays."""
     run(pytester, AFTERWARDS + TESTS[name]).assert_outcomes(
-        passed={"synchronous": 4, "curio": 1, "anyio": 6, "pytest-asyncio": 3, "pytest-trio": 2}[name]
+        passed={"synchronous": 4, "curio": 1, "anyio": 10, "pytest-asyncio": 3, "pytest-trio": 2}[name]
     )
 
 
