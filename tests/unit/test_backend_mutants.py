@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import os
 import select
@@ -19,7 +20,7 @@ from tricorn._backends.asyncio import AsyncioBackend, AsyncioGroup
 from tricorn.backends import Backend
 from tricorn.testing.backend_suite import CheckFailed, checks
 
-SECONDS = 1.5
+SECONDS = 1.2
 
 
 def mutant(base: type = SmallBackend, **members: Any) -> Any:
@@ -45,11 +46,11 @@ def run_swallows(self: Any, main: Any) -> Any:
         return SmallBackend.run(self, main)
 
 
-def shared_loop(self: Any, main: Any, loops: list[Loop] = []) -> Any:  # noqa: B006
-    """All copies of the backend use the loop that was made first."""
-    loops.append(Loop())
-    self.loop = loops[0]
-    return loops[0].run(main())
+def shared_loop(self: Any, main: Any) -> Any:
+    """All copies of the backend use the loop that was made last."""
+    loop = Loop()
+    type(self).loop = loop
+    return loop.run(main())
 
 
 # --- groups ---
@@ -129,7 +130,7 @@ def runs(task: Task) -> bool:
 
 
 def begun(task: Task) -> bool:
-    return task.coroutine.cr_frame is not None and task.coroutine.cr_frame.f_lasti > 0
+    return inspect.getcoroutinestate(task.coroutine) != inspect.CORO_CREATED
 
 
 def parked(task: Task) -> bool:
@@ -210,11 +211,11 @@ def wake_the_task(self: Any) -> None:
         task.wait.end()
 
 
-def wake_anew(self: Any) -> None:
-    """A wake after the end of the waiter has it stepped again."""
-    self.woken = True
-    if self.waiting is not None and self.waiting.task is not None:
-        self.waiting.task.loop.ready.append(self.waiting.task)
+def wake_strictly(self: Any) -> None:
+    """Takes it for an error that nobody waits any longer."""
+    if self.waiting is not None and self.waiting.ended:
+        raise RuntimeError("nobody waits")
+    SmallParking.wake(self)
 
 
 def wake_within(self: Any) -> None:
@@ -398,7 +399,7 @@ MUTANTS: list[tuple[str, Any, str]] = [
     ("wake wakes nobody", parking(wake=wake_nobody), "wake_lets_the_waiter_go_on"),
     ("wake runs the waiter", parking(wake=wake_within), "wake_lets_the_waiter_go_on"),
     ("wake wakes the next wait", parking(wake=wake_the_task), "wake_twice_is_wake_once"),
-    ("wake steps what has ended", parking(wake=wake_anew), "wake_after_a_cancellation_does_nothing"),
+    ("wake wants a waiter", parking(wake=wake_strictly), "wake_after_a_cancellation_does_nothing"),
     ("watch sees nothing", watched(never_readable), "watch_sees_what_another_thread_writes"),
     ("watch tells once", watched(once_readable), "watch_sees_what_is_readable_already"),
     ("watch keeps others waiting", watched(busily), "watch_waits_until_readable"),

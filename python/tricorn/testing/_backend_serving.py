@@ -385,13 +385,25 @@ def i7_a_stray_cancellation_ends_no_server(backend: Backend, leave: Callable[[],
     """I7: a cancellation that an application leaves behind is felt by no other exchange, and stops nothing."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/hold":
+            time.sleep(0.03)  # so that what comes meanwhile is found at once
+        elif scope["path"] == "/checkpoint":
+            await backend.checkpoint()
         await _answer(send)
         if scope["path"] == "/leave":
             await leave()
 
     with _serving(backend, app) as served:
-        for _ in range(5):
-            assert served.ask("/leave") == [200]
+        for _ in range(3):
+            connections = [served.connect() for _ in range(9)]
+            for number, connection in enumerate(connections):
+                path = ("/checkpoint", "/leave")[number % 2] if number else "/hold"
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+                if number == 0:
+                    time.sleep(0.005)
+            for connection in connections:
+                with connection:
+                    assert connection.recv(65536).startswith(b"HTTP/1.1 200"), "it was felt by another exchange"
             assert served.ask("/", 3) == [200] * 3
 
 
