@@ -362,7 +362,11 @@ async def _unshielded(self: Any, main: Callable[[], Coroutine[Any, Any, Any]], c
 
 MUTANTS: list[tuple[str, Any, str]] = [
     ("it has no name", mutant(name=""), "name_is_a_text"),
-    ("run gives nothing", mutant(run=lambda self, main: (SmallBackend.run(self, main), None)[1]), "run_returns_the_result"),
+    (
+        "run gives nothing",
+        mutant(run=lambda self, main: (SmallBackend.run(self, main), None)[1]),
+        "run_returns_the_result",
+    ),
     ("run swallows exceptions", mutant(run=run_swallows), "run_raises_the_exception"),
     ("running is always true", mutant(running=lambda self: True), "running_is_true_in_tasks_alone"),
     ("running is always false", mutant(running=lambda self: False), "running_is_true_in_tasks_alone"),
@@ -375,10 +379,18 @@ MUTANTS: list[tuple[str, Any, str]] = [
     ("join waits for the first", group(join=join_the_first), "spawn_from_a_task_of_the_group"),
     ("exception leaves tasks", mutant(tasks=tasks_left_alone), "group_left_by_an_exception_cancels"),
     ("group swallows exceptions", mutant(tasks=tasks_swallow), "group_left_by_an_exception_cancels"),
-    ("cancel misses parked tasks", cancel_when(lambda task: not parked(task)), "cancel_reaches_a_parked_task"),
+    (
+        "cancel misses parked tasks",
+        cancel_when(lambda task: not parked(task)),
+        "cancel_reaches_a_parked_task",
+    ),
     ("cancel misses sleepers", cancel_when(lambda task: not sleeps(task)), "cancel_reaches_a_sleeping_task"),
     ("cancel misses the ready", cancel_when(lambda task: not runs(task)), "cancel_reaches_a_checkpoint"),
-    ("cancel misses the watcher", cancel_when(lambda task: not reads(task)), "cancel_reaches_a_task_that_watches"),
+    (
+        "cancel misses the watcher",
+        cancel_when(lambda task: not reads(task)),
+        "cancel_reaches_a_task_that_watches",
+    ),
     ("cancel misses the new", cancel_when(begun), "cancel_reaches_a_task_not_begun"),
     ("cancel raises an error", group(cancel=cancel_as_an_error), "cancel_reaches_a_parked_task"),
     ("cancel hits other groups", group(cancel=cancel_everybody), "cancel_is_of_one_group"),
@@ -415,7 +427,11 @@ MUTANTS: list[tuple[str, Any, str]] = [
     ("sleep is not cancelled", mutant(sleep=sleep_uncancelled), "cancel_reaches_a_sleeping_task"),
     ("asyncio: tells once", ForgetsReadiness(), "watch_sees_what_is_readable_already"),
     ("asyncio: does not wait", LeavesTasks(), "group_waits_for_its_tasks"),
-    ("asyncio: shelters nothing", mutant(AsyncioBackend, shelter=_unshielded), "shelter_keeps_a_cancellation_off"),
+    (
+        "asyncio: shelters nothing",
+        mutant(AsyncioBackend, shelter=_unshielded),
+        "shelter_keeps_a_cancellation_off",
+    ),
     ("asyncio: swallows", mutant(AsyncioBackend, run=asyncio_swallows), "run_raises_the_exception"),
 ]
 

@@ -791,4 +791,3 @@ async def _leave(group: TaskGroup, leave: Callable[[], Awaitable[object]], seen:
 
 
 STRAY_CHECKS["stray_tells_a_cancellation"] = stray_tells_a_cancellation
-

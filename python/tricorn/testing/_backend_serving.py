@@ -403,7 +403,9 @@ def i7_a_stray_cancellation_ends_no_server(backend: Backend, leave: Callable[[],
                     time.sleep(0.005)
             for connection in connections:
                 with connection:
-                    assert connection.recv(65536).startswith(b"HTTP/1.1 200"), "it was felt by another exchange"
+                    assert connection.recv(65536).startswith(b"HTTP/1.1 200"), (
+                        "it was felt by another exchange"
+                    )
             assert served.ask("/", 3) == [200] * 3
 
 

@@ -27,7 +27,9 @@ def run_bounded(check: Callable[[], None], seconds: float) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a test runner may have threads: they are not used
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # a test runner may have threads: they are not used
         child = os.fork()
     if child == 0:
         os.close(reading)
