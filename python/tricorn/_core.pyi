@@ -18,6 +18,11 @@ class Awaitable:
     def close(self) -> None: ...
 
 @final
+class CancelOnDisconnect:
+    def enable(self) -> None: ...
+    def disable(self) -> None: ...
+
+@final
 class Exchange: ...
 
 @final
@@ -74,13 +79,15 @@ class Server:
         scope: dict[str, Any],
         asgi: dict[str, Any],
         root_path: str,
-        on_error: Callable[[BaseException | None, bool, bool], None],
+        on_error: Callable[[BaseException | None, bool, bool, int], None],
         on_refusal: Callable[[tuple[str, int] | None, int, str], None],
         access_log: Callable[[Any, str, str, str, int], None] | None,
         date: bool,
         server: bytes,
         fields: bytes,
         parser: Any,
+        extensions: dict[str, Any],
+        cancels: int,
     ) -> Self: ...
     def listen_tcp(self, host: str | None, port: int, backlog: int, /) -> list[tuple[str, int] | None]: ...
     def listen_unix(self, path: str, mode: int, backlog: int, /) -> list[tuple[str, int] | None]: ...
@@ -96,6 +103,7 @@ class Server:
         ending: Callable[[], bool],
         stray: Callable[[], Callable[[], object] | None],
         refuse: Callable[[object], BaseException | None] | None,
+        canceller: Callable[[object], Callable[[], Any]],
         state: dict[str, Any] | None,
     ) -> None: ...
     def runner(self) -> Runner: ...

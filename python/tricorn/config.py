@@ -50,6 +50,8 @@ class Config:
     timeout_request_body: float = default("timeout_request_body")
     timeout_write: float = default("timeout_write")
     timeout_linger: float = default("timeout_linger")
+    request_timeout: float | None = default("request_timeout")
+    cancel_on_disconnect: bool = default("cancel_on_disconnect")
     timeout_graceful_shutdown: float | None = default("timeout_graceful_shutdown")
     limit_concurrency: int | None = default("limit_concurrency")
     limit_connections: int = default("limit_connections")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import types
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 
 from tricorn._backends.base import Backend, Parking, TaskGroup
@@ -68,7 +68,30 @@ class Flag:
         while not self.happened:
             parking = self._backend.park()
             self._parkings.append(parking)
-            await parking.wait()
+            try:
+                await parking.wait()
+            finally:
+                if not self.happened:
+                    self._parkings.remove(parking)
+
+
+class Shutdown:
+    """The extension ``tricorn.shutdown``: tells an application that the server is about to stop.
+
+    A stream without end looks at it, or waits for it beside its own work, and ends cleanly within the grace period.
+    Any task of the application may use it.
+    """
+
+    def __init__(self, flag: Flag) -> None:
+        self._flag = flag
+
+    def is_set(self) -> bool:
+        """Tell whether the server has begun to stop."""
+        return self._flag.happened
+
+    async def wait(self) -> None:
+        """Wait until the server begins to stop; do not suspend if it has. May be cancelled."""
+        await self._flag.wait()
 
 
 class Lifespan:
@@ -80,12 +103,21 @@ class Lifespan:
             ``off`` never calls the application.
         asgi: The value of ``scope["asgi"]``.
         backend: The library that runs the task.
+        extensions: The value of ``scope["extensions"]``.
 
     Attributes:
         state: What the application stored at start-up for its requests; ``None`` without lifespan.
     """
 
-    def __init__(self, app: Application, mode: str, asgi: dict[str, str], backend: Backend) -> None:
+    def __init__(
+        self,
+        app: Application,
+        mode: str,
+        asgi: dict[str, str],
+        backend: Backend,
+        extensions: Mapping[str, object] | None = None,
+    ) -> None:
+        self._extensions = extensions or {}
         self._app = app
         self._mode = mode
         self._asgi = asgi
@@ -140,7 +172,12 @@ class Lifespan:
 
     async def _run(self) -> None:
         """Call the application; whatever it raises is told to the log and to those who wait."""
-        scope = {"type": "lifespan", "asgi": dict(self._asgi, spec_version="2.0"), "state": self.state}
+        scope = {
+            "type": "lifespan",
+            "asgi": dict(self._asgi, spec_version="2.0"),
+            "extensions": dict(self._extensions),
+            "state": self.state,
+        }
         try:
             running = self._app(scope, self._receive, self._send)
             await (running if self._refuse is None else refusing(running, self._refuse))

@@ -396,6 +396,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="MODE",
     ),
     Option(
+        "cancel-on-disconnect",
+        RUNNING,
+        "Cancel a request whose client has gone, as the async library cancels a task.",
+        "flag",
+        False,
+        negative=True,
+    ),
+    Option(
         "root-path",
         RUNNING,
         "The path below which a proxy has mounted the application, such as /api.",
@@ -492,6 +500,20 @@ OPTIONS: Final[tuple[Option, ...]] = (
         field="linger_ms",
         attack="clients that never stop sending",
         answer="closed",
+    ),
+    Option(
+        "request-timeout",
+        TIMEOUTS,
+        "How long an answer may take from the end of the request's head: then the request is cancelled, and"
+        " answered with 504 if nothing was sent.",
+        "seconds",
+        unset="no limit",
+        metavar="SECONDS",
+        minimum=0.001,
+        maximum=_DAY,
+        field="request_ms",
+        attack="requests that never end",
+        answer="504, or closed within an answer",
     ),
     Option(
         "timeout-graceful-shutdown",

@@ -23,7 +23,7 @@ from tricorn._backends.base import Backend, TaskGroup
 from tricorn._version import __version__
 from tricorn.config import Config
 from tricorn.errors import StartupError
-from tricorn.lifespan import Lifespan, settle
+from tricorn.lifespan import Flag, Lifespan, Shutdown, settle
 
 _logger = logging.getLogger("tricorn.error")
 
@@ -35,6 +35,9 @@ GRACE = 5.0
 
 INTERRUPT = 1
 DRAINED = 2
+
+CANCELLED_LEFT = 1
+CANCELLED_TIMEOUT = 2
 
 SPEC_VERSION = "2.5"
 
@@ -101,7 +104,9 @@ class Server:
         version = importer.asgi_version(app)
         app = importer.single_callable(app)
         asgi = {"version": f"{version}.0", "spec_version": SPEC_VERSION}
-        self._lifespan = Lifespan(app, config.lifespan, {"version": asgi["version"]}, backend)
+        self._shutting_down = Flag(backend)
+        extensions = {"tricorn.shutdown": Shutdown(self._shutting_down)}
+        self._lifespan = Lifespan(app, config.lifespan, {"version": asgi["version"]}, backend, extensions)
         self.core = _core.Server(
             app,
             limits=config.limits,
@@ -114,6 +119,8 @@ class Server:
             date=config.sends_date,
             server=config.server_name,
             parser=self._parser(config),
+            extensions=extensions,
+            cancels=_causes(config),
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
         self.urls = _listen(self.core, config)
@@ -207,6 +214,7 @@ class Server:
                 ending=group.ending,
                 stray=group.stray,
                 refuse=group.refuse,
+                canceller=group.canceller,
                 state=self._lifespan.state,
             )
             self._ending = group.ending
@@ -223,6 +231,7 @@ class Server:
         """Let exchanges end within the grace period, then cancel what is left."""
         _logger.info("Shutting down")
         self.core.stop()
+        await self._shutting_down.happen()
         counters = self.core.counters()
         if counters["active"]:
             _logger.info("Waiting for %d request(s) to complete. (CTRL+C to force quit)", counters["active"])
@@ -261,9 +270,11 @@ class Server:
                 "; press CTRL+C to quit" if self._owns_process else "",
             )
 
-    def _on_error(self, error: BaseException | None, gone: bool, started: bool) -> None:
+    def _on_error(self, error: BaseException | None, gone: bool, started: bool, cancelled: int) -> None:
         """Log what an application did wrong; a client that has gone is not the application's fault."""
-        if error is None:
+        if cancelled and not isinstance(error, Exception):
+            self._on_cancelled(cancelled)
+        elif error is None:
             if not gone:
                 what = "completing" if started else "starting"
                 _logger.error("ASGI callable returned without %s response.", what)
@@ -274,6 +285,13 @@ class Server:
         else:
             _logger.error("Exception in ASGI application\n", exc_info=error)
             self._explain(error)
+
+    def _on_cancelled(self, cause: int) -> None:
+        """Log that a request was cancelled, and has ended of it."""
+        if cause == CANCELLED_TIMEOUT:
+            _logger.warning("A request was cancelled: it took more than %g s.", self._config.request_timeout)
+        else:
+            _logger.debug("A request was cancelled: its client has gone.")
 
     def _explain(self, error: BaseException) -> None:
         """Say so where an application has used another async library than the one that runs it."""
@@ -297,6 +315,12 @@ def _from_disconnect(error: BaseException) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
+
+
+def _causes(config: Config) -> int:
+    """Return for what every request is cancelled, as the core counts it."""
+    left = CANCELLED_LEFT if config.cancel_on_disconnect else 0
+    return left | (CANCELLED_TIMEOUT if config.request_timeout is not None else 0)
 
 
 def _on_refusal(client: logs.Client, status: int, reason: str) -> None:

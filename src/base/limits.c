@@ -20,6 +20,7 @@ void tri_limits_default(tri_limits *limits)
         .body_ms = 30000,
         .body_rate = 128,
         .write_ms = 30000,
+        .request_ms = 0,
         .drain = 65536,
         .linger_ms = 2000,
     };

@@ -22,8 +22,9 @@ typedef struct tri_limits {
     uint32_t body_ms;       /* without a byte of a body that receive() waits for; stalled uploads: 408 */
     uint32_t body_rate;     /* bytes a second, over body_ms, of a body that is waited for, 0: any; dribbling: 408 */
     uint32_t write_ms;      /* without the peer taking a byte of an answer; stalled readers: closed */
-    uint32_t drain;         /* bytes of an unread body that are dropped to keep the connection; else it is closed */
-    uint32_t linger_ms;     /* how long a closing side reads on so that no reset eats the answer */
+    uint32_t request_ms; /* from a head's end to the answer's, 0 for no limit; requests without end: cancelled, 504 */
+    uint32_t drain;      /* bytes of an unread body that are dropped to keep the connection; else it is closed */
+    uint32_t linger_ms;  /* how long a closing side reads on so that no reset eats the answer */
 } tri_limits;
 
 /* The defaults, as documented in docs/limits.md. */

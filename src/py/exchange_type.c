@@ -17,6 +17,10 @@ tri_py_exchange *tri_exchange_type_new(tri_py_server *server, tri_exchange *core
     self->run_since = 0;
     self->immediate = 0;
     self->status = 0;
+    self->cancel = NULL;
+    self->cancels = (uint8_t)server->cancels;
+    self->watched = 0;
+    self->cancelled = 0;
     tri_exchange_set_user(core, self);
     PyObject_GC_Track(self);
     return self;
@@ -90,6 +94,7 @@ static int exchange_traverse(PyObject *op, visitproc visit, void *arg)
     tri_py_exchange *self = (tri_py_exchange *)op;
     Py_VISIT(Py_TYPE(op));
     Py_VISIT((PyObject *)self->server);
+    Py_VISIT(self->cancel);
     return 0;
 }
 
@@ -101,6 +106,7 @@ static void exchange_dealloc(PyObject *op)
     tri_exchange_set_user(self->core, NULL);
     tri_exchange_done(self->core);
     tri_exchange_unref(self->core);
+    Py_CLEAR(self->cancel);
     Py_CLEAR(self->server);
     PyObject_GC_Del(op);
     Py_DECREF(type);

@@ -56,6 +56,8 @@ static int module_exec(PyObject *module)
         return -1;
     if (tri_awaitable_add(module, state) != 0 || tri_loop_bridge_add(module, state) != 0)
         return -1;
+    if (tri_cancel_add(module, state) != 0)
+        return -1;
     return tri_runner_add(module, state);
 }
 
@@ -67,6 +69,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT((PyObject *)state->exchange_type);
     Py_VISIT((PyObject *)state->awaitable_type);
     Py_VISIT((PyObject *)state->bridge_type);
+    Py_VISIT((PyObject *)state->cancel_type);
     Py_VISIT((PyObject *)state->loop_future_type);
     Py_VISIT(state->client_disconnected);
     Py_VISIT(state->done);
@@ -82,6 +85,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->exchange_type);
     Py_CLEAR(state->awaitable_type);
     Py_CLEAR(state->bridge_type);
+    Py_CLEAR(state->cancel_type);
     Py_CLEAR(state->loop_future_type);
     Py_CLEAR(state->client_disconnected);
     Py_CLEAR(state->empty_bytes);

@@ -29,6 +29,7 @@ typedef struct tri_state {
     PyTypeObject *exchange_type;
     PyTypeObject *awaitable_type;
     PyTypeObject *bridge_type;
+    PyTypeObject *cancel_type;
     PyTypeObject *loop_future_type;
     PyObject *client_disconnected; /* the exception class */
     PyObject *empty_bytes;
@@ -62,7 +63,7 @@ typedef struct tri_py_server {
     PyObject *lifespan_state; /* dict, copied for each exchange, or NULL */
     PyObject *root_path;      /* str, encoded as bytes in root_path_bytes */
     PyObject *access_log;     /* callable or NULL */
-    PyObject *on_error;       /* callable(exception or None, started) */
+    PyObject *on_error;       /* callable(exception or None, gone, started, cause of a cancellation) */
     PyObject *on_refusal;     /* callable(client, status, reason) */
     PyObject *spawn;          /* callables of the backend; NULL until attach() */
     PyObject *wait;
@@ -70,8 +71,12 @@ typedef struct tri_py_server {
     PyObject *checkpoint;
     PyObject *ending;
     PyObject *stray;
-    PyObject *refuse;  /* callable(trap), or None where the library refuses foreign traps by itself */
-    PyObject *context; /* contextvars.Context that every exchange starts from a copy of */
+    PyObject *refuse;                 /* callable(trap), or None where the library refuses foreign traps by itself */
+    PyObject *canceller;              /* callable(runner): gives a callable that cancels that task, the calling one */
+    PyObject *extensions;             /* scope["extensions"], copied for each */
+    unsigned cancels;                 /* enum tri_cancel_cause: for what every exchange is cancelled */
+    struct tri_py_exchange *stepping; /* the exchange whose application is being stepped, borrowed, or NULL */
+    PyObject *context;                /* contextvars.Context that every exchange starts from a copy of */
     tri_name_cache names;
     tri_parser_kind parser;
     tri_addr local_addr; /* the address last bound to, and its pair: mostly the same for all */
@@ -92,6 +97,9 @@ typedef struct tri_py_server {
     uint64_t batch_since; /* ns */
 } tri_py_server;
 
+/* Why an exchange is cancelled, or would be. */
+enum tri_cancel_cause { TRI_CANCEL_LEFT = 1, TRI_CANCEL_TIMEOUT = 2 };
+
 /* One request at work. */
 typedef struct tri_py_exchange {
     PyObject_HEAD
@@ -101,6 +109,10 @@ typedef struct tri_py_exchange {
     uint64_t run_since; /* ns: when send() last gave the loop a chance (I9) */
     unsigned immediate; /* completions of send() in a row without suspending */
     int status;
+    PyObject *cancel;  /* callable that cancels its task, once it has suspended and may be cancelled */
+    uint8_t cancels;   /* enum tri_cancel_cause: for what it is cancelled */
+    uint8_t watched;   /* what of that the core tells */
+    uint8_t cancelled; /* why it was, 0 while it was not */
 } tri_py_exchange;
 
 /* After so many sends in a row, or so long, send() is a checkpoint (I9). */
@@ -137,11 +149,20 @@ PyObject *tri_exchange_type_send(tri_py_exchange *exchange);
 /* Moves everyone who waits for the exchange to the server's to_wake. */
 void tri_exchange_type_wake(tri_py_exchange *exchange);
 
+/* cancel.c: asks to be told of what the exchange is to be cancelled for, now that it has suspended in `runner`'s task.
+ */
+void tri_cancel_watch(tri_py_exchange *exchange, PyObject *runner);
+/* What cancels the exchange, a new reference, if there is cause; else NULL. */
+PyObject *tri_cancel_take(tri_py_exchange *exchange);
+/* The extension by which an application asks for it, a new reference or NULL. */
+PyObject *tri_cancel_extension(tri_py_server *server);
+int tri_cancel_add(PyObject *module, tri_state *state);
+
 /* message.c: hands a message of send() to the core; 0, or -1 with an exception. */
 int tri_message_send(tri_py_exchange *exchange, PyObject *message, bool *end);
 
 /* server_type.c: calls that may fail in ways that only the log cares about. */
-void tri_server_type_error(tri_py_server *server, PyObject *exception, const tri_exchange *exchange);
+void tri_server_type_error(tri_py_exchange *exchange, PyObject *exception);
 void tri_server_type_refusals(tri_py_server *server);
 /* Moves those who wait for a notice to to_wake if there is one. */
 void tri_server_type_notices(tri_py_server *server);

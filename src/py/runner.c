@@ -121,7 +121,7 @@ static void log_unfinished(tri_py_exchange *exchange)
     if (exchange->server->access_log == NULL)
         return;
     if (tri_exchange_complete(exchange->core))
-        exchange->status = 500; /* the core's, in its place */
+        exchange->status = tri_exchange_timed_out(exchange->core) ? 504 : 500; /* the core's, in its place */
     else if (!tri_exchange_started(exchange->core))
         return;
     tri_server_type_access(exchange);
@@ -133,7 +133,8 @@ static void finish_exchange(tri_py_runner *self, PyObject *exception)
     tri_py_exchange *exchange = self->exchange;
     bool answered = tri_exchange_complete(exchange->core);
     if (exception != NULL || !answered)
-        tri_server_type_error(self->server, exception, exchange->core);
+        tri_server_type_error(exchange, exception);
+    Py_CLEAR(exchange->cancel);
     tri_exchange_done(exchange->core);
     if (!answered)
         log_unfinished(exchange);
@@ -161,10 +162,13 @@ static PySendResult step_once(tri_py_runner *self, PyObject *value, PyObject *ex
     *result = NULL;
     if (PyContext_Enter(self->context) != 0)
         return PYGEN_ERROR;
+    tri_py_exchange *outer = self->server->stepping;
+    self->server->stepping = self->exchange;
     tri_server_cork(self->server->core);
     if (self->app != NULL || call_app(self) == 0)
         sent = tri_drive_step(self->app, value, exception, result);
     tri_server_uncork(self->server->core);
+    self->server->stepping = outer;
     if (PyContext_Exit(self->context) != 0) {
         Py_CLEAR(*result);
         return PYGEN_ERROR;
@@ -346,8 +350,18 @@ static enum outcome do_wake(tri_py_runner *self)
     tri_exchange *woken;
     while ((woken = tri_server_next_woken(server->core)) != NULL) {
         tri_py_exchange *exchange = tri_exchange_user(woken);
-        if (exchange != NULL)
-            tri_exchange_type_wake(exchange);
+        if (exchange == NULL)
+            continue;
+        tri_exchange_type_wake(exchange);
+        PyObject *cancel = tri_cancel_take(exchange);
+        if (cancel == NULL)
+            continue;
+        int error = drive(self, PyObject_CallNoArgs(cancel), RUN_WAKE);
+        Py_DECREF(cancel);
+        if (error != 0)
+            return interrupted(self);
+        if (self->inner != NULL)
+            return GO_ON;
     }
     tri_server_type_notices(server);
     tri_server_type_refusals(server);
@@ -380,6 +394,7 @@ static unsigned tasks_wanted(tri_py_server *server)
 static enum outcome hand_over(tri_py_runner *self, PyObject *trap)
 {
     tri_server_flush(self->server->core);
+    tri_cancel_watch(self->exchange, (PyObject *)self);
     self->trap = trap;
     cease_to_lead(self);
     self->to_start = self->server->starting > 0 ? 0 : tasks_wanted(self->server);
@@ -508,6 +523,7 @@ static enum outcome do_app(tri_py_runner *self, step *now)
     Py_XDECREF(pending);
     if (sent == PYGEN_NEXT) {
         tri_server_flush(self->server->core);
+        tri_cancel_watch(self->exchange, (PyObject *)self);
         return YIELDED;
     }
     Py_CLEAR(now->result);

@@ -243,7 +243,7 @@ static int set_own_dicts(tri_py_server *server, PyObject *scope)
     const tri_state *state = server->state;
     if (set_new(scope, state->names.asgi, PyDict_Copy(server->asgi)) != 0)
         return -1;
-    if (set_new(scope, state->names.extensions, PyDict_New()) != 0)
+    if (set_new(scope, state->names.extensions, PyDict_Copy(server->extensions)) != 0)
         return -1;
     if (server->lifespan_state == NULL)
         return 0;

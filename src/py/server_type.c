@@ -22,12 +22,14 @@ int tri_server_type_raise(const tri_state *state, int error)
 
 /* --- what the log is told --- */
 
-void tri_server_type_error(tri_py_server *server, PyObject *exception, const tri_exchange *exchange)
+void tri_server_type_error(tri_py_exchange *exchange, PyObject *exception)
 {
+    tri_py_server *server = exchange->server;
     PyObject *error = exception == NULL ? Py_None : exception;
-    bool gone = tri_exchange_left(exchange);
-    PyObject *told = PyObject_CallFunction(server->on_error, "OOO", error, gone ? Py_True : Py_False,
-                                           tri_exchange_started(exchange) ? Py_True : Py_False);
+    bool gone = tri_exchange_left(exchange->core);
+    bool started = tri_exchange_started(exchange->core);
+    PyObject *told = PyObject_CallFunction(server->on_error, "OOOi", error, gone ? Py_True : Py_False,
+                                           started ? Py_True : Py_False, exchange->cancelled);
     if (told == NULL)
         PyErr_WriteUnraisable(server->on_error);
     Py_XDECREF(told);
@@ -119,7 +121,7 @@ static const struct {
     LIMIT(request_line), LIMIT(head),          LIMIT(fields),    LIMIT(trailers),      LIMIT(chunk_ext),
     LIMIT(body),         LIMIT(body_buffer),   LIMIT(send_high), LIMIT(send_low),      LIMIT(connections),
     LIMIT(exchanges),    LIMIT(first_head_ms), LIMIT(head_ms),   LIMIT(keep_alive_ms), LIMIT(body_ms),
-    LIMIT(body_rate),    LIMIT(write_ms),      LIMIT(drain),     LIMIT(linger_ms),
+    LIMIT(body_rate),    LIMIT(write_ms),      LIMIT(drain),     LIMIT(linger_ms),     LIMIT(request_ms),
 #undef LIMIT
 };
 
@@ -163,27 +165,40 @@ static int set_limits(tri_limits *limits, PyObject *given)
 
 /* Arguments of the constructor, all borrowed. */
 typedef struct arguments {
-    PyObject *app, *limits, *scope, *asgi, *on_error, *on_refusal, *access_log, *root_path, *parser;
+    PyObject *app, *limits, *scope, *asgi, *on_error, *on_refusal, *access_log, *root_path, *parser, *extensions;
+    int cancels;
     tri_settings settings;
 } arguments;
 
 static int parse(arguments *in, PyObject *args, PyObject *kwargs)
 {
-    static char *const keywords[] = { "app",        "limits", "scope",  "asgi",   "root_path", "on_error", "on_refusal",
-                                      "access_log", "date",   "server", "fields", "parser",    NULL };
+    static char *const keywords[] = { "app",      "limits",     "scope",      "asgi",    "root_path",
+                                      "on_error", "on_refusal", "access_log", "date",    "server",
+                                      "fields",   "parser",     "extensions", "cancels", NULL };
     const char *server, *fields;
     Py_ssize_t server_size, fields_size;
     int date;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#O:Server", (char **)keywords, &in->app,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#OO!i:Server", (char **)keywords, &in->app,
                                      &PyDict_Type, &in->limits, &PyDict_Type, &in->scope, &PyDict_Type, &in->asgi,
                                      &in->root_path, &in->on_error, &in->on_refusal, &in->access_log, &date, &server,
-                                     &server_size, &fields, &fields_size, &in->parser))
+                                     &server_size, &fields, &fields_size, &in->parser, &PyDict_Type, &in->extensions,
+                                     &in->cancels))
         return -1;
     in->settings.mem = tri_mem_libc();
     in->settings.date = date != 0;
     in->settings.server = (tri_span){ server, (size_t)server_size };
     in->settings.defaults = (tri_span){ fields, (size_t)fields_size };
     return set_limits(&in->settings.limits, in->limits);
+}
+
+/* The extensions that every scope offers: those given, and our own. */
+static int set_extensions(tri_py_server *self, PyObject *given)
+{
+    self->extensions = PyDict_Copy(given);
+    PyObject *own = self->extensions == NULL ? NULL : tri_cancel_extension(self);
+    int error = own == NULL ? -1 : PyDict_SetItemString(self->extensions, "tricorn.cancel_on_disconnect", own);
+    Py_XDECREF(own);
+    return error;
 }
 
 static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -204,7 +219,10 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->on_error = Py_NewRef(in.on_error);
     self->on_refusal = Py_NewRef(in.on_refusal);
     self->access_log = in.access_log == Py_None ? NULL : Py_NewRef(in.access_log);
-    int error = tri_parser_kind_init(&self->parser, in.parser);
+    self->cancels = (unsigned)in.cancels;
+    int error = set_extensions(self, in.extensions);
+    if (error == 0)
+        error = tri_parser_kind_init(&self->parser, in.parser);
     if (error == 0) {
         in.settings.http = tri_parser_protocol(&self->parser);
         error = tri_server_new(&self->core, &in.settings);
@@ -236,6 +254,8 @@ static int server_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->stray);
     Py_VISIT(self->refuse);
     Py_VISIT(self->context);
+    Py_VISIT(self->canceller);
+    Py_VISIT(self->extensions);
     return tri_parser_kind_traverse(&self->parser, visit, arg);
 }
 
@@ -258,6 +278,8 @@ static int server_clear(PyObject *op)
     Py_CLEAR(self->stray);
     Py_CLEAR(self->refuse);
     Py_CLEAR(self->context);
+    Py_CLEAR(self->canceller);
+    Py_CLEAR(self->extensions);
     tri_parser_kind_clear(&self->parser);
     return 0;
 }
@@ -360,13 +382,12 @@ static PyObject *server_fileno(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 static PyObject *server_attach(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static char *const keywords[] = {
-        "spawn", "wait", "park", "checkpoint", "ending", "stray", "refuse", "state", NULL
-    };
+    static char *const keywords[] = { "spawn", "wait",   "park",      "checkpoint", "ending",
+                                      "stray", "refuse", "canceller", "state",      NULL };
     tri_py_server *self = (tri_py_server *)op;
-    PyObject *spawn, *wait, *park, *checkpoint, *ending, *stray, *refuse, *lifespan_state;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOOOOOO:attach", (char **)keywords, &spawn, &wait, &park,
-                                     &checkpoint, &ending, &stray, &refuse, &lifespan_state))
+    PyObject *spawn, *wait, *park, *checkpoint, *ending, *stray, *refuse, *canceller, *lifespan_state;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOOOOOOO:attach", (char **)keywords, &spawn, &wait, &park,
+                                     &checkpoint, &ending, &stray, &refuse, &canceller, &lifespan_state))
         return NULL;
     PyObject *context = PyContext_CopyCurrent();
     if (context == NULL)
@@ -378,6 +399,7 @@ static PyObject *server_attach(PyObject *op, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->ending, Py_NewRef(ending));
     Py_XSETREF(self->stray, Py_NewRef(stray));
     Py_XSETREF(self->refuse, Py_NewRef(refuse));
+    Py_XSETREF(self->canceller, Py_NewRef(canceller));
     Py_XSETREF(self->context, context);
     self->turned = true;
     Py_XSETREF(self->lifespan_state, PyDict_Check(lifespan_state) ? Py_NewRef(lifespan_state) : NULL);
@@ -448,7 +470,7 @@ static PyMethodDef server_methods[] = {
     { "fileno", server_fileno, METH_NOARGS,
       PyDoc_STR("fileno($self, /)\n--\n\nThe reactor's descriptor: readable when a turn has something to do.") },
     { "attach", (PyCFunction)(void (*)(void))server_attach, METH_VARARGS | METH_KEYWORDS,
-      PyDoc_STR("attach($self, *, spawn, wait, park, checkpoint, ending, stray, refuse, state)\n--\n\n"
+      PyDoc_STR("attach($self, *, spawn, wait, park, checkpoint, ending, stray, refuse, canceller, state)\n--\n\n"
                 "Use a backend's calls, and the context variables of the caller.") },
     { "runner", server_runner, METH_NOARGS,
       PyDoc_STR("runner($self, /)\n--\n\nA new Runner: the coroutine of a serving task.") },
@@ -468,8 +490,8 @@ static PyMethodDef server_methods[] = {
 
 static PyType_Slot server_slots[] = {
     { Py_tp_doc,
-      "Server(app, *, limits, scope, asgi, root_path, on_error, on_refusal, access_log, date, server, fields, parser)"
-      "\n--\n\n"
+      "Server(app, *, limits, scope, asgi, root_path, on_error, on_refusal, access_log, date, server, fields, parser, "
+      "extensions, cancels)\n--\n\n"
       "The C core, serving one application." },
     { Py_tp_new, server_new },
     { Py_tp_methods, server_methods },

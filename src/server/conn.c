@@ -210,7 +210,7 @@ static void on_eof(tri_conn *conn)
     for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
         tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
         exchange->flags |= TRI_EXCHANGE_PEER_ENDED;
-        tri_exchange_notify(exchange, TRI_WANT_READ);
+        tri_exchange_notify(exchange, TRI_WANT_READ | TRI_WANT_LEFT);
     }
 }
 

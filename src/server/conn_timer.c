@@ -37,6 +37,29 @@ static uint64_t write_deadline(const tri_conn *conn)
     return blocked ? conn->write_since + conn->server->limits.write_ms : UINT64_MAX;
 }
 
+/* The earliest deadline of an answer. */
+static uint64_t request_deadline(const tri_conn *conn)
+{
+    uint64_t earliest = UINT64_MAX;
+    if (conn->server->limits.request_ms == 0)
+        return earliest;
+    for (const tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
+        uint64_t deadline = TRI_CONTAINER(node, tri_exchange, link)->deadline;
+        earliest = deadline != 0 && deadline < earliest ? deadline : earliest;
+    }
+    return earliest;
+}
+
+/* Tells those whose answers are late. */
+static void expire_requests(tri_conn *conn)
+{
+    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
+        tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
+        if (exchange->deadline != 0 && conn->server->now >= exchange->deadline)
+            tri_exchange_expire(exchange);
+    }
+}
+
 /* The connection has nothing to do from now on; when the server stops, it is only given time for what is under way. */
 void tri_conn_idle(tri_conn *conn)
 {
@@ -53,6 +76,8 @@ void tri_conn_retime(tri_conn *conn)
     uint64_t other = body_deadline(conn);
     due = other < due ? other : due;
     other = write_deadline(conn);
+    due = other < due ? other : due;
+    other = request_deadline(conn);
     due = other < due ? other : due;
     if (due == UINT64_MAX || (conn->flags & TRI_CONN_CLOSED))
         return;
@@ -96,6 +121,8 @@ static void forsake(tri_conn *conn)
 void tri_conn_timeout(tri_conn *conn)
 {
     uint64_t now = conn->server->now;
+    if (now >= request_deadline(conn))
+        expire_requests(conn);
     if (now >= write_deadline(conn) && write_stalled(conn)) {
         tri_socket_discard(conn->source.fd);
         tri_conn_lose(conn, "the peer stopped reading the answer");

@@ -57,6 +57,10 @@ int tri_exchange_open(tri_conn *conn, const tri_event *event)
     if (!(exchange->head->flags & TRI_HEAD_BODY))
         exchange->flags = TRI_EXCHANGE_BODY_END;
     tri_list_append(&conn->exchanges, &exchange->link);
+    if (server->limits.request_ms != 0) {
+        exchange->deadline = tri_server_now(server) + server->limits.request_ms;
+        tri_conn_retime(conn);
+    }
     tri_list_init(&exchange->queue);
     tri_list_append(&server->ready, &exchange->queue);
     server->counters.exchanges++;
@@ -78,6 +82,7 @@ static void detach(tri_exchange *exchange)
 void tri_exchange_lose(tri_exchange *exchange)
 {
     exchange->flags |= TRI_EXCHANGE_LOST;
+    tri_exchange_notify(exchange, TRI_WANT_LEFT);
     detach(exchange);
 }
 
@@ -190,6 +195,10 @@ void tri_exchange_want(tri_exchange *exchange, unsigned want)
 {
     unsigned fresh = want & ~(unsigned)exchange->wants;
     exchange->wants |= (uint8_t)want;
+    if (tri_exchange_left(exchange))
+        tri_exchange_notify(exchange, TRI_WANT_LEFT);
+    if (tri_exchange_timed_out(exchange))
+        tri_exchange_notify(exchange, TRI_WANT_TIMEOUT);
     if (exchange->conn == NULL)
         tri_exchange_notify(exchange, want);
     else if ((fresh & TRI_WANT_READ) && !(exchange->flags & TRI_EXCHANGE_BODY_END))
@@ -279,6 +288,18 @@ bool tri_exchange_left(const tri_exchange *exchange)
     return (exchange->flags & (TRI_EXCHANGE_LOST | TRI_EXCHANGE_PEER_ENDED)) != 0;
 }
 
+bool tri_exchange_timed_out(const tri_exchange *exchange)
+{
+    return (exchange->flags & TRI_EXCHANGE_TIMED_OUT) != 0;
+}
+
+void tri_exchange_expire(tri_exchange *exchange)
+{
+    exchange->deadline = 0;
+    exchange->flags |= TRI_EXCHANGE_TIMED_OUT;
+    tri_exchange_notify(exchange, TRI_WANT_TIMEOUT);
+}
+
 bool tri_exchange_started(const tri_exchange *exchange)
 {
     return (exchange->flags & TRI_EXCHANGE_STARTED) != 0;
@@ -289,7 +310,7 @@ bool tri_exchange_complete(const tri_exchange *exchange)
     return (exchange->flags & TRI_EXCHANGE_COMPLETE) != 0;
 }
 
-/* Puts a 500 in the place of an answer that was not given. */
+/* Puts a 500 or 504 in the place of an answer that was not given. */
 static int answer_failure(tri_exchange *exchange)
 {
     tri_conn *conn = exchange->conn;
@@ -299,11 +320,13 @@ static int answer_failure(tri_exchange *exchange)
         exchange->flags &= (uint16_t)~TRI_EXCHANGE_STARTED;
     }
     tri_field_out type = { TRI_SPAN("content-type"), TRI_SPAN("text/plain; charset=utf-8") };
-    tri_response response = { .status = 500, .fields = &type, .n_fields = 1, .close = true };
+    int status = tri_exchange_timed_out(exchange) ? 504 : 500;
+    tri_response response = { .status = status, .fields = &type, .n_fields = 1, .close = true };
     int error = tri_exchange_respond(exchange, &response);
     if (error != 0)
         return error;
-    tri_loan loan = { .bytes = TRI_SPAN("Internal Server Error") };
+    const char *reason = tri_http_reason(status);
+    tri_loan loan = { .bytes = { reason, strlen(reason) } };
     return tri_exchange_write(exchange, &loan, true);
 }
 

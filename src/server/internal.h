@@ -79,6 +79,7 @@ enum tri_exchange_flag {
     TRI_EXCHANGE_COMPLETE = 64,  /* the answer is complete */
     TRI_EXCHANGE_READ = 128,     /* receive() was called */
     TRI_EXCHANGE_DONE = 256,     /* the application has returned */
+    TRI_EXCHANGE_TIMED_OUT = 512,
 };
 
 struct tri_exchange {
@@ -93,6 +94,7 @@ struct tri_exchange {
     uint32_t stream;
     uint16_t flags;        /* enum tri_exchange_flag */
     uint8_t wants;         /* enum tri_want */
+    uint64_t deadline;     /* ms: of the answer, 0 for none */
     uint64_t waited_until; /* ms: when receive() last ceased to wait */
     uint64_t received;     /* bytes of the body that have come */
     tri_addr peer;
@@ -178,6 +180,8 @@ void tri_refuse_record(tri_conn *conn, int status, const char *reason);
 /* exchange.c */
 TRI_NODISCARD int tri_exchange_open(tri_conn *conn, const tri_event *event);
 void tri_exchange_lose(tri_exchange *exchange);
+/* The time of the answer is over. */
+void tri_exchange_expire(tri_exchange *exchange);
 void tri_exchange_notify(tri_exchange *exchange, unsigned what);
 
 /* server.c */

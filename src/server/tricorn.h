@@ -110,7 +110,9 @@ typedef struct tri_received {
     tri_span body;   /* borrowed until tri_exchange_take or the next turn */
 } tri_received;
 
-enum tri_want { TRI_WANT_READ = 1, TRI_WANT_WRITE = 2 };
+/* What can be waited for: something to receive, room to write; that the peer has left (tri_exchange_left) or the time
+   is over (tri_exchange_timed_out), each told once. */
+enum tri_want { TRI_WANT_READ = 1, TRI_WANT_WRITE = 2, TRI_WANT_LEFT = 4, TRI_WANT_TIMEOUT = 8 };
 
 void tri_exchange_ref(tri_exchange *exchange);
 void tri_exchange_unref(tri_exchange *exchange);
@@ -141,11 +143,13 @@ bool tri_exchange_writable(const tri_exchange *exchange);
 bool tri_exchange_lost(const tri_exchange *exchange);
 /* The peer is lost, or has ended its side: receive() has said so, or would. */
 bool tri_exchange_left(const tri_exchange *exchange);
+/* The limit of time has passed before the answer was complete. */
+bool tri_exchange_timed_out(const tri_exchange *exchange);
 /* An answer was begun, or completed. */
 bool tri_exchange_started(const tri_exchange *exchange);
 bool tri_exchange_complete(const tri_exchange *exchange);
-/* The application has returned or failed: without an answer the peer gets a 500, an unfinished one ends the connection.
- */
+/* The application has returned or failed: without an answer the peer gets a 500, or a 504 when its time was over; an
+   unfinished answer ends the connection. */
 void tri_exchange_done(tri_exchange *exchange);
 
 #endif

@@ -87,3 +87,34 @@ def test_a_stop_waits_for_what_is_at_work_and_a_deadline_ends_it(own: Serve) -> 
         assert client.answer().body == b"abcdef"
         assert server.wait() == 0
     assert "Cancelling 1 request(s)" in server.log()
+
+
+def test_a_request_is_cancelled_with_its_client(own: Serve) -> None:
+    """Where it is suspended: without a library there is only receive() and send()."""
+    server = own(APP, "none", "--cancel-on-disconnect")
+    with server.connect() as client:
+        client.request("POST", "/waiting", None, [("Content-Length", "6")])
+        client.send(b"abc")
+        until(lambda: "began" in server.access(), "the beginning")
+    until(lambda: "Cancelled" in server.access(), "the cancellation")
+    assert server.ask("POST", "/", b"x").body == b"x"
+    assert server.stop() == 0 and "Traceback" not in server.log()
+
+
+def test_504_when_the_time_is_over(own: Serve) -> None:
+    server = own(APP, "none", "--request-timeout", "0.3", "--timeout-write", "10")
+    with server.connect() as client:
+        client.request(target="/blocked")
+        until(lambda: "Cancelled" in server.access(), "the cancellation")
+    assert server.stop() == 0
+    assert "A request was cancelled: it took more than 0.3 s." in server.log()
+
+
+def test_the_application_is_told_of_the_shutdown(own: Serve) -> None:
+    server = own(APP, "none")
+    with server.connect() as client:
+        client.request("POST", "/until-shutdown", b"x")
+        assert server.ask("POST", "/", b"x").body == b"x"
+        assert server.stop() == 0
+        assert client.answer().body == b"x"
+    assert "told" in server.access()

@@ -47,6 +47,8 @@ class Library:
         self.failing: dict[str, BaseException] = {}
         self.errors: list[BaseException | None] = []
         self.is_ending = False
+        self.cancellable: list[object] = []
+        self.cancelled: list[object] = []
         self.refuse: Callable[[object], BaseException | None] | None = None
 
     def _call(self, name: str, value: Any) -> Any:
@@ -65,6 +67,11 @@ class Library:
         self.parkings.append(parking)
         return self._call("park", parking)
 
+    def canceller(self, runner: object) -> Any:
+        """Make what cancels a task."""
+        self.cancellable.append(runner)
+        return self._call("canceller", lambda: self.cancelled.append(runner))
+
     def on_error(self, error: BaseException | None, *_: object) -> None:
         """Keep the exception."""
         self.errors.append(error)
@@ -80,6 +87,7 @@ class Library:
             ending=lambda: self._call("ending", self.is_ending),
             stray=lambda: self._call("stray", None),
             refuse=self.refuse,
+            canceller=self.canceller,
             state=None,
         )
 
@@ -98,6 +106,8 @@ def make_server(app: Any, library: Library, **settings: Any) -> _core.Server:
         "server": b"",
         "fields": b"",
         "parser": None,
+        "extensions": {},
+        "cancels": 0,
     }
     return _core.Server(app, **{**usual, **settings})
 

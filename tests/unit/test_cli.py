@@ -90,6 +90,7 @@ def example(option: Option) -> tuple[str, Any]:
         "header": "X-A:b",
         "root-path": "/api",
         "async-library": "trio",
+        "http": "h11",
     }
     if option.name in texts:
         text = texts[option.name]

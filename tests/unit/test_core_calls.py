@@ -448,7 +448,7 @@ def test_a_runner_shows_where_it_is(bench: Callable[..., Bench]) -> None:
             """Give the calls to a server."""
             super().attach(server)
             given = {name: lambda: None for name in ("spawn", "checkpoint", "ending", "stray")}
-            server.attach(**given, wait=wait, park=self.park, refuse=None, state=None)
+            server.attach(**given, wait=wait, park=self.park, refuse=None, canceller=None, state=None)
 
     at = bench(suspend, library=Coroutines())
     runner = at.server.runner()

@@ -34,7 +34,10 @@ def test_a_server() -> None:
     log = print
     server = make_server(answer, library, scope=scope, asgi=asgi, access_log=log)
     check(server, answer, scope, asgi, log)
-    given = {name: (lambda: None) for name in ("spawn", "wait", "park", "checkpoint", "ending", "stray")}
+    given = {
+        name: (lambda: None)
+        for name in ("spawn", "wait", "park", "checkpoint", "ending", "stray", "canceller")
+    }
     server.attach(**given, refuse=repr, state=state)
     check(server, *given.values(), repr, state, answer)
 

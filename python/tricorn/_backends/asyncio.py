@@ -57,6 +57,16 @@ class AsyncioGroup:
         task = asyncio.current_task(self._loop)
         return None if task is None else task.cancelling
 
+    def canceller(self, coroutine: object) -> Callable[[], None]:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        task = asyncio.current_task(self._loop)
+        assert task is not None
+
+        def cancel() -> None:
+            task.cancel()
+
+        return cancel
+
     async def wait(self) -> None:
         """Wait until no task is left; a cancellation of the waiting task is one of theirs."""
         cancelled: asyncio.CancelledError | None = None

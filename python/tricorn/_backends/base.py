@@ -82,6 +82,16 @@ class TaskGroup(Protocol):
         """
         ...
 
+    def canceller(self, coroutine: object) -> Callable[[], Awaitable[Any] | None]:
+        """Return a function that cancels the calling task, one of the group, whose ``function`` gave ``coroutine``.
+
+        The function is called once at most, by another task, while this one is suspended. The cancellation is the
+        library's own: it reaches all that the task has entered and started in structured ways, and is felt at the
+        next place where the task suspends, or where it is suspended now. Where the function gives an awaitable,
+        the caller awaits it; it does not wait for the task's end. What it left behind ends with the task.
+        """
+        ...
+
     @property
     def refuse(self) -> Callable[[object], BaseException | None] | None:
         """A function that gets what an application yields and returns the exception to raise there, or ``None``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from tricorn._backends._curio_import import import_curio
@@ -40,6 +41,7 @@ class CurioGroup:
     def __init__(self, known_traps: Container[object]) -> None:
         self._known_traps = known_traps
         self._tasks: set[Any] = set()
+        self._tasks_of: dict[object, Any] = {}
         self._ending = False
         self._current: Any = None
 
@@ -62,6 +64,10 @@ class CurioGroup:
         task = self._current
         return lambda: task.cancelled
 
+    def canceller(self, coroutine: object) -> Callable[[], Awaitable[Any]]:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        return partial(self._tasks_of[coroutine].cancel, blocking=False)
+
     def refuse(self, trap: object) -> BaseException | None:
         """See :class:`tricorn._backends.base.TaskGroup`; the kernel ends with all its tasks when a trap is unknown."""
         if type(trap) is tuple and trap and trap[0] in self._known_traps:
@@ -78,9 +84,12 @@ class CurioGroup:
     async def _run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = await curio.current_task()
         self._current = task  # for stray(), which the function calls before it suspends
+        coroutine = function()
+        self._tasks_of[coroutine] = task
         try:
-            await function()
+            await coroutine
         finally:
+            del self._tasks_of[coroutine]
             self._tasks.discard(task)
 
 

@@ -54,6 +54,7 @@ class Kernel:
         self._number = itertools.count()
         self._poll = select.poll()
         self._reader: tuple[Task, int] | None = None
+        self.current: Task | None = None
 
     def start(self, coroutine: Coroutine[Any, Any, Any], on_end: Callable[[Task], None]) -> Task:
         """Make a task that begins in the next turn."""
@@ -118,6 +119,7 @@ class Kernel:
         if task.turns != turns:
             return
         task.turns += 1
+        self.current = task
         try:
             if task.cancelled:
                 task.cancelled = False
@@ -186,6 +188,16 @@ class NoneGroup:
 
     def stray(self) -> None:
         """See :class:`tricorn._backends.base.TaskGroup`: nobody but the group cancels a task."""
+
+    def canceller(self, coroutine: object) -> Callable[[], None]:
+        """See :class:`tricorn._backends.base.TaskGroup`."""
+        task = self._kernel.current
+        assert task is not None
+
+        def cancel() -> None:
+            self._kernel.cancel(task)
+
+        return cancel
 
     def refuse(self, trap: object) -> BaseException | None:
         """See :class:`tricorn._backends.base.TaskGroup`."""

@@ -46,6 +46,7 @@ class TrioGroup:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
+        self._scopes: dict[trio.lowlevel.Task, trio.CancelScope] = {}
 
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See :class:`tricorn._backends.base.TaskGroup`."""
@@ -66,6 +67,26 @@ class TrioGroup:
         status = task._cancel_status
         return lambda: task._cancel_status is not status or task._child_nurseries
 
+    def canceller(self, coroutine: object) -> Callable[[], None]:
+        """See :class:`tricorn._backends.base.TaskGroup`.
+
+        A cancel scope for every request would cost those that nobody cancels 3 µs each. So it is put into the task
+        when it is needed: around what the task has entered by then, as ``nursery.start()`` does with what it moves.
+        """
+        task = trio.lowlevel.current_task()
+        around, entered = self._nursery._cancel_status, task._cancel_status
+        outermost = None
+        status: Any = entered
+        while status is not around:
+            outermost, status = status, status.parent
+        scope = self._scopes[task] = trio.CancelScope()
+        task._activate_cancel_status(around)
+        scope.__enter__()
+        if outermost is not None:
+            outermost.parent = scope._cancel_status
+            task._activate_cancel_status(entered)
+        return scope.cancel
+
     async def _run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = trio.lowlevel.current_task()
         status = task._cancel_status
@@ -75,8 +96,12 @@ class TrioGroup:
             nursery.cancel_scope.cancel()
             with suppress(BaseException):
                 await nursery._nested_child_finished(None)
-        if task._cancel_status is not status:
-            task._activate_cancel_status(status)
+        scope = self._scopes.pop(task, None)
+        inside = status if scope is None else scope._cancel_status
+        if task._cancel_status is not inside:
+            task._activate_cancel_status(inside)
+        if scope is not None:
+            scope.__exit__(None, None, None)
 
 
 class TrioBackend:

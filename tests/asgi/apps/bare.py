@@ -25,10 +25,28 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     if path == "/asyncio":
         await asyncio.sleep(0.01)
     await send({"type": "http.response.start", "status": 200, "headers": []})
+    if path in ("/blocked", "/waiting"):
+        await suspend(path, receive, send)
     await respond(path, receive, send)
     if path == "/stay":
         while (await receive())["type"] != "http.disconnect":
             pass
+        print("left", flush=True)
+    if path == "/until-shutdown":
+        await scope["extensions"]["tricorn.shutdown"].wait()
+        print("told", flush=True)
+
+
+async def suspend(path: str, receive: Any, send: Any) -> None:
+    """Wait for what does not come, and print what comes instead."""
+    try:
+        while path == "/blocked":
+            await send({"type": "http.response.body", "body": bytes(65536), "more_body": True})
+        while (await receive())["more_body"]:
+            print("began", flush=True)
+    except BaseException as error:
+        print(type(error).__name__, flush=True)
+        raise
 
 
 async def respond(path: str, receive: Any, send: Any) -> None:

@@ -99,7 +99,7 @@ def serve(at: Bench) -> None:
 
 def serving() -> tuple[Callable[[], None], Callable[[], None]]:
     """Answer, refuse and log requests of every kind."""
-    at = Bench(app, access_log=lambda *_: None, root_path="/root")
+    at = Bench(app, access_log=lambda *_: None, root_path="/root", cancels=3)
 
     def end() -> None:
         for told in at.library.errors:
