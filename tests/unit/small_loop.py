@@ -207,6 +207,11 @@ class SmallGroup:
         task: Task = self.loop.current.task
         return lambda: task.cancelled
 
+    def canceller(self, coroutine: object) -> Callable[[], Awaitable[Any] | None]:
+        """Return what cancels the calling task."""
+        cancel: Callable[[], None] = self.loop.current.task.cancel
+        return cancel
+
     def refuse(self, trap: object) -> BaseException | None:
         """Refuse what is no wait of the loop."""
         return None if isinstance(trap, Wait) else RuntimeError(self.refuse_message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from importlib.metadata import distribution
+from typing import ClassVar
 
 import curio
 import trio
@@ -57,7 +58,7 @@ class TestCurio(BackendSuite):
 
 class TestNone(BackendSuite):
     backend = load("none")
-    without = {
+    without: ClassVar = {
         "running_is_true_in_tasks_alone": "there is no library that a program could run in",
         "shelter_keeps_a_cancellation_off": "nobody but the server can cancel a task, and it cancels no server",
         "stray_tells_a_cancellation": "an application has nothing to cancel a task with",

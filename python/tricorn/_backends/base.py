@@ -39,7 +39,8 @@ class Parking(Protocol):
     def wake(self) -> Awaitable[Any] | None:
         """Let the waiter go on, and no other task; not within this call.
 
-        Any task of the library may call it, that of the waiter too. Returns an awaitable where the library can only wake by suspending; the caller then awaits it.
+        Any task of the library may call it, that of the waiter too.
+        Returns an awaitable where the library can only wake by suspending; the caller then awaits it.
         """
         ...
 
@@ -89,6 +90,7 @@ class TaskGroup(Protocol):
         library's own: it reaches all that the task has entered and started in structured ways, and is felt at the
         next place where the task suspends, or where it is suspended now. Where the function gives an awaitable,
         the caller awaits it; it does not wait for the task's end. What it left behind ends with the task.
+        The function of the task catches the cancellation.
         """
         ...
 

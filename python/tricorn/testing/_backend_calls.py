@@ -8,7 +8,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -429,6 +429,40 @@ def stray_is_false_without_a_cancellation(backend: Backend) -> None:
 
     backend.run(main)
     assert seen == [False, False, False]
+
+
+@_check
+def canceller_cancels_one_task(backend: Backend) -> None:
+    """What canceller() gives cancels the task that called it, and no other; the group is not ending."""
+    story: list[str] = []
+
+    async def main() -> None:
+        cancel: list[Callable[[], Awaitable[Any] | None]] = []
+        made: list[Coroutine[Any, Any, None]] = []
+        async with backend.tasks() as group:
+
+            async def one() -> None:
+                cancel.append(group.canceller(made[0]))
+                try:
+                    await backend.sleep(2)
+                except BaseException:
+                    story.append("ending" if group.ending() else "cancelled")
+
+            def make() -> Coroutine[Any, Any, None]:
+                made.append(one())
+                return made[0]
+
+            async def other() -> None:
+                await backend.sleep(0.05)
+                story.append("other")
+
+            await settle(group.spawn(make))
+            await settle(group.spawn(other))
+            await _turns(backend)
+            await settle(cancel[0]())
+
+    backend.run(main)
+    assert story == ["cancelled", "other"], story
 
 
 async def _awaiting(awaitable: Awaitable[Any]) -> None:

@@ -153,7 +153,7 @@ class _Observed:
             try:
                 step, value = steps.send, (yield trap)
             except BaseException as error:
-                step, value = steps.throw, error  # type: ignore[assignment]
+                step, value = steps.throw, error
 
 
 class _ObservedGroup:

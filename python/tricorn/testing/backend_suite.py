@@ -1,4 +1,4 @@
-"""The conformance kit: whether a backend keeps the contract of :mod:`tricorn.backends`, and the server's invariants on it.
+"""The conformance kit: whether a backend keeps the contract of :mod:`tricorn.backends`, and the server's invariants.
 
 With pytest, one test for each check::
 
