@@ -15,7 +15,7 @@ from typing import Any
 from tricorn._backends.base import Backend, Parking, TaskGroup
 from tricorn.config import Config
 from tricorn.lifespan import settle
-from tricorn.server import Server
+from tricorn.server import Service
 
 Check = Callable[[Backend], None]
 StrayCheck = Callable[[Backend, Callable[[], Awaitable[object]]], None]
@@ -35,7 +35,7 @@ def _check(function: Check) -> Check:
 class _Served:
     """A server that serves in a thread."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Service) -> None:
         self._server = server
         host, _, port = server.urls[0].removeprefix("http://").rpartition(":")
         self._address = (host, int(port))
@@ -61,7 +61,7 @@ class _Served:
 def _serving(backend: Any, app: Application, **options: Any) -> Iterator[_Served]:
     """Serve an application in a thread, beside a task that ticks; stop it at the end."""
     options = {"port": 0, "lifespan": "off", "access_log": False, "timeout_graceful_shutdown": 2.0, **options}
-    server = Server(Config.from_options(app, **options), app, backend)
+    server = Service(Config(app, **options), app, backend)
     served = _Served(server)
     failures: list[BaseException] = []
     started = threading.Event()
