@@ -199,8 +199,11 @@ static void settle(tri_conn *conn)
 /* The peer has ended its side: an unfinished request is refused, finished ones are still answered. */
 static void on_eof(tri_conn *conn)
 {
+    bool parsed_later = !tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume) || is_backlogged(conn);
     conn->flags |= TRI_CONN_EOF;
-    if (!tri_conn_is_ahead(conn)) { /* else the end is told behind what was read ahead */
+    if (!parsed_later)
+        tri_buf_release(&conn->in, conn->server->mem); /* a parser has not taken it, and waits for more in vain */
+    if (!tri_conn_is_ahead(conn)) {                    /* else the end is told behind what was read ahead */
         if (conn->protocol->ops->recv_eof(conn->protocol) != 0) {
             tri_conn_lose(conn, "out of memory");
             return;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,17 @@ def test_writer_that_fails_closes_its_connection(own: Serve, library: str, name:
         client.send(REQUEST)
         assert client.closed()
     until(lambda: "Exception in the HTTP parser" in server.log(), "the log")
+    assert server.stop() == 0
+
+
+def test_parser_that_takes_nothing_is_left_with_its_client(own: Serve, library: str) -> None:
+    server = own("odd_parsers:app", library, "--http", "odd_parsers:TakesNothing")
+    with server.connect() as client:
+        client.send(REQUEST)
+        assert client.quiet()
+        client.send(REQUEST)
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.closed()
     assert server.stop() == 0
 
 

@@ -8,8 +8,6 @@ import h11
 
 from tricorn.protocols import Body, End, Event, Head, Limits, Reject, section_size
 
-_EMPTY_LINE = b"\r\n"
-
 
 class Parser:
     """h11's reading half. Each request has an ``h11.Connection`` of its own, as answers are not h11's to send."""
@@ -20,15 +18,21 @@ class Parser:
         self._trailers = limits.trailers
         self._most = limits.head + limits.trailers + limits.chunk_extensions
         self._events: deque[Event] = deque()
-        self._fresh = True
+        self._may_skip = True
+        self._skipped = b""
         self._connection = self._begin()
 
     def recv(self, data: bytes) -> int:
         """Take the bytes of one request at most."""
-        if self._fresh and _EMPTY_LINE.startswith(data[:2]):  # RFC 9112 §2.2: one may come before a request
-            self._fresh = len(data) < len(_EMPTY_LINE)
-            return 0 if self._fresh else len(_EMPTY_LINE)
-        self._fresh = False
+        if self._may_skip:  # RFC 9112 §2.2: one empty line may come before a request
+            start = self._skipped + data[:2]
+            if start == b"\r":
+                self._skipped = start
+                return 1
+            self._may_skip = False
+            if start[:2] == b"\r\n":
+                return 2 - len(self._skipped)
+            self._connection.receive_data(self._skipped)
         self._connection.receive_data(data)
         try:
             return len(data) - self._read()
@@ -41,7 +45,8 @@ class Parser:
         return self._events.popleft() if self._events else None
 
     def _begin(self) -> h11.Connection:
-        self._fresh = True
+        self._may_skip = True
+        self._skipped = b""
         return h11.Connection(h11.SERVER, max_incomplete_event_size=self._most)
 
     def _read(self) -> int:

@@ -62,6 +62,11 @@ class FailsToSayAhead(Odd):
         raise ValueError("odd")
 
 
+class TakesNothing(Odd):
+    def recv(self, data: bytes) -> Any:
+        return 0
+
+
 class TakesTooMuch(Odd):
     def recv(self, data: bytes) -> Any:
         return len(data) + 1
