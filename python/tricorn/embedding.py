@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -75,7 +75,13 @@ class _Sheltered(RunningServer):
         self.ended = ended
 
 
-async def serve(app: str | Application, *, task_status: TaskStatus | None = None, **options: Any) -> None:
+async def serve(
+    app: str | Application,
+    *,
+    task_status: TaskStatus | None = None,
+    shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
+    **options: Any,
+) -> None:
     """Serve an application in the calling task, on the library that it runs in, until cancelled or stopped.
 
     A cancellation stops the server: what is at work may end within ``timeout_graceful_shutdown`` (5 seconds
@@ -85,6 +91,8 @@ async def serve(app: str | Application, *, task_status: TaskStatus | None = None
         app: An ASGI application, or where to import it from: ``"module:attribute"``.
         task_status: Given by ``nursery.start()`` of trio and ``task_group.start()`` of anyio, which then return
             a :class:`RunningServer` once it serves.
+        shutdown_trigger: A function whose awaitable ends when the server is to stop, such as the ``wait`` of an
+            event. An exception of its own stops the server, too, and is raised.
         options: The options of the command with underscores for dashes.
 
     Raises:
@@ -94,7 +102,29 @@ async def serve(app: str | Application, *, task_status: TaskStatus | None = None
     async with _in_task(Config(app, **options)) as server:
         if task_status is not None:
             task_status.started(server)
+        if shutdown_trigger is None:
+            await server.ended.wait()
+        else:
+            await _serve_until(shutdown_trigger, server)
+
+
+async def _serve_until(trigger: Callable[[], Awaitable[object]], server: _Sheltered) -> None:
+    """Wait for the server's end, and stop it when the trigger says so."""
+    failures: list[Exception] = []
+
+    async def wait() -> None:
+        try:
+            await trigger()
+        except Exception as error:
+            failures.append(error)
+        server.stop()
+
+    async with library().tasks() as group:
+        await settle(group.spawn(wait))
         await server.ended.wait()
+        await settle(group.cancel())
+    if failures:
+        raise failures[0]
 
 
 class running(AbstractContextManager[RunningServer], AbstractAsyncContextManager[RunningServer]):

@@ -419,6 +419,42 @@ def test_a_stopped_server_ends_the_task_that_serves(app: App, run: Callable[[Mai
     assert app.lifespans == ["startup", "shutdown"]
 
 
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_trigger_stops_the_server(app: App, run: Callable[[Main], Any], fails: bool) -> None:
+    """Or the server ends by itself, and the trigger with it."""
+
+    async def trigger() -> None:
+        await sleep(0.05)
+        if fails:
+            raise LookupError("the trigger")
+
+    async def main() -> None:
+        if not fails:
+            await tricorn.serve(app, port=0, shutdown_trigger=trigger)
+            return
+        with pytest.raises(LookupError, match="the trigger"):
+            await tricorn.serve(app, port=0, shutdown_trigger=trigger)
+
+    run(main)
+    assert app.lifespans == ["startup", "shutdown"]
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_trigger_that_never_comes_is_cancelled(app: App, run: Callable[[Main], Any]) -> None:
+    """The caller may be cancelled as ever."""
+
+    async def main() -> None:
+        async def serve() -> None:
+            await tricorn.serve(app, port=0, shutdown_trigger=lambda: sleep(60))
+
+        await _cancel_after(0.1, serve)
+
+    began = time.monotonic()
+    run(main)
+    assert app.lifespans == ["startup", "shutdown"] and time.monotonic() - began < 5
+
+
 def test_a_thread_serves_on_the_library_that_the_application_declares(app: App) -> None:
     """Unless another one is asked for."""
     found: list[str] = []
