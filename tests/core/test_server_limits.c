@@ -371,8 +371,8 @@ static void test_dropped_body_deadline(void)
     serving_fini(&s);
 }
 
-/* The time of an answer is told once, to those who ask, and whoever does not answer then is answered for: with 504, or by
-   the end of the connection within an answer. */
+/* The time of an answer is told once, to those who ask, and whoever does not answer then is answered for: with 504, or
+   by the end of the connection within an answer. */
 static void test_request_deadline(void)
 {
     serving s;
