@@ -133,7 +133,7 @@ def serve(config: Config) -> int:
     Raises:
         StartupError: The server cannot start, or its core is not built.
     """
-    logs.configure(config)
+    config.configure_logging()
     try:
         server = import_module("tricorn.server")
     except ImportError as error:

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
+import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tricorn.errors import UsageError
+from tricorn import importer, uvicorn_options
+from tricorn.errors import StartupError, UsageError
 from tricorn.importer import Application
 from tricorn.options import BY_ATTRIBUTE, OPTIONS, default, parse_field
 
 SERVER_NAME = b"tricorn"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False)
 class Config:
     """The options of a server, named as on the command line with underscores for dashes.
 
     Times are in seconds, sizes in bytes; ``docs/options.md`` describes each option. ``app`` is an ASGI
-    application, or where to import it from (``"module:attribute"``).
+    application, or where to import it from (``"module:attribute"``). The options of uvicorn are taken by its
+    names and in its forms as well; ``docs/uvicorn.md`` lists what differs. A value that is set later is checked
+    as well.
+
+    Attributes:
+        loaded: Whether :meth:`load` was called.
+        loaded_app: The application that it found.
 
     Raises:
-        UsageError: A value is of a wrong type or out of range, or two options contradict each other.
+        UsageError: An option is unknown or given twice, a value is of a wrong type or out of range, two options
+            contradict each other, or an option of uvicorn asks for what Tricorn does not do.
     """
 
     app: str | Application
@@ -66,39 +78,106 @@ class Config:
     limit_send_buffer: int = default("limit_send_buffer")
     limit_drain: int = default("limit_drain")
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.app, str) and not callable(self.app):
+    def __init__(
+        self,
+        app: str | Application,
+        host: str = default("host"),
+        port: int = default("port"),
+        uds: str | None = default("uds"),
+        fd: int | None = default("fd"),
+        **options: Any,
+    ) -> None:
+        if not isinstance(app, str) and not callable(app):
             raise UsageError(
-                f"the application is {type(self.app).__name__!r}, which cannot be called",
+                f"the application is {type(app).__name__!r}, which cannot be called",
                 "pass an ASGI application or a string such as 'main:app'",
             )
+        self.app = app
+        self.loaded = False
+        self.loaded_app: Application | None = None
+        self.log_config = options.pop("log_config", "tricorn")
+        given = _by_attribute(dict(options, host=host, port=port, uds=uds, fd=fd))
         for option in OPTIONS:
-            try:
-                value = option.check(getattr(self, option.attribute))
-            except ValueError as error:
-                raise UsageError(f"{option.attribute} {error}") from None
-            object.__setattr__(self, option.attribute, value)
+            setattr(self, option.attribute, given.get(option.attribute, option.default))
         self._check_contradictions()
 
-    @classmethod
-    def from_options(cls, app: str | Application, **options: Any) -> Config:
-        """Build a configuration from keyword arguments that a user wrote.
+    def __setattr__(self, name: str, value: Any) -> None:
+        option = BY_ATTRIBUTE.get(name)
+        if option is not None:
+            try:
+                value = option.check(value)
+            except ValueError as error:
+                raise UsageError(f"{name} {error}") from None
+        elif name in uvicorn_options.MISSING:
+            uvicorn_options.accept(name, value)
+        elif name == "log_config" and value not in (None, "tricorn"):
+            raise UsageError("log_config can only be None, which leaves logging as the program has set it up")
+        object.__setattr__(self, name, value)
 
-        Unlike the constructor, it knows the options' other names (such as ``headers``), and a field may be a
-        pair ``(name, value)`` instead of ``"name:value"``.
+    def __getattr__(self, name: str) -> Any:
+        """Return the default of an option of uvicorn that Tricorn does not have."""
+        if name in uvicorn_options.MISSING:
+            return uvicorn_options.MISSING[name][0]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The fields of ``header``, as pairs."""
+        return [(name.decode("ascii"), value.decode("latin-1")) for name, value in self.default_fields]
+
+    @property
+    def is_ssl(self) -> bool:
+        """Whether the server speaks TLS."""
+        return False
+
+    @property
+    def asgi_version(self) -> str:
+        """The version of ASGI that the loaded application is called by: ``"3.0"`` or ``"2.0"``."""
+        return f"{importer.asgi_version(self.loaded_app)}.0" if self.loaded_app is not None else "3.0"
+
+    def load(self) -> None:
+        """Import the application, or make it with the factory, into :attr:`loaded_app`.
 
         Raises:
-            UsageError: An option is unknown or given twice, or as from the constructor.
+            UsageError: Two options contradict each other, or the application's name cannot be meant.
+            StartupError: The application cannot be had; where its own code failed, the log says why.
         """
-        known: dict[str, Any] = {}
-        for keyword, value in options.items():
-            attribute = _attribute(keyword)
-            if attribute in known:
-                raise UsageError(f"{attribute} is given twice, once as {keyword}", "give it once")
-            known[attribute] = value
-        if "header" in known:
-            known["header"] = _join_fields(known["header"])
-        return cls(app, **known)
+        self._check_contradictions()
+        self.loaded_app = importer.load(self.app, factory=self.factory, app_dir=self.app_dir or None)
+        self.loaded = True
+
+    def load_app(self) -> Application:
+        """Load the application, unless that was done, and return it; errors are those of :meth:`load`."""
+        if self.loaded_app is None:
+            self.load()
+        assert self.loaded_app is not None
+        return self.loaded_app
+
+    def configure_logging(self) -> None:
+        """Set up Tricorn's loggers as the options say, unless ``log_config`` is ``None``."""
+        from tricorn import logs  # it needs this module for its types
+
+        if self.log_config is None:
+            logs.enable()
+        else:
+            logs.configure(self)
+
+    def bind_socket(self) -> socket.socket:
+        """Return a socket that is bound to the address of the options, and inherited by child processes.
+
+        It is for ``Server.run(sockets=[...])`` and ``Server.serve(sockets=[...])``, which close it.
+
+        Raises:
+            StartupError: The address is not to be had.
+        """
+        if self.fd is not None:
+            bound = socket.socket(fileno=os.dup(self.fd))
+        else:
+            bound = _bound(self.uds) if self.uds is not None else _bound((self.host, self.port))
+        if self.uds is not None:
+            Path(self.uds).chmod(0o666 if self.uds_mode is None else self.uds_mode)
+        bound.set_inheritable(True)
+        return bound
 
     @property
     def library(self) -> str:
@@ -147,6 +226,26 @@ class Config:
             )
 
 
+def _by_attribute(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options by their attributes and in their forms, out of what a user wrote."""
+    known: dict[str, Any] = {}
+    for keyword, value in options.items():
+        if value is None and keyword in uvicorn_options.NONE_IS_DEFAULT:
+            continue
+        if keyword in uvicorn_options.MISSING and keyword not in BY_ATTRIBUTE:
+            uvicorn_options.accept(keyword, value)
+            continue
+        attribute = _attribute(keyword)
+        if attribute in known:
+            raise UsageError(f"{attribute} is given twice, once as {keyword}", "give it once")
+        known[attribute] = value
+    if "header" in known:
+        known["header"] = uvicorn_options.join_fields(known["header"])
+    if "log_level" in known:
+        known["log_level"] = uvicorn_options.level_name(known["log_level"])
+    return known
+
+
 def _attribute(keyword: str) -> str:
     """Return the attribute that a keyword means."""
     names = {name: name for name in BY_ATTRIBUTE}
@@ -160,14 +259,21 @@ def _attribute(keyword: str) -> str:
     raise UsageError(f"there is no option {keyword!r}", remedy)
 
 
-def _join_fields(fields: Any) -> Any:
-    """Turn pairs of name and value into ``name:value``; leave anything else for the check of the option."""
-    if isinstance(fields, str) or not isinstance(fields, (list, tuple)):
-        return fields
-    return tuple(":".join(field) if _is_pair(field) else field for field in fields)
-
-
-def _is_pair(field: Any) -> bool:
-    if not isinstance(field, tuple) or len(field) != 2:
-        return False
-    return all(isinstance(part, str) for part in field) and ":" not in field[0]
+def _bound(address: str | tuple[str, int]) -> socket.socket:
+    """Return a socket that is bound to a path, or to a host and port."""
+    if isinstance(address, str):
+        family, where = socket.AF_UNIX, address
+    else:
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        where = ":".join(map(str, address))
+    bound = socket.socket(family)
+    try:
+        if family != socket.AF_UNIX:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        used = error.errno == errno.EADDRINUSE
+        remedy = "stop the server that uses it" if used else "choose another address"
+        raise StartupError(f"cannot listen on {where}: {error.strerror}", remedy) from None
+    return bound

@@ -13,13 +13,13 @@ from contextlib import (
 from types import TracebackType
 from typing import Any, Protocol
 
-from tricorn import _backends, importer, logs
-from tricorn._backends.base import Backend
+from tricorn import _backends, libraries, logs
+from tricorn._backends.base import Backend, TaskGroup
 from tricorn.config import Config
 from tricorn.errors import StartupError, UsageError
 from tricorn.importer import Application
 from tricorn.lifespan import Flag, settle
-from tricorn.server import Server
+from tricorn.server import Service
 
 
 class TaskStatus(Protocol):
@@ -37,9 +37,9 @@ class RunningServer:
         urls: Where it listens, such as ``["http://127.0.0.1:8000"]``.
     """
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self.urls = list(server.urls)
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.urls = list(service.urls)
 
     @property
     def url(self) -> str:
@@ -60,18 +60,18 @@ class RunningServer:
 
     def counters(self) -> dict[str, int]:
         """Return what the core counts: connections that are open and were accepted, exchanges, refusals."""
-        return self._server.core.counters()
+        return self.service.core.counters()
 
     def stop(self) -> None:
         """Ask the server to stop; it ends when what is at work has ended, or the grace period. From any thread."""
-        self._server.stop()
+        self.service.stop()
 
 
 class _Sheltered(RunningServer):
     """A server in a task beside the one that has it."""
 
-    def __init__(self, server: Server, ended: Flag) -> None:
-        super().__init__(server)
+    def __init__(self, service: Service, ended: Flag) -> None:
+        super().__init__(service)
         self.ended = ended
 
 
@@ -91,7 +91,7 @@ async def serve(app: str | Application, *, task_status: TaskStatus | None = None
         tricorn.errors.UsageError: An option is wrong, or no async library runs here.
         tricorn.errors.StartupError: The application or the address is not to be had.
     """
-    async with _in_task(Config.from_options(app, **options)) as server:
+    async with _in_task(Config(app, **options)) as server:
         if task_status is not None:
             task_status.started(server)
         await server.ended.wait()
@@ -106,7 +106,7 @@ class running(AbstractContextManager[RunningServer], AbstractAsyncContextManager
     """
 
     def __init__(self, app: str | Application, **options: Any) -> None:
-        self._config = Config.from_options(app, **options)
+        self._config = Config(app, **options)
         self._thread: AbstractContextManager[RunningServer] | None = None
         self._task: AbstractAsyncContextManager[_Sheltered] | None = None
 
@@ -131,44 +131,68 @@ class running(AbstractContextManager[RunningServer], AbstractAsyncContextManager
         return await self._task.__aexit__(kind, error, trace)
 
 
+class ServiceTask:
+    """A service in a task of a group of its library's.
+
+    Attributes:
+        ended: Happens when the task is over.
+        failure: What the service raised. It is kept, as libraries differ in how a group of tasks raises it.
+    """
+
+    def __init__(self, service: Service, backend: Backend) -> None:
+        self.service = service
+        self.ended = Flag(backend)
+        self.failure: Exception | None = None
+        self._backend = backend
+        self._settled = Flag(backend)
+        self._code: int | None = None
+
+    async def start(self, group: TaskGroup) -> bool:
+        """Start it, and wait until it serves or has failed; tells whether it serves."""
+        self.service.on_started = self._settled.happen
+        await settle(group.spawn(self._run))
+        await self._settled.wait()
+        return self._code is None and self.failure is None
+
+    def check(self) -> None:
+        """Raise what the service has raised, or that its application did not start."""
+        if self.failure is not None:
+            raise self.failure
+        _check(self._code)
+
+    async def _run(self) -> None:
+        try:
+            self._code = await self._backend.shelter(self.service.main, self.service.give_up)
+        except Exception as error:
+            self.failure = error
+        finally:
+            await self._settled.happen()
+            await self.ended.happen()
+
+
 @asynccontextmanager
 async def _in_task(config: Config) -> AsyncIterator[_Sheltered]:
     """Serve in a task beside the calling one."""
-    backend = _library()
-    server = _make(config, backend)
-    settled, ended = Flag(backend), Flag(backend)
-    codes: list[int] = []
-    failures: list[Exception] = []
-    server.on_started = settled.happen
-
-    async def run() -> None:
-        try:
-            codes.append(await backend.shelter(server.main, server.give_up))
-        except Exception as error:  # kept, as libraries differ in how a group of tasks raises it
-            failures.append(error)
-        finally:
-            await settled.happen()
-            await ended.happen()
-
+    backend = library()
+    task = ServiceTask(make(config, backend), backend)
+    failure: Exception | None = None
     async with backend.tasks() as group:
-        await settle(group.spawn(run))
-        await settled.wait()
-        if not codes and not failures:
+        if await task.start(group):
             try:
-                yield _Sheltered(server, ended)
+                yield _Sheltered(task.service, task.ended)
             except Exception as error:
-                failures.append(error)
-            server.stop()  # not where the caller was cancelled: then the group cancels the server's task
-    if failures:
-        raise failures[0]
-    _check(*codes)
+                failure = error
+            task.service.stop()  # not where the caller was cancelled: then the group cancels the server's task
+    if failure is not None:
+        raise failure
+    task.check()
 
 
 @contextmanager
 def _in_thread(config: Config) -> Iterator[RunningServer]:
     """Serve in a thread."""
-    backend = _backends.load(config.library)
-    server = _make(config, backend)
+    backend = of_its_own(config)
+    server = make(config, backend)
     settled = threading.Event()
     codes: list[int] = []
     failures: list[BaseException] = []
@@ -199,7 +223,7 @@ def _in_thread(config: Config) -> Iterator[RunningServer]:
     _check(*codes)
 
 
-def _library() -> Backend:
+def library() -> Backend:
     """Return the backend of the library that the caller runs in."""
     backend = _backends.current()
     if backend is None:
@@ -207,19 +231,27 @@ def _library() -> Backend:
     return backend
 
 
-def _make(config: Config, backend: Backend) -> Server:
+def of_its_own(config: Config) -> Backend:
+    """Return the backend to start for a server: what was asked for, else what the application needs."""
+    if config.library != "auto":
+        return _backends.load(config.library)
+    name = config.app if isinstance(config.app, str) else None
+    return _backends.load(libraries.declared(config.load_app(), name) or "auto")
+
+
+def make(config: Config, backend: Backend) -> Service:
     """Return a server that is bound to its addresses."""
     if config.library not in ("auto", backend.name):
         raise UsageError(
             f"the library {config.library!r} was asked for, and {backend.name} runs here",
             "leave out async_library: a server inside a program uses the library that runs",
         )
-    app = importer.load(config.app, factory=config.factory, app_dir=None)
+    app = config.load_app()
     logs.enable()
-    return Server(config, app, backend)
+    return Service(config, app, backend)
 
 
-def _check(code: int) -> None:
+def _check(code: int | None) -> None:
     """Raise if the application did not start."""
     if code == NOT_STARTED:
         raise StartupError("the application did not start", "the log says why")

@@ -124,6 +124,7 @@ class Lifespan:
         self._running = False
         self._failed = False
         self._asked = False
+        self._abandoned = False
         self._started = Flag(backend)
         self._stopping = Flag(backend)
         self._stopped = Flag(backend)
@@ -137,6 +138,8 @@ class Lifespan:
         Returns:
             Whether the server may serve. When not, the log says what failed.
         """
+        if self._started.happened:
+            return False  # abandoned
         if self._mode == "off":
             return True
         _logger.info("Waiting for application startup.")
@@ -145,12 +148,19 @@ class Lifespan:
         self._refuse = group.refuse
         await settle(group.spawn(self._run))
         await self._started.wait()
+        if self._abandoned:
+            return False
         if self._failed:
             _logger.error("Application startup failed. Exiting.")
             return False
         if self._complete:
             _logger.info("Application startup complete.")
         return True
+
+    async def abandon(self) -> None:
+        """End :meth:`startup`, now or later, as its task was cancelled: perhaps before its first step."""
+        self._abandoned = True
+        await self._started.happen()
 
     async def shutdown(self) -> bool:
         """Tell the application that the server has stopped, and wait until it is done.

@@ -18,11 +18,11 @@ from types import FrameType
 from typing import Any
 
 from tricorn import _core, importer, libraries, logs, protocols
-from tricorn._backends import load
+from tricorn._backends import current, load
 from tricorn._backends.base import Backend, TaskGroup
 from tricorn._version import __version__
 from tricorn.config import Config
-from tricorn.errors import StartupError
+from tricorn.errors import StartupError, UsageError
 from tricorn.lifespan import Flag, Lifespan, Shutdown, settle
 
 _logger = logging.getLogger("tricorn.error")
@@ -54,25 +54,41 @@ def run(config: Config) -> int:
 
     Raises:
         StartupError: The application, the address or the async library is not to be had.
-        UsageError: The application's name cannot be meant.
+        UsageError: The application's name cannot be meant, or an async library runs in this thread.
     """
+    refuse_inside("tricorn.run()", "'await tricorn.serve()' or 'async with tricorn.running()'")
     _core.keep_memory()
     backend = None if config.library == "auto" else load(config.library)
     app = importer.load(config.app, factory=config.factory, app_dir=config.app_dir)
     if backend is None:
         backend = load(libraries.declared(app, config.app if isinstance(config.app, str) else None) or "auto")
     logs.enable()  # an application that configures logging with dictConfig() switches off what it does not name
-    server = Server(config, app, backend, owns_process=True)
+    server = Service(config, app, backend, owns_process=True)
     with server.signals():
         return backend.run(server.main)
+
+
+def refuse_inside(call: str, instead: str) -> None:
+    """Refuse a call that would run a library where one runs already, and block it.
+
+    Raises:
+        UsageError: A library runs in this thread; ``instead`` is what to call there.
+    """
+    backend = current()
+    if backend is not None:
+        raise UsageError(
+            f"{call} was called in a task of {backend.name}, which it would block", f"call {instead}"
+        )
 
 
 async def _nothing() -> None:
     """Do nothing."""
 
 
-class Server:
-    """One application, its listeners and its stop, on one backend.
+class Service:
+    """One application, its listeners and its stop, on one backend: what every way to serve is made of.
+
+    The programs' own ``tricorn.Server`` is in :mod:`tricorn.uvicorn_server`.
 
     Args:
         config: The options.
@@ -84,6 +100,7 @@ class Server:
         core: The server in C.
         urls: Where it listens.
         on_started: Called once it serves.
+        on_stopping: Called when a stop was asked for; what is at work is let go on until it has returned.
     """
 
     def __init__(
@@ -95,6 +112,10 @@ class Server:
         self._grace = config.timeout_graceful_shutdown
         self._group: TaskGroup | None = None
         self.on_started: Callable[[], Coroutine[Any, Any, None]] = _nothing
+        self.on_stopping: Callable[[], Coroutine[Any, Any, None]] = _nothing
+        # Taking from a list is atomic, and never waits: a lock could be held by what a signal interrupts.
+        self._stops, self._hurries = [True], [True]
+        self._gave_up = False
         self._signals = 0
         self._last_signal = 0
         self._expired = False
@@ -124,6 +145,10 @@ class Server:
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
         self.urls = _listen(self.core, config)
+
+    def listen_fd(self, fd: int) -> None:
+        """Listen on one more descriptor of a listening socket, which the core then owns."""
+        self.urls += [_url(address, fd) for address in self.core.listen_fd(fd, self._config.backlog)]
 
     def _parser(self, config: Config) -> protocols.Binding | None:
         """Return what reads the requests, ``None`` for the parser in C."""
@@ -168,13 +193,32 @@ class Server:
         """Ask for a stop: what is at work may end within the grace period. From any thread, at any time."""
         if self._grace is None:
             self._grace = GRACE
-        self.core.interrupt()
+        self.ask()
+
+    def ask(self) -> None:
+        """Ask for a stop within the grace period of the options, if they have one; asking again changes nothing."""
+        self._interrupt_once(self._stops)
+
+    def hurry(self) -> None:
+        """Have what the stop waits for cancelled at once."""
+        self.ask()
+        self._interrupt_once(self._hurries)
+
+    def _interrupt_once(self, left: list[bool]) -> None:
+        with suppress(IndexError):
+            left.pop()
+            self.core.interrupt()
 
     async def give_up(self) -> None:
         """End soon, as the task that serves was cancelled: within the grace period, and at once when asked again."""
+        endless = not self._stops and self._grace is None
+        if self._gave_up or endless:
+            self.hurry()
+        self._gave_up = True
         self.stop()
         if self._group is not None and not self._serving:
             await settle(self._group.cancel())
+            await self._lifespan.abandon()
 
     async def main(self) -> int:
         """Serve from the application's start-up to its shutdown; returns the exit code."""
@@ -185,6 +229,8 @@ class Server:
         started = stopped = False
         async with self._backend.tasks() as group:
             self._group = group
+            if self._gave_up:
+                await self._lifespan.abandon()
             async with self._backend.watch(self.core.fileno()) as wait:
                 try:
                     started = await self._lifespan.startup(group)
@@ -225,6 +271,7 @@ class Server:
             self._announce()
             await self.on_started()
             await self.core.notice()
+            await self.on_stopping()
             await self._stop(group)
 
     async def _stop(self, group: TaskGroup) -> None:
@@ -254,7 +301,11 @@ class Server:
 
     async def _cancel(self, group: TaskGroup) -> None:
         """Cancel the exchanges that are left."""
-        why = "the time for a graceful shutdown is over" if self._expired else "a second signal came"
+        why = "the program does not wait for them"
+        if self._expired:
+            why = "the time for a graceful shutdown is over"
+        elif self._signals > 1:
+            why = "a second signal came"
         active = self.core.counters()["active"]
         _logger.error("Cancelling %d request(s): %s. (CTRL+C to quit without waiting for them)", active, why)
         await settle(group.cancel())

@@ -33,12 +33,18 @@ def test_is_exported() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\w*", tricorn.__version__)
 
 
-def test_is_frozen_and_comparable() -> None:
+def test_is_comparable_and_checks_what_is_set() -> None:
     config = Config(app, port=0)
     assert config == Config(app, port=0)
     assert config != Config(app, port=1)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        config.port = 1  # type: ignore[misc]
+    config.port = 1
+    assert config == Config(app, port=1)
+    with pytest.raises(UsageError, match="port must be from 0 to 65535, not -1"):
+        config.port = -1
+    with pytest.raises(UsageError, match="ssl_keyfile"):
+        config.ssl_keyfile = "key.pem"
+    with pytest.raises(AttributeError, match="'Config' object has no attribute 'prot'"):
+        config.prot  # noqa: B018
 
 
 def test_pickles() -> None:
@@ -153,14 +159,10 @@ def test_own_server_and_date_replace_those_of_the_core() -> None:
     assert config.default_fields == [(b"SERVER", b"mine"), (b"date", b"today")]
 
 
-def test_from_options_knows_other_names() -> None:
-    config = Config.from_options(app, headers=[("X-A", "b"), "c:d"], h11_max_incomplete_event_size=9000)
+def test_knows_other_names() -> None:
+    config = Config(app, headers=[("X-A", "b"), "c:d"], h11_max_incomplete_event_size=9000)
     assert config.header == ("X-A:b", "c:d")
     assert config.limit_request_head == 9000
-
-
-def test_from_options_is_the_constructor_otherwise() -> None:
-    assert Config.from_options("main:app", port=0) == Config("main:app", port=0)
 
 
 @pytest.mark.parametrize(
@@ -171,18 +173,18 @@ def test_from_options_is_the_constructor_otherwise() -> None:
         ({"header": [], "headers": []}, "header is given twice, once as headers; give it once"),
     ],
 )
-def test_from_options_refuses(options: dict[str, Any], message: str) -> None:
+def test_refuses_names(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        Config.from_options(app, **options)
+        Config(app, **options)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("fields", ["X-A: b", 5, [("X:A", "b")], [("X-A",)], [("X-A", 1)], [["X-A", "b"]]])
-def test_from_options_refuses_odd_fields(fields: Any) -> None:
+def test_refuses_odd_fields(fields: Any) -> None:
     with pytest.raises(UsageError, match=r"^header must be"):
-        Config.from_options(app, headers=fields)
+        Config(app, headers=fields)
 
 
 def test_pair_cannot_smuggle_a_line() -> None:
     with pytest.raises(UsageError, match="control"):
-        Config.from_options(app, headers=[("X-A", "b\r\nSet-Cookie: c")])
+        Config(app, headers=[("X-A", "b\r\nSet-Cookie: c")])

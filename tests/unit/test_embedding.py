@@ -6,7 +6,9 @@ import asyncio
 import functools
 import gc
 import signal
+import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
@@ -16,6 +18,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
+import sniffio
 import trio
 import uvloop
 
@@ -45,6 +48,7 @@ class App:
         self.lifespans: list[str] = []
         self.cancelled = 0
         self.waiting = threading.Event()
+        self.late = threading.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one scope."""
@@ -57,6 +61,9 @@ class App:
         if scope["path"] == "/until-stop":
             self.waiting.set()
             await scope["extensions"]["tricorn.shutdown"].wait()
+        if scope["path"] == "/late":
+            self.late.set()
+            await receive()
         if scope["path"] == "/wait":
             self.waiting.set()
             try:
@@ -296,6 +303,155 @@ def test_a_hundred_starts_leave_no_descriptor(library: str) -> None:
     assert descriptors() <= before
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert threading.active_count() < 10
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_leaving_after_a_stop_still_waits(app: App, run: Callable[[Main], Any]) -> None:
+    """A stop that is asked for twice is one: what is at work may end within the grace period."""
+    answers: list[bytes] = []
+
+    def ask(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
+            assert app.late.wait(5)
+            time.sleep(0.5)
+            client.sendall(b"x")
+            answers.append(client.recv(1000))
+
+    async def main() -> None:
+        async with tricorn.running(app, port=0) as server:
+            asking = threading.Thread(target=ask, args=(server.port,))
+            asking.start()
+            await in_thread(app.late.wait, 5)
+            server.stop()
+            server.stop()
+        await in_thread(asking.join)
+
+    run(main)
+    assert answers[0].startswith(b"HTTP/1.1 200")
+
+
+async def tasks() -> int:
+    """Return how many tasks the library that runs has."""
+    if curio.meta.curio_running():
+        return len((await curio.traps._get_kernel())._tasks)
+    if "trio" in sniffio.current_async_library():
+        return trio.lowlevel.current_statistics().tasks_living
+    return len(asyncio.all_tasks())
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_hundred_starts_in_one_loop_leave_nothing(run: Callable[[Main], Any]) -> None:
+    """No task and no descriptor, whether a server was left, stopped or cancelled."""
+
+    async def stopped() -> None:
+        async with tricorn.running(App(), port=0) as server:
+            server.stop()
+
+    async def left() -> None:
+        async with tricorn.running(App(), port=0):
+            pass
+
+    async def cancelled() -> None:
+        """At every moment of a start, and of serving."""
+        delay = 0.0002 * (turn % 20)
+        await _cancel_after(delay, functools.partial(tricorn.serve, App(), port=0))
+
+    turn = 0
+
+    async def main() -> None:
+        await in_thread(int)  # libraries keep a thread or a task for it
+        nonlocal turn
+        before, fds = await tasks(), 0
+        for turn in range(100):
+            await (left, stopped, cancelled)[turn % 3]()
+            if turn == 10:
+                fds = descriptors()
+        assert descriptors() <= fds
+        assert await tasks() <= before
+
+    run(main)
+
+
+def test_several_loops_in_several_threads() -> None:
+    """Two of each library at once, each with a server in a task; every one answers for itself."""
+    urls: dict[int, str] = {}
+    all_serve, enough = threading.Barrier(9), threading.Event()
+    apps = [App() for _ in range(8)]
+
+    def loop(number: int) -> None:
+        async def main() -> None:
+            async with tricorn.running(apps[number], port=0) as server:
+                urls[number] = server.url
+                await in_thread(all_serve.wait, 20)
+                await in_thread(enough.wait, 20)
+                assert server.counters()["exchanges"] == 5
+
+        RUNS[LIBRARIES[number % 4]](main)
+
+    threads = [threading.Thread(target=loop, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    all_serve.wait(20)
+    for turn in range(5):
+        for number, url in urls.items():
+            path = f"/{number}/{turn}"
+            assert get(url + path) == path.encode()
+    enough.set()
+    for thread in threads:
+        thread.join(20)
+    assert [app.lifespans for app in apps] == [["startup", "shutdown"]] * 8
+    assert len(set(urls.values())) == 8
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_counters_are_live(app: App, run: Callable[[Main], Any]) -> None:
+    """While a connection is open and a request at work."""
+
+    async def main() -> None:
+        async with tricorn.running(app, port=0, timeout_graceful_shutdown=0.1) as server:
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.sendall(b"POST /wait HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
+                await in_thread(app.waiting.wait, 5)
+                counters = server.counters()
+                assert (counters["open"], counters["connections"], counters["active"]) == (1, 1, 1)
+            await sleep(0.1)
+            server.stop()
+
+    run(main)
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_stopped_server_ends_the_task_that_serves(app: App, run: Callable[[Main], Any]) -> None:
+    """stop(), from a thread, ends serve() as if it had come to its end; nobody is cancelled."""
+    port = _free_port()
+
+    async def main() -> str:
+        async with tricorn.running(app, port=port) as server:
+            await in_thread(server.stop)
+            with pytest.raises(OSError):
+                for _ in range(100):
+                    await in_thread(get, server.url)
+                    await sleep(0.01)
+        return "ended"
+
+    assert run(main) == "ended"
+    assert app.lifespans == ["startup", "shutdown"]
+
+
+def test_a_thread_serves_on_the_library_that_the_application_declares(app: App) -> None:
+    """Unless another one is asked for."""
+    found: list[str] = []
+
+    async def noting(scope: Any, receive: Any, send: Any) -> None:
+        found.append(sniffio.current_async_library())
+        await app(scope, receive, send)
+
+    noting.__async_library__ = "trio"  # type: ignore[attr-defined]
+    for options in ({}, {"async_library": "asyncio"}):
+        with tricorn.running(noting, port=0, **options):  # type: ignore[arg-type]
+            pass
+    assert found == ["trio", "asyncio"]
 
 
 def test_where_no_library_runs_serve_says_so() -> None:

@@ -20,7 +20,7 @@ def current() -> Backend | None:
     """
     points = sorted(entry_points(group=GROUP), key=lambda point: point.name == "asyncio")
     for point in points:
-        if point.name in sys.modules or point.module in sys.modules:
+        if any(sys.modules.get(name) is not None for name in (point.name, point.module)):
             backend = load(point.name)
             if backend.running():
                 return backend

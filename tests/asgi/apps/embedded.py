@@ -15,7 +15,7 @@ import aio
 
 from tricorn._backends import load
 from tricorn.config import Config
-from tricorn.server import Server
+from tricorn.server import Service
 
 WAITING = 8
 begun: list[str] = []
@@ -36,7 +36,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         raise
 
 
-async def cancel_server(server: Server) -> None:
+async def cancel_server(server: Service) -> None:
     """Start the server in a task of this program and cancel it."""
     if aio.name() == "asyncio":
         task = asyncio.create_task(server.main())
@@ -58,7 +58,7 @@ async def cancel_server(server: Server) -> None:
         await task.cancel()
 
 
-async def occupy(server: Server) -> None:
+async def occupy(server: Service) -> None:
     """Have requests at work."""
     address = ("127.0.0.1", int(server.urls[0].rpartition(":")[2]))
     for _ in range(WAITING):
@@ -74,7 +74,7 @@ clients: list[socket.socket] = []
 
 async def program() -> None:
     """Run the server until it is cancelled; then nothing of it may be left."""
-    server = Server(Config("embedded:app", port=0), app, load(sys.argv[1]))
+    server = Service(Config("embedded:app", port=0), app, load(sys.argv[1]))
     await cancel_server(server)
     left = len(asyncio.all_tasks()) - 1 if aio.name() == "asyncio" else 0
     counters = server.core.counters()

@@ -81,12 +81,17 @@ def as_routes(*handlers: Handler) -> dict[str, Handler]:
 
 
 def plain(value: Any) -> Any:
-    """Turn a scope or a message into what JSON can hold: bytes become ``{"bytes": text}``, tuples lists."""
+    """Turn a scope or a message into what JSON can hold: bytes become ``{"bytes": text}``, tuples lists.
+
+    The objects of extensions become the names of their types.
+    """
     if isinstance(value, bytes):
         return {"bytes": value.decode("latin-1")}
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    assert value is None or isinstance(value, str | int | float | bool), value
-    return value
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    assert type(value).__module__.startswith("tricorn"), value
+    return type(value).__name__

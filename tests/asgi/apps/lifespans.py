@@ -48,7 +48,8 @@ async def event(receive: Any, kind: str) -> None:
 async def good(scope: Any, receive: Any, send: Any) -> None:
     """Start, store state, stop."""
     assert scope["asgi"] == {"version": "3.0", "spec_version": "2.0"}, scope
-    assert set(scope) == {"type", "asgi", "state"} and scope["state"] == {}, scope
+    assert set(scope) == {"type", "asgi", "extensions", "state"} and scope["state"] == {}, scope
+    assert set(scope["extensions"]) == {"tricorn.shutdown"}, scope
     said("called")
     await event(receive, "lifespan.startup")
     scope["state"].update(number=5, list=[], object=the_object)

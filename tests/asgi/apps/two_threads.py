@@ -13,7 +13,7 @@ from typing import Any
 
 from tricorn._backends import load
 from tricorn.config import Config
-from tricorn.server import Server
+from tricorn.server import Service
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: test.example\r\nContent-Length: 3\r\nConnection: close\r\n\r\n"
 
@@ -29,7 +29,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 def main() -> None:
     """Start both, then have a request of each wait for its body before any is sent."""
     servers = [
-        Server(Config("two_threads:app", port=0, lifespan="off"), app, load(sys.argv[1])) for _ in range(2)
+        Service(Config("two_threads:app", port=0, lifespan="off"), app, load(sys.argv[1])) for _ in range(2)
     ]
     threads = [threading.Thread(target=server._backend.run, args=(server.main,)) for server in servers]
     for thread in threads:

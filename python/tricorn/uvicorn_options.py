@@ -1,0 +1,94 @@
+"""What :class:`tricorn.Config` makes of the options of uvicorn that are none of Tricorn's, or have other values there.
+
+An option that Tricorn does not have is accepted with the values that ask for what Tricorn does anyway, and refused with
+any other: it is never ignored in silence. An option that Tricorn gets leaves :data:`MISSING`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from tricorn.errors import UsageError
+
+MISSING: Final[dict[str, tuple[Any, ...]]] = {
+    "http2": (False,),
+    "ws": ("auto", "none"),
+    "ws_max_size": (16 * 1024 * 1024,),
+    "ws_max_queue": (32,),
+    "ws_ping_interval": (20.0, None),
+    "ws_ping_timeout": (20.0, None),
+    "ws_per_message_deflate": (True, False),
+    "env_file": (None,),
+    "interface": ("auto", "asgi3"),
+    "reload": (False,),
+    "reload_dirs": (None, []),
+    "reload_delay": (0.25,),
+    "reload_includes": (None, []),
+    "reload_excludes": (None, []),
+    "workers": (1, None),
+    "proxy_headers": (True, False),
+    "forwarded_allow_ips": (None,),
+    "limit_max_requests": (None,),
+    "limit_max_requests_jitter": (0,),
+    "timeout_notify": (30,),
+    "callback_notify": (None,),
+    "timeout_worker_healthcheck": (5,),
+    "ssl_keyfile": (None,),
+    "ssl_certfile": (None,),
+    "ssl_keyfile_password": (None,),
+    "ssl_version": (17, 2),
+    "ssl_cert_reqs": (0,),
+    "ssl_ca_certs": (None,),
+    "ssl_ciphers": (None, "TLSv1"),
+    "ssl_context_factory": (None,),
+    "reset_contextvars": (False, True),
+}
+"""The options that Tricorn does not have, each with the values that it accepts; the first is what reading it gives.
+
+Exchanges always have context variables of their own here, so that either value of ``reset_contextvars`` is kept.
+"""
+
+NONE_IS_DEFAULT: Final = frozenset({"app_dir", "h11_max_incomplete_event_size", "headers", "log_level"})
+"""Keywords of options with a default of their own here, for which uvicorn writes ``None``."""
+
+_LEVELS: Final = {5: "trace"} | {
+    number: name.lower()
+    for name, number in logging.getLevelNamesMapping().items()
+    if name in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
+}
+
+
+def accept(keyword: str, value: Any) -> None:
+    """Accept an option of :data:`MISSING` with a value that changes nothing.
+
+    Raises:
+        UsageError: The value asks for something that Tricorn does not do.
+    """
+    # As True == 1, a number is not taken for a flag.
+    if any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in MISSING[keyword]):
+        return
+    raise UsageError(
+        f"{keyword}={value!r} is an option of uvicorn that Tricorn does not have",
+        "leave it out; docs/uvicorn.md lists what differs",
+    )
+
+
+def level_name(level: Any) -> Any:
+    """Return the name of a level of logging that was given as a number; anything else as it is."""
+    if isinstance(level, bool) or not isinstance(level, int):
+        return level
+    return _LEVELS.get(int(level), level)
+
+
+def join_fields(fields: Any) -> Any:
+    """Turn pairs of name and value into ``name:value``; leave anything else for the check of the option."""
+    if isinstance(fields, str) or not isinstance(fields, (list, tuple)):
+        return fields
+    return tuple(":".join(field) if _is_pair(field) else field for field in fields)
+
+
+def _is_pair(field: Any) -> bool:
+    if not isinstance(field, tuple) or len(field) != 2:
+        return False
+    return all(isinstance(part, str) for part in field) and ":" not in field[0]
