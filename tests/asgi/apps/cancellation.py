@@ -72,6 +72,7 @@ async def family(exchange: Exchange) -> None:
 
 async def declines_for_a_while(exchange: Exchange) -> None:
     """Be left alone in one part, in which the client goes, and be cancelled in the next."""
+    await aio.checkpoint()  # from here on the request would be cancelled
     extension(exchange).disable()
     note(exchange, "began")
     while (await exchange.receive())["type"] != "http.disconnect":
