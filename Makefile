@@ -48,7 +48,7 @@ $(shell rm -f .venv/.setup-*)
 endif
 endif
 
-.PHONY: help run build test test-c test-python lint format asan asan-c asan-python coverage fuzz bench bench-quick instructions clean
+.PHONY: help run build test test-c test-python test-parsers lint format asan asan-c asan-python coverage fuzz bench bench-quick instructions clean
 
 help: ## this list
 	@echo 'Tricorn. Commands:'
@@ -68,6 +68,13 @@ test-c: $(SETUP_TEST) build/core/build.ninja ## the C tests
 
 test-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) ## the Python tests (TESTS=paths for some)
 	@$(PYTEST) $(TESTS) $(PARALLEL) $(ARGS)
+
+# What the parsers have a part in; nearly all of it waits, so more of it runs at once.
+HTTP_TESTS ?= $(patsubst %,tests/asgi/test_%.py,answers answers_lint bodies damage deadlines disconnects general http1 limits messages model parsers refusals scope slow_peers wire without_library)
+
+test-parsers: $(SETUP_TEST) $(INSTALLED) ## the tests of HTTP with requests read by h11 and by httptools
+	@$(PYTEST) -q $(HTTP_TESTS) --http h11 -n 5 --dist loadfile $(ARGS)
+	@$(PYTEST) -q $(HTTP_TESTS) --http httptools -n 5 --dist loadfile $(ARGS)
 
 lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the house, formatters, types
 	@$(PYTEST) -q tests/lint

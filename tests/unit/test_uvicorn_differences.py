@@ -199,10 +199,20 @@ def test_an_error_in_what_is_overridden_stops_it(app: App, run: Callable[[Main],
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
-def test_a_cancelled_server_shuts_down(app: App, run: Callable[[Main], Any]) -> None:
+def test_a_cancelled_server_shuts_down(run: Callable[[Main], Any]) -> None:
     """Unlike uvicorn's: what is at work may end within the grace period, then it is cancelled."""
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    counts = []
+    for _ in range(4):  # what libraries keep for good is there after the first
+        serve_and_cancel(App(), run)
+        gc.collect()
+        counts.append(len(list(Path("/proc/self/fd").iterdir())))
+    assert counts[-1] <= counts[0]
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+
+def serve_and_cancel(app: App, run: Callable[[Main], Any]) -> None:
+    """Cancel a server that has a request at work which does not end."""
     server = tricorn.Server(tricorn.Config(app, port=0, timeout_graceful_shutdown=0.1))
     client = socket.socket()
 
@@ -225,11 +235,8 @@ def test_a_cancelled_server_shuts_down(app: App, run: Callable[[Main], Any]) -> 
 
     run(main)
     client.close()
-    gc.collect()
     assert app.cancelled == 1
     assert app.lifespans == ["startup", "shutdown"]
-    assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 @pytest.mark.parametrize("library", RUNS)
