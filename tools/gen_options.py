@@ -82,7 +82,7 @@ def _default(option: Option) -> str:
 
 
 def _limit_cells(option: Option) -> tuple[str, ...]:
-    unit = " s" if option.kind == "seconds" else ""
+    unit = " s" if option.kind == "seconds" and option.default is not None else ""
     return (f"`--{option.name}`", option.default_text + unit, option.help, option.attack, option.answer)
 
 

@@ -53,13 +53,13 @@ class Flag:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._parkings: list[Parking] = []
+        self._parkings: dict[Parking, None] = {}  # in the order of their waiting
         self.happened = False
 
     async def happen(self) -> None:
         """Let everyone who waits go on."""
         self.happened = True
-        parkings, self._parkings = self._parkings, []
+        parkings, self._parkings = self._parkings, {}
         for parking in parkings:
             await settle(parking.wake())
 
@@ -67,12 +67,11 @@ class Flag:
         """Wait until it has happened; do not suspend if it has."""
         while not self.happened:
             parking = self._backend.park()
-            self._parkings.append(parking)
+            self._parkings[parking] = None
             try:
                 await parking.wait()
             finally:
-                if not self.happened:
-                    self._parkings.remove(parking)
+                self._parkings.pop(parking, None)
 
 
 class Shutdown:

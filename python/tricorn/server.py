@@ -323,9 +323,12 @@ class Service:
 
     def _on_error(self, error: BaseException | None, gone: bool, started: bool, cancelled: int) -> None:
         """Log what an application did wrong; a client that has gone is not the application's fault."""
-        if cancelled and not isinstance(error, Exception):
+        if cancelled:
             self._on_cancelled(cancelled)
-        elif error is None:
+            error = _failure(error)
+            if error is None:
+                return
+        if error is None:
             if not gone:
                 what = "completing" if started else "starting"
                 _logger.error("ASGI callable returned without %s response.", what)
@@ -338,7 +341,7 @@ class Service:
             self._explain(error)
 
     def _on_cancelled(self, cause: int) -> None:
-        """Log that a request was cancelled, and has ended of it."""
+        """Log that a request was cancelled, and has ended."""
         if cause == CANCELLED_TIMEOUT:
             _logger.warning("A request was cancelled: it took more than %g s.", self._config.request_timeout)
         else:
@@ -366,6 +369,13 @@ def _from_disconnect(error: BaseException) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
+
+
+def _failure(error: BaseException | None) -> BaseException | None:
+    """Return what an application that was cancelled has failed of besides; trio raises both in one group."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(Exception)
+    return error if isinstance(error, Exception) else None
 
 
 def _causes(config: Config) -> int:

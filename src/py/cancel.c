@@ -29,6 +29,7 @@ PyObject *tri_cancel_take(tri_py_exchange *exchange)
     const tri_exchange *core = exchange->core;
     unsigned causes = tri_exchange_left(core) ? TRI_CANCEL_LEFT : 0;
     causes |= tri_exchange_timed_out(core) ? TRI_CANCEL_TIMEOUT : 0;
+    exchange->watched &= (uint8_t)~causes; /* told once: what is declined now may be asked for again */
     causes &= exchange->cancels;
     if (causes == 0 || exchange->cancel == NULL || tri_exchange_complete(core))
         return NULL;

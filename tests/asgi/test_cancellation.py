@@ -57,6 +57,34 @@ def test_application_declines_it(shared: Serve, library: str) -> None:
     until(lambda: notes(server, "declined") == ["began", "slept"], "the end")
 
 
+def test_application_declines_it_for_a_while(shared: Serve, library: str) -> None:
+    """A client that has left meanwhile is not forgotten."""
+    server = shared(APP, library, ON)
+    leave(server, "/declines_for_a_while?token=while")
+    until(lambda: notes(server, "while") == ["began", "left alone", "cancelled"], "the cancellation")
+
+
+def test_application_that_goes_on_is_left_to(own: Serve, library: str) -> None:
+    server = own(APP, library, ON, "--log-level", "debug")
+    leave(server, "/goes_on?token=on")
+    until(lambda: notes(server, "on") == ["began", "caught"], "the end")
+    assert server.get("/task") == [0]
+    assert server.stop() == 0
+    assert server.log().count("A request was cancelled: its client has gone.") == 1
+    assert "Traceback" not in server.log() and "returned without" not in server.log()
+
+
+@pytest.mark.parametrize("how", ["alone", "beside"])
+def test_failure_during_the_cancellation_is_told(own: Serve, library: str, how: str) -> None:
+    server = own(APP, library, "--request-timeout", "0.3")
+    with server.connect() as client:
+        timed_out(client, f"/fails?token=fails&{how}", 504)
+    assert server.get("/task") == [0]
+    assert server.stop() == 0
+    assert server.log().count("A request was cancelled: it took more than 0.3 s") == 1
+    assert "ValueError: while it was cancelled" in server.log()
+
+
 def test_only_the_application_itself_asks(shared: Serve, library: str) -> None:
     [error] = shared(APP, library).get("/from_a_child")
     assert "by the application itself" in error
@@ -77,12 +105,13 @@ def test_cancellation_passes_through_a_timeout(shared: Serve, library: str) -> N
     assert notes(server, "scoped") == ["began", "left []"]
 
 
-def test_receive_that_waits_is_cancelled(shared: Serve, library: str) -> None:
-    """Whether the event or the cancellation is seen first is the library's to say; the request does not go on."""
+@pytest.mark.parametrize("how", ["close", "reset", "half"])
+def test_receive_that_waits_is_cancelled(shared: Serve, library: str, how: str) -> None:
+    """The cancellation comes in the place of the disconnect."""
     server = shared(APP, library, ON)
-    leave(server, "/waits?token=waits")
-    until(lambda: notes(server, "waits")[-1] == "cancelled", "the cancellation")
-    assert "went on" not in notes(server, "waits")
+    leave(server, f"/waits?token=waits-{how}", how)
+    until(lambda: len(notes(server, f"waits-{how}")) > 1, "the end")
+    assert notes(server, f"waits-{how}") == ["began", "cancelled"]
 
 
 def test_stream_is_cancelled_with_its_reader(shared: Serve, library: str) -> None:

@@ -102,6 +102,19 @@ def test_a_request_is_cancelled_with_its_client(own: Serve) -> None:
 
 
 def test_504_when_the_time_is_over(own: Serve) -> None:
+    server = own(APP, "none", "--request-timeout", "0.3")
+    with server.connect() as client:
+        client.request("POST", "/unanswered", None, [("Content-Length", "6")])
+        client.send(b"abc")
+        answer = client.answer()
+        assert answer.status == 504 and answer.body == b"Gateway Timeout"
+    assert server.ask("POST", "/", b"x").body == b"x"
+    assert server.stop() == 0
+    assert server.log().count("A request was cancelled: it took more than 0.3 s.") == 1
+    assert "Traceback" not in server.log()
+
+
+def test_an_answer_that_was_begun_ends_when_the_time_is_over(own: Serve) -> None:
     server = own(APP, "none", "--request-timeout", "0.3", "--timeout-write", "10")
     with server.connect() as client:
         client.request(target="/blocked")

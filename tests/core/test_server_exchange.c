@@ -373,6 +373,50 @@ static void test_half_close_in_dropped_body(void)
     serving_fini(&s);
 }
 
+/* That the peer has left is told once, to those who ask, at any time; after the answer it does not matter. */
+static void test_left(void)
+{
+    serving s;
+    client c;
+    tri_limits limits = short_limits();
+    serving_init(&s, &limits, app_hold);
+    for (unsigned how = 0; how < 3; how++) {
+        unsigned before = s.woken;
+        client_open(&c, &s);
+        client_send(&c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        SERVE_UNTIL(&s, s.n_held == 1);
+        tri_exchange_want(s.held[0], TRI_WANT_LEFT);
+        serve_for(&s, 10);
+        CHECK(s.woken == before && !tri_exchange_left(s.held[0]));
+        if (how == 0)
+            CHECK(shutdown(c.fd, SHUT_WR) == 0);
+        else if (how == 1)
+            client_close(&c);
+        else
+            client_reset(&c);
+        SERVE_UNTIL(&s, s.woken == before + 1);
+        CHECK(tri_exchange_left(s.held[0]) && !tri_exchange_timed_out(s.held[0]));
+        serve_for(&s, 10);
+        CHECK(s.woken == before + 1);
+        tri_exchange_want(s.held[0], TRI_WANT_LEFT); /* by then it is known */
+        serve_for(&s, 1);
+        CHECK(s.woken == before + 2);
+        serving_release(&s);
+        if (how == 0)
+            client_close(&c);
+    }
+    client_open(&c, &s);
+    client_send(&c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    SERVE_UNTIL(&s, s.n_held == 1);
+    unsigned before = s.woken;
+    tri_exchange_want(s.held[0], TRI_WANT_LEFT);
+    CHECK(answer(s.held[0], "hello") == 0);
+    client_close(&c);
+    SERVE_UNTIL(&s, counters_of(&s).open == 0);
+    CHECK(s.woken == before && !tri_exchange_left(s.held[0]));
+    serving_fini(&s);
+}
+
 int main(void)
 {
     test_one_get();
@@ -386,5 +430,6 @@ int main(void)
     test_close_while_pipelining();
     test_half_close();
     test_half_close_in_dropped_body();
+    test_left();
     return check_report();
 }

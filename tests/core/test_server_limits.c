@@ -371,6 +371,72 @@ static void test_dropped_body_deadline(void)
     serving_fini(&s);
 }
 
+/* The time of an answer is told once, to those who ask, and whoever does not answer then is answered for: with 504, or
+   by the end of the connection within an answer. */
+static void test_request_deadline(void)
+{
+    serving s;
+    client c;
+    tri_limits limits = short_limits();
+    limits.request_ms = 100;
+    limits.linger_ms = 50;
+    serving_init(&s, &limits, app_hold);
+    for (unsigned begun = 0; begun < 2; begun++) {
+        client_open(&c, &s);
+        uint64_t since = now_ms();
+        client_send(&c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        SERVE_UNTIL(&s, s.n_held == 1);
+        tri_response response = { .status = 200 };
+        tri_loan loan = { .bytes = TRI_SPAN("part") };
+        if (begun) {
+            CHECK(tri_exchange_respond(s.held[0], &response) == 0);
+            CHECK(tri_exchange_write(s.held[0], &loan, false) == 0);
+        }
+        tri_exchange_want(s.held[0], TRI_WANT_TIMEOUT);
+        CHECK(!tri_exchange_timed_out(s.held[0]));
+        SERVE_UNTIL(&s, s.woken == begun + 1);
+        CHECK(now_ms() - since >= 95 && now_ms() - since < 1000 && tri_exchange_timed_out(s.held[0]));
+        CHECK(!tri_exchange_left(s.held[0]) && !tri_exchange_lost(s.held[0]));
+        serve_for(&s, 150);
+        CHECK(s.woken == begun + 1 && !client_ended(&c));
+        serving_release(&s);
+        SERVE_UNTIL(&s, client_ended(&c));
+        if (begun)
+            CHECK(client_has(&c, "4\r\npart\r\n") && !client_has(&c, "0\r\n\r\n"));
+        else
+            CHECK(client_has(&c, "HTTP/1.1 504 ") && client_has(&c, "Gateway Timeout") && c.eof);
+        client_close(&c);
+    }
+    serving_fini(&s);
+}
+
+/* The time ends with the answer, not with the application; who asks when it is over is told at once. */
+static void test_request_deadline_of_others(void)
+{
+    serving s;
+    client c;
+    tri_limits limits = short_limits();
+    limits.request_ms = 80;
+    serving_init(&s, &limits, app_hold);
+    client_open(&c, &s);
+    client_send(&c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    SERVE_UNTIL(&s, s.n_held == 1);
+    tri_exchange_want(s.held[0], TRI_WANT_TIMEOUT);
+    CHECK(answer(s.held[0], "hello") == 0);
+    serve_for(&s, 60);
+    client_send(&c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    SERVE_UNTIL(&s, s.n_held == 2);
+    serve_for(&s, 50);
+    CHECK(s.woken == 0 && !tri_exchange_timed_out(s.held[0]) && !tri_exchange_timed_out(s.held[1]));
+    SERVE_UNTIL(&s, tri_exchange_timed_out(s.held[1]));
+    CHECK(s.woken == 0 && !tri_exchange_timed_out(s.held[0]));
+    tri_exchange_want(s.held[1], TRI_WANT_TIMEOUT);
+    serve_for(&s, 1);
+    CHECK(s.woken == 1);
+    client_close(&c);
+    serving_fini(&s);
+}
+
 int main(void)
 {
     test_refusals();
@@ -383,5 +449,7 @@ int main(void)
     test_keep_alive_after_slow_application();
     test_body_deadlines();
     test_dropped_body_deadline();
+    test_request_deadline();
+    test_request_deadline_of_others();
     return check_report();
 }

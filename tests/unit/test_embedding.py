@@ -58,6 +58,9 @@ class App:
                 self.lifespans.append(event)
                 await send({"type": f"lifespan.{event}.complete"})
             return
+        if scope["path"] == "/until-stop":
+            self.waiting.set()
+            await scope["extensions"]["tricorn.shutdown"].wait()
         if scope["path"] == "/late":
             self.late.set()
             await receive()
@@ -133,6 +136,23 @@ def test_a_context_serves_in_a_thread(app: App, library: str) -> None:
         assert get(server.url + "/b") == b"/b"
     assert app.lifespans == ["startup", "shutdown"]
     assert "tricorn" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_stop_is_told_to_requests_that_wait_for_it(app: App, run: Callable[[Main], Any]) -> None:
+    """They end within the grace period by themselves."""
+    got: list[bytes] = []
+
+    async def main() -> None:
+        async with tricorn.running(app, port=0) as server:
+            client = threading.Thread(target=lambda: got.append(get(server.url + "/until-stop")))
+            client.start()
+            assert await in_thread(app.waiting.wait, 10)
+            server.stop()
+            await in_thread(client.join, 10)
+
+    run(main)
+    assert got == [b"/until-stop"] and app.lifespans == ["startup", "shutdown"]
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)

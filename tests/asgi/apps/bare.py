@@ -24,6 +24,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await Foreign()
     if path == "/asyncio":
         await asyncio.sleep(0.01)
+    if path == "/unanswered":
+        await suspend(path, receive, send)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     if path in ("/blocked", "/waiting"):
         await suspend(path, receive, send)

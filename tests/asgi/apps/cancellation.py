@@ -70,6 +70,52 @@ async def family(exchange: Exchange) -> None:
         note(exchange, "ended")
 
 
+async def declines_for_a_while(exchange: Exchange) -> None:
+    """Be left alone in one part, in which the client goes, and be cancelled in the next."""
+    await aio.checkpoint()  # from here on the request would be cancelled
+    extension(exchange).disable()
+    note(exchange, "began")
+    while (await exchange.receive())["type"] != "http.disconnect":
+        pass
+    await aio.sleep(0.1)
+    note(exchange, "left alone")
+    extension(exchange).enable()
+    try:
+        await aio.sleep(60)
+    except BaseException as error:
+        note(exchange, "cancelled" if aio.is_cancellation(error) else f"failed: {error!r}")
+        raise
+
+
+async def goes_on(exchange: Exchange) -> None:
+    """Catch the cancellation, and end as if nothing had been."""
+    note(exchange, "began")
+    try:
+        await aio.sleep(60)
+    except BaseException:
+        note(exchange, "caught")
+
+
+async def fails(exchange: Exchange) -> None:
+    """Fail of something else while it is cancelled, in a task beside another."""
+
+    async def child() -> None:
+        try:
+            await aio.sleep(60)
+        except BaseException as error:
+            raise ValueError("while it was cancelled") from error
+
+    async with aio.group() as tasks:
+        await tasks.start(child)
+        await aio.sleep(0.01)
+        note(exchange, "began")
+        try:
+            await aio.sleep(60)
+        finally:
+            if "alone" in exchange.query:
+                raise ValueError("while it was cancelled")
+
+
 async def scoped(exchange: Exchange) -> None:
     """Be inside of a timeout when the cancellation comes: it passes through."""
     async with aio.move_on_after(30) as late:
@@ -174,7 +220,21 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
 
 app = application(
     as_routes(
-        work, waits, family, scoped, cleans_up, streams, afterwards, from_a_child, watch, change, task, shown
+        work,
+        waits,
+        family,
+        declines_for_a_while,
+        goes_on,
+        fails,
+        scoped,
+        cleans_up,
+        streams,
+        afterwards,
+        from_a_child,
+        watch,
+        change,
+        task,
+        shown,
     ),
     lifespan,
 )

@@ -16,6 +16,7 @@ import json
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ ENOUGH = 120
 
 wrong: list[str] = []
 seen = [0]
+cancelled = [0]
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -108,6 +110,34 @@ def serving() -> tuple[Callable[[], None], Callable[[], None]]:
         at.server.close()
 
     return lambda: serve(at), end
+
+
+def leaving() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Cancel a request whose client has left, and one whose time is over."""
+    at = Bench(suspend, cancels=3, extensions={"tricorn.shutdown": None}, limits={"request_ms": 20})
+    late = socket.create_connection(at.client.getpeername())
+
+    def run() -> None:
+        runners: list[Any] = []
+        for client in (at.client, late):  # each in a task of its own
+            runners.append([at.server.runner()])
+            step(at, runners[-1])
+            client.sendall(REQUESTS[0])
+            step(at, runners[-1])
+        runners.append([at.server.runner()])
+        at.client.close()
+        time.sleep(0.025)
+        for _ in range(4):
+            step(at, runners[-1])
+        for task in runners:
+            task[-1].close()
+
+    def end() -> None:
+        cancelled[0] = max(cancelled[0], len(at.library.cancelled))
+        late.close()
+        at.server.close()
+
+    return run, end
 
 
 def parsing() -> tuple[Callable[[], None], Callable[[], None]]:
@@ -205,7 +235,7 @@ def bridging() -> tuple[Callable[[], None], Callable[[], None]]:
     return run, loop.due.clear
 
 
-SCENARIOS = (serving, parsing, loading, opening, bridging)
+SCENARIOS = (serving, leaving, parsing, loading, opening, bridging)
 
 
 def fail_at(number: int, scenario: Callable[[], tuple[Callable[[], None], Callable[[], None]]]) -> bool:
@@ -250,7 +280,7 @@ def main() -> None:
     runner.send(None)
     at.client.sendall(REQUESTS[0])
     runner.send(None)
-    print(json.dumps({**told, "wrong": wrong[:20], "status": at.status()}))
+    print(json.dumps({**told, "cancelled": cancelled[0], "wrong": wrong[:20], "status": at.status()}))
 
 
 if __name__ == "__main__":
