@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import copy
 import os
+import select
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
