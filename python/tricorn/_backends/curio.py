@@ -145,11 +145,12 @@ class CurioBackend:
         group = CurioGroup(kernel._traps)
         try:
             yield group
-        except BaseException:
-            await group.cancel()
-            raise
-        finally:
             await group.wait()
+        except BaseException:
+            async with curio.disable_cancellation():
+                await group.cancel()
+                await group.wait()
+            raise
 
     @asynccontextmanager
     async def watch(self, fd: int) -> AsyncIterator[Callable[[], Awaitable[Any]]]:

@@ -249,11 +249,11 @@ class NoneBackend:
         group = NoneGroup(self._kernel)
         try:
             yield group
+            await group.wait()
         except BaseException:
             group.cancel()
             await group.wait()
             raise
-        await group.wait()
 
     @asynccontextmanager
     async def watch(self, fd: int) -> AsyncIterator[Callable[[], Awaitable[Any]]]:

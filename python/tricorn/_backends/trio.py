@@ -90,7 +90,11 @@ class TrioGroup:
     async def _run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = trio.lowlevel.current_task()
         status = task._cancel_status
-        await function()
+        cancelled: BaseException | None = None
+        try:
+            await function()
+        except (trio.Cancelled, BaseExceptionGroup) as error:
+            cancelled = error
         while task._child_nurseries:  # trio would end the server with a task that has left a nursery open
             nursery = task._child_nurseries[-1]
             nursery.cancel_scope.cancel()
@@ -100,8 +104,10 @@ class TrioGroup:
         inside = status if scope is None else scope._cancel_status
         if task._cancel_status is not inside:
             task._activate_cancel_status(inside)
-        if scope is not None:
-            scope.__exit__(None, None, None)
+        if scope is not None and scope.__exit__(type(cancelled) if cancelled else None, cancelled, None):
+            return
+        if cancelled is not None:
+            raise cancelled
 
 
 class TrioBackend:
@@ -142,9 +148,14 @@ class TrioBackend:
                     with trio.CancelScope(shield=True):
                         await cancelled()
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(run, name="tricorn")
-            await wait()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run, name="tricorn")
+                await wait()
+        except BaseException:
+            if ended:
+                ended[0].unwrap()  # an exception of main() is not lost to the cancellation
+            raise
         return ended[0].unwrap()
 
     @asynccontextmanager
