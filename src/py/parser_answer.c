@@ -14,7 +14,7 @@ static int add_field(PyObject *list, tri_span name, tri_span value)
 /* Adds ready lines, "name: value" and CRLF each, to a list. */
 static int add_lines(PyObject *list, tri_span lines)
 {
-    while (lines.n > 0) {
+    while (lines.p != NULL && lines.n > 0) {
         const char *end = memmem(lines.p, lines.n, "\r\n", 2);
         size_t n = end == NULL ? lines.n : (size_t)(end - lines.p);
         const char *colon = memchr(lines.p, ':', n);

@@ -7,6 +7,7 @@ import inspect
 import itertools
 import os
 import select
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -267,6 +268,10 @@ async def never_readable(self: Any, fd: int) -> None:
     await Wait().suspend()
 
 
+def at_a_checkpoint(self: Any, fd: int) -> Awaitable[Any]:
+    return SmallBackend.checkpoint(self)
+
+
 async def busily(self: Any, fd: int) -> None:
     """Waits in the kernel itself, so that no other task runs."""
     while not select.select([fd], [], [], 0.01)[0]:
@@ -316,6 +321,63 @@ async def sleep_uncancelled(self: Any, seconds: float) -> None:
     while (left := until - time.monotonic()) > 0:
         with suppress(Cancelled):
             await SmallBackend.sleep(self, left)
+
+
+async def sleep_busily(self: Any, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        await self.checkpoint()
+
+
+# --- what is left behind or disturbed ---
+
+
+async def join_until_cancelled(self: Any) -> None:
+    while self.tasks:
+        self.empty = SmallParking()
+        await self.empty.wait()
+
+
+async def shelter_prefers_the_cancellation(self: Any, main: Any, cancelled: Any) -> Any:
+    seen = []
+
+    async def noting() -> None:
+        seen.append(True)
+        await cancelled()
+
+    try:
+        return await SmallBackend.shelter(self, main, noting)
+    except Exception as error:
+        if seen:
+            raise Cancelled from error
+        raise
+
+
+def cancelled_at_once(self: Any, coroutine: object) -> Any:
+    cancel = SmallGroup.canceller(self, coroutine)
+    cancel()
+    return cancel
+
+
+async def wait_and_stay(self: Any) -> None:
+    self.task = Loop.current.task
+    await SmallParking.wait(self)
+
+
+def wake_who_was_there(self: Any) -> None:
+    if not self.woken and hasattr(self, "task") and self.task.wait is not None:
+        self.task.wait.end()
+    self.woken = True
+
+
+def run_and_keep_a_descriptor(self: Any, main: Any) -> Any:
+    os.dup(0)
+    return SmallBackend.run(self, main)
+
+
+def run_and_keep_a_thread(self: Any, main: Any) -> Any:
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    return SmallBackend.run(self, main)
 
 
 # --- asyncio ---
@@ -436,6 +498,26 @@ MUTANTS: list[tuple[str, Any, str]] = [
     ("sleep is no sleep", mutant(sleep=nothing), "sleep_lasts"),
     ("sleep blocks", mutant(sleep=sleep_in_the_kernel), "sleep_lasts"),
     ("sleep is not cancelled", mutant(sleep=sleep_uncancelled), "cancel_reaches_a_sleeping_task"),
+    ("sleep is busy", mutant(sleep=sleep_busily), "waiting_uses_no_processor"),
+    ("watch is busy", watched(at_a_checkpoint), "waiting_uses_no_processor"),
+    ("join is interrupted", group(join=join_until_cancelled), "group_of_a_cancelled_task_is_cancelled"),
+    (
+        "shelter loses an exception",
+        mutant(shelter=shelter_prefers_the_cancellation),
+        "shelter_keeps_an_exception_though_cancelled",
+    ),
+    (
+        "a canceller cancels at once",
+        group(canceller=cancelled_at_once),
+        "canceller_that_is_not_called_does_nothing",
+    ),
+    (
+        "wake disturbs a clean-up",
+        parking(wait=wait_and_stay, wake=wake_who_was_there),
+        "wake_after_a_cancellation_leaves_the_clean_up_alone",
+    ),
+    ("run keeps a descriptor", mutant(run=run_and_keep_a_descriptor), "a_run_leaves_nothing_behind"),
+    ("run keeps a thread", mutant(run=run_and_keep_a_thread), "a_run_leaves_nothing_behind"),
     ("a leader is lost", group(spawn=spawn_every_other), "i1_one_leader"),
     ("in no task", mutant(running=lambda self: False), "i2_the_application_is_in_a_task"),
     ("requests sleep on", parking(wake=wake_nobody), "i5_no_request_waits_for_a_suspended_one"),

@@ -61,6 +61,7 @@ class TestNone(BackendSuite):
     without: ClassVar = {
         "running_is_true_in_tasks_alone": "there is no library that a program could run in",
         "shelter_keeps_a_cancellation_off": "nobody but the server can cancel a task, and it cancels no server",
+        "shelter_keeps_an_exception_though_cancelled": "nobody but the server can cancel a task",
         "stray_tells_a_cancellation": "an application has nothing to cancel a task with",
         "i7_a_stray_cancellation_ends_no_server": "an application has nothing to cancel a task with",
     }

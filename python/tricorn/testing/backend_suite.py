@@ -20,14 +20,14 @@ from functools import partial
 from typing import ClassVar
 
 from tricorn._backends.base import Backend
-from tricorn.testing import _backend_calls, _backend_serving, _backend_waits
+from tricorn.testing import _backend_calls, _backend_serving, _backend_tidy, _backend_waits
 from tricorn.testing._bounded import CheckFailed, run_bounded
 
 __all__ = ["BackendSuite", "CheckFailed", "checks", "names"]
 
 SECONDS = 20.0
 
-_CALLS = {**_backend_calls.CHECKS, **_backend_waits.CHECKS, **_backend_serving.CHECKS}
+_CALLS = {**_backend_calls.CHECKS, **_backend_waits.CHECKS, **_backend_tidy.CHECKS, **_backend_serving.CHECKS}
 _WITH_CANCELLATION = {**_backend_calls.STRAY_CHECKS, **_backend_serving.STRAY_CHECKS}
 
 
