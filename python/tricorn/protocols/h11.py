@@ -32,7 +32,8 @@ class Parser:
             self._may_skip = False
             if start[:2] == b"\r\n":
                 return 2 - len(self._skipped)
-            self._connection.receive_data(self._skipped)
+            if self._skipped:  # of no byte h11 thinks that the connection has ended
+                self._connection.receive_data(self._skipped)
         self._connection.receive_data(data)
         try:
             return len(data) - self._read()
