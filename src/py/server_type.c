@@ -280,7 +280,6 @@ static int server_clear(PyObject *op)
     Py_CLEAR(self->context);
     Py_CLEAR(self->canceller);
     Py_CLEAR(self->extensions);
-    tri_parser_kind_clear(&self->parser);
     return 0;
 }
 
@@ -294,6 +293,7 @@ static void server_dealloc(PyObject *op)
     tri_name_cache_clear(&self->names);
     tri_scope_forget(self);
     server_clear(op);
+    tri_parser_kind_clear(&self->parser); /* connections that end may still have called it */
     Py_CLEAR(self->root_path);
     type->tp_free(op);
     Py_DECREF(type);

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from core_bench import HEAD, POST, REQUEST, Bench, Library, Trap, answer, echo, make_server, suspend
 
-from tricorn import _core
+from tricorn import _core, protocols
 
 
 def test_an_answer_without_suspending_starts_no_task(bench: Callable[..., Bench]) -> None:
@@ -152,7 +152,33 @@ def test_a_runner_can_be_dropped_in_every_state(bench: Callable[..., Bench], sta
     assert at.server.runner().send(None) == "wait"
 
 
-def test_a_server_in_a_cycle_with_its_application_is_collected() -> None:
+class Written:
+    """Reads any bytes as the head of an upload, and writes answers."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = [protocols.Head(b"POST", b"/", [(b"host", b"a"), (b"content-length", b"1")])]
+
+    def recv(self, data: bytes) -> None: ...
+
+    def next_event(self) -> Any:
+        """Give the head, once."""
+        return self.events.pop() if self.events else None
+
+    def submit_head(self, head: Any) -> None: ...
+
+    def submit_body(self, data: bytes, end: bool) -> None: ...
+
+    def send(self) -> bytes:
+        """Write anything."""
+        return b"x"
+
+
+@pytest.mark.parametrize(
+    "parser",
+    [None, protocols.Binding(Written, print, answer=protocols.Answer)],  # type: ignore[arg-type]
+    ids=["C", "Python"],
+)
+def test_a_server_in_a_cycle_with_its_application_is_collected(parser: Any) -> None:
     """The callables of a backend mostly hold the server that holds them."""
 
     class App:
@@ -166,7 +192,7 @@ def test_a_server_in_a_cycle_with_its_application_is_collected() -> None:
             await receive()
 
     app, library = App(), Library()
-    app.server = make_server(app, library)
+    app.server = make_server(app, library, parser=parser)
     library.attach(app.server)
     address = app.server.listen_tcp("127.0.0.1", 0, 16)[0]
     assert address is not None
