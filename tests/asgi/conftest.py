@@ -25,12 +25,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what the parser reads otherwise; tests of its own show how it does."""
     for item in items:
-        reason = parsers.difference(harness.parser, item.name)
+        reason = parsers.difference(harness.parser, item.name) or parsers.needs_a_library(item.name)
         if reason is not None:
-            item.add_marker(pytest.mark.skip(reason=f"{harness.parser} {reason}"))
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@pytest.fixture(scope="session", params=LIBRARIES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests on each library; on ``none``, too, where the module says ``NONE_TOO = True``."""
+    if "library" in metafunc.fixturenames:
+        none = ["none"] if getattr(metafunc.module, "NONE_TOO", False) else []
+        metafunc.parametrize("library", [*LIBRARIES, *none], indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def library(request: pytest.FixtureRequest) -> str:
     """The async library that the test's servers run on."""
     return str(request.param)

@@ -30,7 +30,22 @@ DIFFERENCES: dict[str, dict[str, str]] = {
 """For each parser, which tests do not hold (searched for in their names) and what it does instead."""
 
 
+NEED_A_LIBRARY = re.compile(
+    r"\[none.*-(?:chunked-while-waiting|pipelined|later)\]|"
+    r"(?:after_good_requests|over_the_concurrency|has_no_deadline|ends_a_pipeline|behind_a_waiting|comes_after_the"
+    r"|F3_concurrent|unread_upload|out_of_descriptors).*\[none"
+)
+"""Tests whose application waits for something else than ``receive()`` and ``send()``."""
+
+
 def difference(parser: str, test: str) -> str | None:
     """Return what a parser does instead of what a test of that name expects, ``None`` where it holds."""
     found = (what for pattern, what in DIFFERENCES.get(parser, {}).items() if re.search(pattern, test))
-    return next(found, None)
+    what = next(found, None)
+    return None if what is None else f"{parser} {what}"
+
+
+def needs_a_library(test: str) -> str | None:
+    """Return why a test is not run without an async library, ``None`` where it is."""
+    found = NEED_A_LIBRARY.search(test)
+    return None if found is None else "the application waits for something else than receive() and send()"

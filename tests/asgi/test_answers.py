@@ -10,6 +10,7 @@ import pytest
 from harness import Answer, Client, Serve
 
 APP = "flows:app"
+NONE_TOO = True
 LEAN = ("--no-date-header", "--no-server-header")
 
 

@@ -13,6 +13,7 @@ from harness import Answer, Client, Serve
 from httplint import HttpRequestLinter
 
 APP = "wire:app"
+NONE_TOO = True
 HOST = b"Host: test.example\r\n"
 OPTIONS = (
     "--limit-request-line", "100", "--limit-request-fields", "5", "--limit-request-head", "1000",

@@ -11,6 +11,7 @@ import pytest
 from harness import Client, Serve, Server, until
 
 APP = "wire:app"
+NONE_TOO = True
 MIB = 1 << 20
 PIECE = bytes(range(256)) * 256
 """64 KiB."""

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 APP = "wire:app"
+NONE_TOO = True
 HOST = b"Host: a\r\n"
 REQUESTS = (
     b"GET /number?n=5 HTTP/1.1\r\n" + HOST + b"Accept: */*\r\n\r\n",

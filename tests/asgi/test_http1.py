@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 APP = "flows:app"
+NONE_TOO = True
 HOST = b"Host: a\r\n"
 CHUNKED = b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
 REQUESTS: dict[str, tuple[bytes, bytes]] = {

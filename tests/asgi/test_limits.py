@@ -11,6 +11,7 @@ import pytest
 from harness import TIMEOUT, Client, Serve, Server, until
 
 APP = "wire:app"
+NONE_TOO = True
 HOST = b"Host: a\r\n"
 
 

@@ -6,6 +6,7 @@ import pytest
 from harness import Serve, Server, parser
 
 APP = "wire:app"
+NONE_TOO = True
 HOST = b"Host: a\r\n"
 POST = b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
 END = b"\r\n"

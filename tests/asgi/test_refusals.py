@@ -8,6 +8,7 @@ import pytest
 from harness import TIMEOUT, Serve, Server, until
 
 APP = "wire:app"
+NONE_TOO = True
 HOST = b"Host: a\r\n"
 
 BAD_HEADS: dict[str, bytes] = {

@@ -8,6 +8,7 @@ import pytest
 from harness import Serve
 
 APP = "statements:app"
+NONE_TOO = True
 
 
 def named(scope: dict[str, Any], name: str) -> list[str]:

@@ -280,6 +280,8 @@ def test_an_overridden_main_loop_ends_it(lib: ModuleType) -> None:
 
 PROGRAM = """
 import asyncio, os, signal, sys, threading, time
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored by what runs behind
 import {lib} as uvicorn
 
 async def app(scope, receive, send):
