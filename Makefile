@@ -18,7 +18,7 @@ export PYTHON
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # Most tests wait for a deadline or a peer; a file's tests share servers. PARALLEL= runs them one after another.
-PARALLEL ?= -n 3 --dist loadfile
+PARALLEL ?= -n 4 --dist loadfile
 # ninja and meson stand in the environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -30,9 +30,10 @@ INSTALLED := .venv/.installed
 CORPORA := build/corpora/.fetched
 ASAN_SITE := build/asan-site
 COVERAGE_SITE := build/coverage-site
-# Not there: tests of other interpreters, which the sanitizers' run-time would be preloaded into, those that weigh memory, and
-# the examples, as curio ends with a worker thread of its own left.
-ASAN_TESTS ?= $(filter-out tests/leaks,$(TESTS)) --ignore=tests/unit/test_curio_import.py --ignore=tests/unit/test_embedding_examples.py
+# Not there: tests of other interpreters, which the sanitizers' run-time would be preloaded into, those that weigh memory, the
+# examples, as curio ends with a worker thread of its own left, and those of Python alone.
+ASAN_TESTS ?= $(filter-out tests/leaks,$(TESTS)) $(patsubst %,--ignore=tests/unit/test_%.py,curio_import embedding_examples \
+    backend_suite backend_mutants uvicorn_api uvicorn_differences plugin cli options config importer)
 
 # Under the sanitizers the interpreter's own allocator is off, and a leak that passes through our code fails the run.
 ASAN_ENV = PATH=$(CURDIR)/build/unsanitized:$$PATH PYTHONPATH=$(CURDIR)/$(ASAN_SITE) PYTHONMALLOC=malloc TRICORN_TEST_SANITIZED=1 \
@@ -72,9 +73,10 @@ test-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) ## the Python tests (TESTS=pa
 # What the parsers have a part in; nearly all of it waits, so more of it runs at once.
 HTTP_TESTS ?= $(patsubst %,tests/asgi/test_%.py,answers answers_lint bodies damage deadlines disconnects general http1 limits messages model parsers refusals scope slow_peers wire without_library)
 
-test-parsers: $(SETUP_TEST) $(INSTALLED) ## the tests of HTTP with requests read by h11 and by httptools
-	@$(PYTEST) -q $(HTTP_TESTS) --http h11 -n 5 --dist loadfile $(ARGS)
-	@$(PYTEST) -q $(HTTP_TESTS) --http httptools -n 5 --dist loadfile $(ARGS)
+PARSERS ?= h11 httptools
+
+test-parsers: $(SETUP_TEST) $(INSTALLED) ## the tests of HTTP with requests read by h11 and by httptools (PARSERS=one of them)
+	@set -e; for parser in $(PARSERS); do $(PYTEST) -q $(HTTP_TESTS) --http $$parser -n 5 --dist loadfile $(ARGS); done
 
 lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the house, formatters, types
 	@$(PYTEST) -q tests/lint

@@ -352,6 +352,18 @@ void tri_server_fill_response(tri_server *server, tri_response *response)
     response->defaults = server->default_lines;
 }
 
+/* At a stop: a connection that has a request at work goes on until what has arrived behind it is answered, too. */
+static void stop_busy(tri_conn *conn)
+{
+    if ((conn->source.interest & TRI_READ) && !(conn->flags & TRI_CONN_LINGERING))
+        tri_conn_readable(conn);
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
+    tri_conn_count_ahead(conn);
+    if (!tri_conn_has_more(conn))
+        conn->protocol->ops->shutdown(conn->protocol);
+}
+
 /* At a stop: serves what has arrived on an idle connection, and closes it if nothing is likely to be under way. Only
    the last answer of a connection says close. */
 static void stop_conn(tri_server *server, tri_conn *conn)
@@ -359,9 +371,7 @@ static void stop_conn(tri_server *server, tri_conn *conn)
     const unsigned not_idle = TRI_CONN_LINGERING | TRI_CONN_ENDING | TRI_CONN_IN_HEAD | TRI_CONN_BLOCKED | TRI_CONN_EOF;
     bool idle = tri_list_empty(&conn->exchanges) && tri_list_empty(&conn->resume) && !(conn->flags & not_idle);
     if (!idle || (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_IN_BODY)) {
-        tri_conn_count_ahead(conn);
-        if (!tri_conn_has_more(conn))
-            conn->protocol->ops->shutdown(conn->protocol);
+        stop_busy(conn);
         return;
     }
     uint64_t idle_for = server->now + server->limits.keep_alive_ms - conn->deadline;

@@ -104,7 +104,8 @@ static void test_silent(void)
     serving_fini(&s);
 }
 
-/* Exchanges at work end in peace; a head that is held back still learns of the end. */
+/* Exchanges at work end in peace, and so do those that have arrived behind them; a head that is held back still learns
+   of the end. */
 static void test_at_work(void)
 {
     serving s;
@@ -126,12 +127,17 @@ static void test_at_work(void)
     CHECK(!tri_server_drained(s.server) && counters_of(&s).open == 3);
     CHECK(answer(s.held[0], "hello") == 0 && tri_exchange_write(s.held[1], &loan, true) == 0);
     CHECK(tri_exchange_write(s.held[2], &loan, true) == 0);
+    SERVE_UNTIL(&s, s.n_held == 4 && client_has(&c[0], "hello"));
+    CHECK(!client_has(&c[0], "connection: close"));
+    CHECK(answer(s.held[3], "pipelined") == 0);
     for (int i = 0; i < 3; i++) {
         serving_release(&s);
         SERVE_UNTIL(&s, client_ended(&c[i]));
         CHECK(c[i].eof && !c[i].reset && client_has(&c[i], "connection: close") == (i < 2));
     }
-    CHECK(drain(&s) < 1500 && s.exchanges == 3);
+    CHECK(client_has(&c[0], "pipelined"));
+    serving_release(&s);
+    CHECK(drain(&s) < 1500 && s.exchanges == 4);
     close_all();
     serving_fini(&s);
 }
