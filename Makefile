@@ -75,8 +75,8 @@ HTTP_TESTS ?= $(patsubst %,tests/asgi/test_%.py,answers answers_lint bodies dama
 
 PARSERS ?= h11 httptools
 
-test-parsers: $(SETUP_TEST) $(INSTALLED) ## the tests of HTTP with requests read by h11 and by httptools (PARSERS=one of them)
-	@set -e; for parser in $(PARSERS); do $(PYTEST) -q $(HTTP_TESTS) --http $$parser -n 5 --dist loadfile $(ARGS); done
+test-parsers: $(SETUP_TEST) $(INSTALLED) ## the tests of HTTP with requests read by h11 and by httptools (PARSERS=one, ONLY='asyncio or trio')
+	@set -e; for parser in $(PARSERS); do $(PYTEST) -q $(HTTP_TESTS) --http $$parser -n 5 --dist loadfile -k '$(ONLY)' $(ARGS); done
 
 lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the house, formatters, types
 	@$(PYTEST) -q tests/lint

@@ -37,10 +37,11 @@ static PyObject *object_of(tri_parser *self)
 
 PyObject *tri_parser_call(tri_parser *self, const char *method, PyObject *arguments)
 {
-    PyObject *object = arguments == NULL ? NULL : object_of(self);
+    PyObject *object = arguments == NULL ? NULL : Py_XNewRef(object_of(self)); /* it may end its own connection */
     PyObject *bound = object == NULL ? NULL : PyObject_GetAttrString(object, method);
     PyObject *result = bound == NULL ? NULL : PyObject_Call(bound, arguments, NULL);
     Py_XDECREF(bound);
+    Py_XDECREF(object);
     Py_XDECREF(arguments);
     return result;
 }
@@ -240,7 +241,9 @@ static int on_event(tri_parser *self, PyObject *event)
 static int note(tri_parser *self, const char *name, unsigned flag)
 {
     self->flags &= ~flag;
-    PyObject *attribute = self->object == NULL ? NULL : PyObject_GetAttrString(self->object, name);
+    PyObject *object = Py_XNewRef(self->object);
+    PyObject *attribute = object == NULL ? NULL : PyObject_GetAttrString(object, name);
+    Py_XDECREF(object);
     if (attribute == NULL && PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_AttributeError))
         return -1;
     PyErr_Clear();
