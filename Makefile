@@ -31,7 +31,7 @@ CORPORA := build/corpora/.fetched
 ASAN_SITE := build/asan-site
 COVERAGE_SITE := build/coverage-site
 # Not there: tests of other interpreters, which the sanitizers' run-time would be preloaded into, those that weigh memory, the
-# examples, as curio ends with a worker thread of its own left, and those of Python alone.
+# examples, as curio ends with a worker thread of its own left, those of Python alone, and uvloop, which takes asyncio's paths.
 ASAN_TESTS ?= $(filter-out tests/leaks,$(TESTS)) $(patsubst %,--ignore=tests/unit/test_%.py,curio_import embedding_examples \
     backend_suite backend_mutants uvicorn_api uvicorn_differences plugin cli options config importer)
 
@@ -92,7 +92,7 @@ asan-c: $(SETUP_TEST) build/asan/build.ninja
 	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(BIN)/python tools/test-c build/asan
 
 asan-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) build/.asan-installed
-	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) $(ARGS)
+	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) -k 'not uvloop' $(ARGS)
 
 # The binding's cases are the same on each library: one of them and the tests without a library take its branches.
 COVERAGE_TESTS ?= tests/asgi tests/unit/test_core_*.py -k 'asyncio or core'
