@@ -30,6 +30,9 @@ FAULTS = {
     "GivesAnEndAlone": "end without a head",
     "RefusesOddly": "refused with the status 200",
     "RefusesInWords": "TypeError",
+    "HasNoMethods": "AttributeError",
+    "GivesNoStatus": "which is no event",
+    "IsAheadOddly": "LookupError: odd",
 }
 """Classes that break the contract, and what the log says."""
 
@@ -64,7 +67,9 @@ def test_what_a_parser_read_is_checked_again(own: Serve, library: str, name: str
     assert server.stop() == 0 and "Exception in the HTTP parser" not in server.log()
 
 
-@pytest.mark.parametrize("name", ["WritesText", "FailsToWrite", "FailsToBegin"])
+@pytest.mark.parametrize(
+    "name", ["WritesText", "FailsToWrite", "FailsToBegin", "FailsToContinue", "SendsTextToContinue"]
+)
 def test_writer_that_fails_closes_its_connection(own: Serve, library: str, name: str) -> None:
     server = own("odd_parsers:app", library, "--http", f"odd_parsers:{name}")
     with server.connect() as client:
@@ -105,6 +110,47 @@ def test_fair_parser_serves_on(own: Serve, library: str) -> None:
 def test_parser_that_is_not_to_be_had(own: Serve, name: str, problem: str) -> None:
     server = own("odd_parsers:app", "asyncio", "--http", name, ready=False)
     assert server.wait() == 3 and problem in server.log() and "Traceback" not in server.log()
+
+
+def test_writer_continues(own: Serve, library: str) -> None:
+    server = own("odd_parsers:app", library, "--http", "odd_parsers:Continues")
+    with server.connect() as client:
+        client.send(REQUEST)
+        assert client.until(b"\n") == b"go on\n"
+        client.send(b"more")
+        assert client.exactly(17) == b"200 0\nhello ab 1\n"
+    assert server.stop() == 0
+
+
+def test_interrupt_within_a_parser_stops_the_server(own: Serve, library: str) -> None:
+    server = own("odd_parsers:app", library, "--http", "odd_parsers:IsInterrupted")
+    with server.connect() as client:
+        client.send(REQUEST)
+        assert client.answer().status == 500
+    assert server.wait() == 0 and "Exception in the HTTP parser" not in server.log()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "fields"),
+    [
+        ("/server", b"200", [b"server: first", b"server: second", b"X-A: b"]),
+        ("/dated", b"200", [b"Date: today", b"server: tricorn", b"X-A: b"]),
+        ("/fails-late", b"500", [b"server: tricorn", b"X-A: b"]),
+    ],
+)
+def test_writer_is_told_all_fields(
+    own: Serve, library: str, path: str, status: bytes, fields: list[bytes]
+) -> None:
+    environment = {"PYTHONPATH": f"{EXAMPLES}:{APPS}"}
+    options = ("--http", "scgi:SCGI", "--header", "X-A:b")
+    server = own("origin:app", library, *options, environment=environment)
+    with server.connect() as client:
+        client.send(scgi({"SCGI": "1", "REQUEST_METHOD": "GET", "REQUEST_URI": path}))
+        head = client.rest().partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert head[0] == b"status: " + status
+    assert [line for line in head if line in fields] == fields
+    assert sum(line.lower().startswith(b"date:") for line in head) == 1
+    assert server.stop() == 0
 
 
 def test_every_difference_is_documented() -> None:

@@ -159,3 +159,67 @@ class FailsToWrite(Writes):
 class FailsToBegin(Writes):
     def submit_head(self, head: Answer) -> None:
         raise ValueError("odd")
+
+
+EXPECT = Head(b"POST", b"/", [(b"host", b"a"), (b"content-length", b"2"), (b"expect", b"100-continue")])
+
+
+class Continues(Writes):
+    """Has the client go on, and says all that it is told."""
+
+    events = (EXPECT,)
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._out = b""
+
+    def recv(self, data: bytes) -> Any:
+        super().recv(data)
+        self.events = (Body(b"ab"), End())
+
+    def submit_continue(self) -> None:
+        self._out += b"go on\n"
+
+    def submit_head(self, head: Answer) -> None:
+        self._out += b"%d %d\n" % (head.status, head.close)
+
+    def submit_body(self, data: bytes, end: bool) -> None:
+        self._out += b"%s %d\n" % (data, end)
+
+    def send(self) -> bytes:
+        out, self._out = self._out, b""
+        return out
+
+
+class FailsToContinue(Continues):
+    def submit_continue(self) -> None:
+        raise ValueError("odd")
+
+
+class SendsTextToContinue(Continues):
+    def send(self) -> Any:
+        return "text"
+
+
+class IsInterrupted(Odd):
+    def recv(self, data: bytes) -> Any:
+        raise KeyboardInterrupt
+
+
+class HasNoMethods:
+    def __init__(self, limits: Limits) -> None: ...
+
+
+class GivesNoStatus(Odd):
+    class Rejects(Reject):
+        """Another class is no event, whatever it is made of."""
+
+    events = (Rejects(400),)
+
+
+class IsAheadOddly(Odd):
+    events = (HEAD, End())
+
+    @property
+    def begun(self) -> Any:
+        raise LookupError("odd")

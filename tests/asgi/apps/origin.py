@@ -33,6 +33,16 @@ async def server_header(exchange: Exchange) -> None:
     await exchange.answer(fields=[(b"server", b"first"), (b"server", b"second")])
 
 
+async def dated(exchange: Exchange) -> None:
+    await exchange.answer(fields=[(b"Date", b"today"), (b"connection", b"close")])
+
+
+async def fails_late(exchange: Exchange) -> None:
+    """Fail when the head has been sent, and may be taken back."""
+    await exchange.start(200)
+    raise ValueError("on purpose")
+
+
 async def stream(exchange: Exchange) -> None:
     """Send what comes back in pieces, each when it has come."""
     await exchange.start()
@@ -147,7 +157,7 @@ app = application(
         "/": hello, "/echo": echo, "/empty": empty, "/close": close, "/server": server_header, "/stream": stream,
         "/listens": listens, "/after-the-end": after_the_end, "/stays": stays, "/group-fails": group_fails,
         "/tasks": tasks, "/noted": noted, "/partial": partial_answer, "/none": no_answer, "/order": wrong_order,
-        "/state": state,
+        "/state": state, "/dated": dated, "/fails-late": fails_late,
     },
     lifespan,
 )  # fmt: skip
