@@ -9,6 +9,10 @@ from __future__ import annotations
 from tricorn.protocols import Answer, Body, End, Event, Head, Limits, Reject
 
 
+_OF_THE_CLIENT = (b"HTTP_CONNECTION", b"HTTP_CONTENT_LENGTH", b"HTTP_TRANSFER_ENCODING")
+"""What a client has told the web server in front about a connection that is not this one."""
+
+
 class SCGI:
     """One connection: a request, its answer, and the end."""
 
@@ -25,7 +29,7 @@ class SCGI:
             return self._read_body(data)
         self._netstring += data
         size, colon, rest = self._netstring.partition(b":")
-        if not (size.isdigit() or not size) or int(size or 0) > self._limits.head:
+        if size and not (size.isdigit() and len(size) < 10 and int(size) <= self._limits.head):
             self._events.append(Reject(400))
         elif colon and len(rest) > int(size):
             self._read_head(rest[: int(size)])
@@ -43,11 +47,16 @@ class SCGI:
         fields = [
             (name.removeprefix(b"HTTP_").replace(b"_", b"-"), value)
             for name, value in variables.items()
-            if name.startswith(b"HTTP_") or name in (b"CONTENT_TYPE", b"CONTENT_LENGTH")
+            if (name.startswith(b"HTTP_") and name not in _OF_THE_CLIENT)
+            or name in (b"CONTENT_TYPE", b"CONTENT_LENGTH")
         ]
         method, target = variables.get(b"REQUEST_METHOD", b""), variables.get(b"REQUEST_URI", b"")
+        length = variables.get(b"CONTENT_LENGTH", b"0")
+        if not length.isdigit() or len(length) > 18:
+            self._events.append(Reject(400))
+            return
         self._events.append(Head(method, target, fields, b"1.0"))
-        self._left = int(variables.get(b"CONTENT_LENGTH", b"0"))
+        self._left = int(length)
         if self._left == 0:
             self._events.append(End())
 

@@ -187,11 +187,20 @@ def test_example_speaks_scgi(own: Serve, library: str) -> None:
             head, _, body = client.rest().partition(b"\r\n\r\n")
             assert head.startswith(b"status: 200\r\n") and body == b"a" * 300000
             assert b"connection" not in head and b"\r\nserver: tricorn" in head
-    for bad, status in ((b"x", b"400"), (b"99999999:", b"400"), (scgi({"SCGI": "1"}), b"400")):
+    odd = scgi({"CONTENT_LENGTH": "a", "REQUEST_METHOD": "GET", "REQUEST_URI": "/hello"})
+    for bad, status in (
+        (b"x", b"400"), (b"99999999:", b"400"), (b"9" * 5000, b"400"), (scgi({"SCGI": "1"}), b"400"), (odd, b"400")
+    ):  # fmt: skip
         with server.connect() as client:
             client.send(bad)
             assert client.rest().startswith(b"status: " + status)
     with server.connect() as client:
         client.send(scgi({"SCGI": "1", "REQUEST_METHOD": "HEAD", "REQUEST_URI": "/hello"}))
         assert client.rest().endswith(b"\r\n\r\n")
-    assert server.stop() == 0
+    client_said = {"HTTP_CONNECTION": "keep-alive", "HTTP_TRANSFER_ENCODING": "chunked", "HTTP_CONTENT_LENGTH": "7"}
+    with server.connect() as client:
+        client.send(
+            scgi({"CONTENT_LENGTH": "2", "REQUEST_METHOD": "POST", "REQUEST_URI": "/echo", **client_said}, b"ab")
+        )
+        assert client.rest().endswith(b"\r\n\r\nab")
+    assert server.stop() == 0 and "Traceback" not in server.log()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from harness import Serve, Server, parser
 
@@ -92,3 +94,36 @@ def test_requests_behind_an_upgrade_are_read(shared: Serve, library: str) -> Non
     with shared(APP, library).connect() as client:
         client.send(head % 1 + head % 2 + head % 3)
         assert [client.answer().body for _ in range(3)] == [b"1", b"2", b"3"]
+
+
+@not_in_c
+def test_many_upgrades_at_once(shared: Serve, library: str) -> None:
+    head = b"GET /number?n=%d HTTP/1.1\r\n" + HOST + b"Connection: upgrade\r\nUpgrade: other\r\n\r\n"
+    with shared(APP, library).connect() as client:
+        client.send(b"".join(head % n for n in range(2000)))
+        assert [client.answer().body for _ in range(2000)] == [b"%d" % n for n in range(2000)]
+
+
+@not_in_c
+@pytest.mark.parametrize("piece", [1, 1000])
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: 1\r\n\r\n"]
+)
+def test_body_of_a_request_for_an_upgrade(shared: Serve, library: str, body: bytes, piece: int) -> None:
+    """It is that request's, and never the next request."""
+    upgrade = b"POST /echo HTTP/1.1\r\n" + HOST + b"Connection: upgrade\r\nUpgrade: other\r\n" + body
+    requests = upgrade * 2 + b"GET /number?n=3 HTTP/1.1\r\n" + HOST + b"\r\n"
+    with shared(APP, library).connect() as client:
+        for at in range(0, len(requests), piece):
+            client.send(requests[at : at + piece])
+        assert [client.answer().body for _ in range(3)] == [b"abc", b"abc", b"3"]
+
+
+@not_in_c
+def test_tiny_chunks_are_read_in_time(shared: Serve, library: str) -> None:
+    """What it costs to read a body grows with its length, however it is cut."""
+    begun = time.monotonic()
+    with shared(APP, library).connect() as client:
+        client.send(POST + b"1\r\na\r\n" * 60000 + b"0\r\n\r\n")
+        assert client.answer().body == b"a" * 60000
+    assert time.monotonic() - begun < 4

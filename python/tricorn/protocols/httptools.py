@@ -22,15 +22,24 @@ class Parser:
 
     def recv(self, data: bytes) -> None:
         """Take all of it."""
-        try:
-            self._reading.feed(data)
-        except httptools.HttpParserUpgrade as upgrade:  # what follows is a request like any other
-            self._reading = _Reading(self._events, self._limits)
-            rest = data[upgrade.args[0] :]
-            if rest:
-                self.recv(rest)
-        except httptools.HttpParserError:
-            self._events.append(Reject(400))
+        while data:
+            try:
+                self._reading.feed(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:  # what follows is a body and requests like any other
+                data = self._go_on(data[upgrade.args[0] :])
+            except httptools.HttpParserError:
+                self._events.append(Reject(400))
+                return
+
+    def _go_on(self, data: bytes) -> bytes:
+        """Begin to read anew behind a head that asks for an upgrade; httptools skips the body of such a request."""
+        lines = self._reading.framing()
+        self._reading = _Reading(self._events, self._limits, within=bool(lines))
+        if not lines:
+            return data
+        self._events.pop()  # the end, which is still to come
+        return b"POST / HTTP/1.1\r\n" + lines + b"\r\n" + data
 
     def next_event(self) -> Event | None:
         """Return the next event."""
@@ -43,9 +52,7 @@ class Parser:
     @property
     def ahead(self) -> bool:
         """Whether there are events behind the end of the request at work."""
-        if not self._at_work or not self._events:
-            return bool(self._events)
-        return any(isinstance(event, End) for event in self._events) and not isinstance(self._events[-1], End)
+        return bool(self._events) and not self._at_work
 
     @property
     def begun(self) -> bool:
@@ -54,11 +61,15 @@ class Parser:
 
 
 class _Reading:
-    """A parser of httptools with what it calls. They know each other weakly, to leave no cycle to the collector."""
+    """A parser of httptools with what it calls. They know each other weakly, to leave no cycle to the collector.
 
-    def __init__(self, events: deque[Event], limits: Limits) -> None:
+    ``within`` is whether it begins within a request: its first head is not told.
+    """
+
+    def __init__(self, events: deque[Event], limits: Limits, *, within: bool = False) -> None:
         self._events = events
         self._limits = limits
+        self._within = within
         self.in_head = False
         self._trailers: list[tuple[bytes, bytes]] = []
         self._target = b""
@@ -67,6 +78,11 @@ class _Reading:
 
     def feed(self, data: bytes) -> None:
         self._parser.feed_data(data)
+
+    def framing(self) -> bytes:
+        """Return the lines of the last head that tell how its body is delimited."""
+        framing = (b"content-length", b"transfer-encoding")
+        return b"".join(b"%s: %s\r\n" % field for field in self._fields if field[0].lower() in framing)
 
     def on_message_begin(self) -> None:
         self._target = b""
@@ -82,6 +98,9 @@ class _Reading:
 
     def on_headers_complete(self) -> None:
         self.in_head = False
+        if self._within:
+            self._within = False
+            return
         version = self._parser.get_http_version().encode()
         self._events.append(Head(self._parser.get_method(), self._target, self._fields, version))
 
