@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from tricorn.protocols import Answer, Body, End, Event, Head, Limits, Reject
 
-
 _OF_THE_CLIENT = (b"HTTP_CONNECTION", b"HTTP_CONTENT_LENGTH", b"HTTP_TRANSFER_ENCODING")
 """What a client has told the web server in front about a connection that is not this one."""
 

@@ -197,10 +197,17 @@ def test_example_speaks_scgi(own: Serve, library: str) -> None:
     with server.connect() as client:
         client.send(scgi({"SCGI": "1", "REQUEST_METHOD": "HEAD", "REQUEST_URI": "/hello"}))
         assert client.rest().endswith(b"\r\n\r\n")
-    client_said = {"HTTP_CONNECTION": "keep-alive", "HTTP_TRANSFER_ENCODING": "chunked", "HTTP_CONTENT_LENGTH": "7"}
+    client_said = {
+        "HTTP_CONNECTION": "keep-alive",
+        "HTTP_TRANSFER_ENCODING": "chunked",
+        "HTTP_CONTENT_LENGTH": "7",
+    }
     with server.connect() as client:
         client.send(
-            scgi({"CONTENT_LENGTH": "2", "REQUEST_METHOD": "POST", "REQUEST_URI": "/echo", **client_said}, b"ab")
+            scgi(
+                {"CONTENT_LENGTH": "2", "REQUEST_METHOD": "POST", "REQUEST_URI": "/echo", **client_said},
+                b"ab",
+            )
         )
         assert client.rest().endswith(b"\r\n\r\nab")
     assert server.stop() == 0 and "Traceback" not in server.log()

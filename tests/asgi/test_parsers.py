@@ -107,7 +107,8 @@ def test_many_upgrades_at_once(shared: Serve, library: str) -> None:
 @not_in_c
 @pytest.mark.parametrize("piece", [1, 1000])
 @pytest.mark.parametrize(
-    "body", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: 1\r\n\r\n"]
+    "body",
+    [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: 1\r\n\r\n"],
 )
 def test_body_of_a_request_for_an_upgrade(shared: Serve, library: str, body: bytes, piece: int) -> None:
     """It is that request's, and never the next request."""

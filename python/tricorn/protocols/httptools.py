@@ -26,7 +26,9 @@ class Parser:
             try:
                 self._reading.feed(data)
                 return
-            except httptools.HttpParserUpgrade as upgrade:  # what follows is a body and requests like any other
+            except (
+                httptools.HttpParserUpgrade
+            ) as upgrade:  # what follows is a body and requests like any other
                 data = self._go_on(data[upgrade.args[0] :])
             except httptools.HttpParserError:
                 self._events.append(Reject(400))
