@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _CODING = "answers 501 where the C parser answers 400: RFC 9112 §6.1 asks for that"
+_REPEATED = "takes a length that is given more than once, if it is the same, as RFC 9110 §8.6 lets it"
 _BARE_LF = "takes a LF alone for the end of a line, as RFC 9112 §2.2 lets it"
 _EXTENSIONS = "does not show the extensions of chunks, so that their limit cannot be exact"
 _ANNOUNCED = "does not show the size of a chunk, so that too long a body is refused with its data"
@@ -13,6 +14,7 @@ DIFFERENCES: dict[str, dict[str, str]] = {
     "h11": {
         r"bad_head\[.*-coding-|unknown_coding\[": _CODING,
         r"bad_head\[.*-fold\]": "joins a folded field line with a space, as RFC 9112 §5.2 lets it",
+        r"bad_head\[.*-repeated\]": _REPEATED,
         r"test_bare_lf|-bare-lf\]": _BARE_LF,
         r"bad_chunked_body\[.*-size-too-large\]": "takes sizes of chunks of up to 20 digits",
         r"what_surrounds_chunks\[.*-extensions\]": _EXTENSIONS,

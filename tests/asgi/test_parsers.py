@@ -41,6 +41,16 @@ def test_h11_joins_a_folded_line(shared: Serve, library: str) -> None:
 
 
 @only_h11
+@pytest.mark.parametrize(
+    "lines", [b"Content-Length: 2, 2\r\n", b"Content-Length: 2\r\nContent-Length: 2\r\n"]
+)
+def test_h11_takes_a_repeated_length(shared: Serve, library: str, lines: bytes) -> None:
+    with shared(APP, library).connect() as client:
+        client.send(b"POST /echo HTTP/1.1\r\n" + HOST + lines + b"\r\nab")
+        assert client.answer().body == b"ab"
+
+
+@only_h11
 def test_h11_takes_a_bare_lf(shared: Serve, library: str) -> None:
     assert status(shared(APP, library), b"GET /hello HTTP/1.1\n" + HOST + END) == 200
 

@@ -59,6 +59,10 @@ BAD_HEADS: dict[str, bytes] = {
     + HOST
     + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     "length-list-that-differs": b"POST /bad HTTP/1.1\r\n" + HOST + b"Content-Length: 1, 2\r\n\r\nab",
+    "length-list-repeated": b"POST /bad HTTP/1.1\r\n" + HOST + b"Content-Length: 2, 2\r\n\r\nab",
+    "lengths-repeated": b"POST /bad HTTP/1.1\r\n"
+    + HOST
+    + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nab",
     "length-with-plus": b"POST /bad HTTP/1.1\r\n" + HOST + b"Content-Length: +1\r\n\r\na",
     "length-negative": b"POST /bad HTTP/1.1\r\n" + HOST + b"Content-Length: -1\r\n\r\na",
     "length-with-underscore": b"POST /bad HTTP/1.1\r\n" + HOST + b"Content-Length: 1_0\r\n\r\n0123456789",
