@@ -30,6 +30,8 @@ class Parser:
                 httptools.HttpParserUpgrade
             ) as upgrade:  # what follows is a body and requests like any other
                 data = self._go_on(data[upgrade.args[0] :])
+            except httptools.HttpParserCallbackError:
+                raise  # a fault here, not the client's
             except httptools.HttpParserError:
                 self._events.append(Reject(400))
                 return
