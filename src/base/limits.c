@@ -22,6 +22,15 @@ void tri_limits_default(tri_limits *limits)
         .write_ms = 30000,
         .request_ms = 0,
         .drain = 65536,
+        .ws_message = 16777216,
+        .ws_fragments = 131072,
+        .ws_controls = 1000,
+        .ws_queue = 32,
+        .ws_queue_bytes = 1048576,
+        .ws_ping_ms = 20000,
+        .ws_pong_ms = 20000,
+        .ws_handshake_ms = 0,
+        .ws_close_ms = 10000,
         .linger_ms = 2000,
     };
 }
