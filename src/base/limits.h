@@ -22,18 +22,18 @@ typedef struct tri_limits {
     uint32_t body_ms;       /* without a byte of a body that receive() waits for; stalled uploads: 408 */
     uint32_t body_rate;     /* bytes a second, over body_ms, of a body that is waited for, 0: any; dribbling: 408 */
     uint32_t write_ms;      /* without the peer taking a byte of an answer; stalled readers: closed */
-    uint32_t request_ms; /* from a head's end to the answer's, 0 for no limit; requests without end: cancelled, 504 */
-    uint32_t drain;      /* bytes of an unread body that are dropped to keep the connection; else it is closed */
-    uint32_t ws_message;      /* bytes of a WebSocket message, inflated; memory, decompression bombs: 1009 */
-    uint32_t ws_fragments;    /* frames of a message, 0 for no limit; frames without end, of no bytes: 1008 */
-    uint32_t ws_controls;     /* control frames a second, 0 for no limit; ping floods: 1008 */
-    uint32_t ws_queue;        /* messages that wait for receive() before reading pauses; memory */
+    uint32_t request_ms;   /* from a head's end to the answer's, 0 for no limit; requests without end: cancelled, 504 */
+    uint32_t drain;        /* bytes of an unread body that are dropped to keep the connection; else it is closed */
+    uint32_t ws_message;   /* bytes of a WebSocket message, inflated; memory, decompression bombs: 1009 */
+    uint32_t ws_fragments; /* frames of a message, 0 for no limit; frames without end, of no bytes: 1008 */
+    uint32_t ws_controls;  /* control frames a second, 0 for no limit; ping floods: 1008 */
+    uint32_t ws_queue;     /* messages that wait for receive() before reading pauses; memory */
     uint32_t ws_queue_bytes;  /* and their bytes */
     uint32_t ws_ping_ms;      /* between our pings, 0 for none; half-open peers */
     uint32_t ws_pong_ms;      /* from a ping to its pong, 0 for no limit: 1011 */
     uint32_t ws_handshake_ms; /* from the request to accept or close, 0 for no limit: 504 */
     uint32_t ws_close_ms;     /* from our close frame to the peer's; peers that never finish the close: closed */
-    uint32_t linger_ms;  /* how long a closing side reads on so that no reset eats the answer */
+    uint32_t linger_ms;       /* how long a closing side reads on so that no reset eats the answer */
 } tri_limits;
 
 /* The defaults, as documented in docs/limits.md. */

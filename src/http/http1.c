@@ -102,7 +102,11 @@ static ptrdiff_t recv_bytes(tri_protocol *protocol, char *bytes, size_t n)
         return (ptrdiff_t)tri_http1_body_recv(self, bytes, n);
     if (self->in_state < TRI_IN_DONE)
         return (ptrdiff_t)tri_http1_chunk_recv(self, bytes, n);
-    return 0;
+    if (self->in_state != TRI_IN_TUNNEL)
+        return 0;
+    self->body = (tri_span){ bytes, n };
+    self->pending |= TRI_PENDING_BODY;
+    return (ptrdiff_t)n;
 }
 
 /* The operation recv_eof. */
@@ -150,6 +154,13 @@ static void next_event(tri_protocol *protocol, tri_event *event)
 /* The operation send. */
 static tri_chain *send_chain(tri_protocol *protocol)
 {
+    return &((tri_http1 *)protocol)->out;
+}
+
+/* The operation tunnel: there is but one stream. */
+static tri_chain *tunnel(tri_protocol *protocol, uint32_t stream)
+{
+    (void)stream;
     return &((tri_http1 *)protocol)->out;
 }
 
@@ -218,6 +229,8 @@ const tri_protocol_ops tri_http1_ops = {
     .submit_head = tri_http1_answer_head,
     .submit_body = tri_http1_answer_body,
     .submit_rollback = tri_http1_answer_rollback,
+    .submit_upgrade = tri_http1_answer_upgrade,
+    .tunnel = tunnel,
     .send = send_chain,
     .sendable = sendable,
     .state = state,

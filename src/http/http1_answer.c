@@ -6,6 +6,8 @@ enum {
     BORROW_FROM = 1024,  /* shorter bodies are copied */
     STATUS_LINE = 64,    /* bytes at most: see tri_http_reason */
     FRAMING_LINES = 128, /* bytes at most: Content-Length, Connection, the empty line, and a chunk's first */
+    UPGRADE_NAME = 32,   /* bytes of a protocol's name */
+    UPGRADE_LINES = 96,  /* and of the lines about it */
     CHUNK_LINES = 32,    /* bytes at most of a chunk's size line and of what ends it */
 };
 
@@ -158,7 +160,7 @@ static int review(draft *self, const tri_response *response)
     *self = (draft){ .response = response, .answer = response->close ? TRI_ANSWER_CLOSE : 0 };
     if (response->status < 200 || response->status > 999)
         return TRI_EINVAL;
-    self->size = STATUS_LINE + response->date.n + response->server.n + response->defaults.n;
+    self->size = STATUS_LINE + response->date.n + response->server.n + response->defaults.n + response->extra.n;
     for (size_t i = 0; i < response->n_fields; i++)
         if (review_field(self, &response->fields[i]) != TRI_OK)
             return TRI_EINVAL;
@@ -199,6 +201,8 @@ static char *put_head(char *p, const draft *self)
         p = put(p, response->date);
     if (!self->server)
         p = put(p, response->server);
+    if (response->extra.n > 0)
+        p = put(p, response->extra);
     return put(p, response->defaults);
 }
 
@@ -276,6 +280,46 @@ int tri_http1_answer_rollback(tri_protocol *protocol, uint32_t stream)
     tri_chain_rollback(&self->out, self->shared->chains, self->held);
     self->out_state = TRI_OUT_NONE;
     self->answer = 0;
+    return TRI_OK;
+}
+
+/* Whether the request at work may become something else: it is complete, and of HTTP/1.1. */
+static bool may_upgrade(const tri_http1 *self)
+{
+    return self->out_state == TRI_OUT_NONE && self->in_state == TRI_IN_DONE && (self->head_flags & TRI_HEAD_UPGRADE)
+           && !(self->flags & TRI_HTTP1_MINOR_0);
+}
+
+int tri_http1_answer_upgrade(tri_protocol *protocol, uint32_t stream, const tri_response *response, tri_span name)
+{
+    tri_http1 *self = (tri_http1 *)protocol;
+    (void)stream;
+    if (!may_upgrade(self))
+        return TRI_ESTATE;
+    tri_response full = *response;
+    char lines[UPGRADE_LINES];
+    if (name.n > UPGRADE_NAME)
+        return TRI_EINVAL;
+    char *end = PUT(lines, "connection: upgrade\r\nupgrade: ");
+    end = PUT(put(end, name), "\r\n\r\n");
+    full.status = 200; /* stands for 101 while the fields are looked at */
+    draft head;
+    int error = review(&head, &full);
+    if (error != TRI_OK)
+        return error;
+    full.status = 101;
+    head.answer &= ~(unsigned)TRI_ANSWER_LENGTH; /* there is no content: RFC 9110 §8.6 */
+    self->answer = TRI_ANSWER_CLOSE | TRI_ANSWER_CLOSING;
+    tri_chain_mark mark = tri_chain_here(&self->out);
+    error = write_head(self, &head);
+    if (error == TRI_OK)
+        error = tri_chain_copy(&self->out, self->shared->chains, (tri_span){ lines, (size_t)(end - lines) });
+    if (error != TRI_OK) {
+        tri_chain_rollback(&self->out, self->shared->chains, mark);
+        return error;
+    }
+    self->in_state = TRI_IN_TUNNEL;
+    self->out_state = TRI_OUT_CLOSE;
     return TRI_OK;
 }
 

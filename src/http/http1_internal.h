@@ -27,6 +27,7 @@ enum tri_http1_in {
     TRI_IN_DONE, /* the request is complete, its answer is not */
     TRI_IN_REJECTED,
     TRI_IN_CLOSED, /* the last answer is complete: nothing more is read */
+    TRI_IN_TUNNEL, /* another protocol's bytes */
 };
 
 /* Where the answer stands. */
@@ -128,5 +129,6 @@ int tri_http1_answer_continue(tri_protocol *protocol, uint32_t stream);
 int tri_http1_answer_head(tri_protocol *protocol, uint32_t stream, const tri_response *response);
 int tri_http1_answer_body(tri_protocol *protocol, uint32_t stream, const tri_loan *loan, bool end);
 int tri_http1_answer_rollback(tri_protocol *protocol, uint32_t stream);
+int tri_http1_answer_upgrade(tri_protocol *protocol, uint32_t stream, const tri_response *response, tri_span name);
 
 #endif

@@ -43,6 +43,7 @@ typedef struct tri_response {
     tri_span date;     /* ready lines, each with its CRLF ("date: ...\r\n"); n == 0 for none */
     tri_span server;   /* `date` and `server` are left out when `fields` holds that field */
     tri_span defaults; /* the operator's own lines, always sent */
+    tri_span extra;    /* further lines, of a refusal */
     bool close;        /* this connection is to end after the answer */
 } tri_response;
 
@@ -83,6 +84,13 @@ typedef struct tri_protocol_ops {
     int (*submit_body)(tri_protocol *self, uint32_t stream, const tri_loan *loan, bool end);
     /* Takes back a head that is still HELD, so that another can be submitted. TRI_ESTATE when it is not. */
     int (*submit_rollback)(tri_protocol *self, uint32_t stream);
+    /* Has the request's connection, or its stream, carry another protocol from now on: the head of the answer that says
+       so, with the response's fields but not its status (101 in HTTP/1.1), then whatever bytes either side sends. They
+       come as BODY events, and go into the chain that `tunnel` gives; submit_body with `end` ends our side. NULL where
+       a protocol cannot. Errors as submit_head's; TRI_ESTATE: the request is none for it. */
+    int (*submit_upgrade)(tri_protocol *self, uint32_t stream, const tri_response *response, tri_span name);
+    /* The chain for bytes of an upgraded stream. */
+    tri_chain *(*tunnel)(tri_protocol *self, uint32_t stream);
     /* What is to be written: a view of the protocol's own chain, which the caller consumes from. Only the first
        `sendable` bytes may be written: a head that is HELD may yet be taken back. */
     tri_chain *(*send)(tri_protocol *self);

@@ -1,5 +1,6 @@
 /* A connection's reading side: bytes from the socket go through the protocol and become exchanges and their bodies. */
 #include "server/internal.h"
+#include "server/websocket.h"
 
 /* The first exchange on `conn` with that stream, or NULL. */
 static tri_exchange *find_exchange(tri_conn *conn, uint32_t stream)
@@ -36,6 +37,8 @@ static bool wants_read(const tri_conn *conn)
         if (!(exchange->flags & TRI_EXCHANGE_BODY_END)
             && tri_buf_len(&exchange->body) >= conn->server->limits.body_buffer)
             return false;
+        if (exchange->ws != NULL && !tri_websocket_wants(exchange))
+            return false;
     }
     return true;
 }
@@ -50,6 +53,12 @@ void tri_conn_watch(tri_conn *conn)
         tri_conn_lose(conn, "the connection could not be watched");
 }
 
+/* Whether a request on this connection may become a WebSocket. */
+static bool may_upgrade(const tri_conn *conn)
+{
+    return conn->server->ws_kind.init != NULL && conn->protocol->ops->submit_upgrade != NULL;
+}
+
 /* A request's head: it becomes an exchange, unless too many are at work. */
 static void on_head(tri_conn *conn, const tri_event *event)
 {
@@ -61,7 +70,16 @@ static void on_head(tri_conn *conn, const tri_event *event)
         tri_refuse(conn, 503, "too many requests at once");
         return;
     }
-    if (tri_exchange_open(conn, event) != 0)
+    bool websocket = false;
+    if ((event->head->flags & TRI_HEAD_UPGRADE) && may_upgrade(conn)) {
+        const char *reason = NULL;
+        int status = tri_websocket_check(event->head, &websocket, &reason);
+        if (status != 0) {
+            tri_refuse(conn, status, reason);
+            return;
+        }
+    }
+    if (tri_exchange_open(conn, event, websocket) != 0)
         tri_refuse(conn, 503, "out of memory");
 }
 
@@ -76,6 +94,10 @@ static void on_body(tri_conn *conn, const tri_event *event)
         conn->dropped = beyond ? conn->dropped : conn->dropped + (uint32_t)event->body.n;
         if (beyond)
             tri_conn_end(conn);
+        return;
+    }
+    if (exchange->ws != NULL) {
+        tri_websocket_recv(exchange, event->body);
         return;
     }
     exchange->received += event->body.n;
@@ -210,10 +232,16 @@ static void on_eof(tri_conn *conn)
         }
         pull_events(conn);
     }
-    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
+    tri_list *next;
+    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = next) {
         tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
+        next = node->next;
         exchange->flags |= TRI_EXCHANGE_PEER_ENDED;
         tri_exchange_notify(exchange, TRI_WANT_READ | TRI_WANT_LEFT);
+        if (exchange->ws != NULL)
+            tri_websocket_eof(exchange);
+        if (conn->flags & TRI_CONN_CLOSED)
+            return;
     }
 }
 

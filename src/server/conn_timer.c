@@ -1,6 +1,7 @@
 /* The deadlines of a connection. One timer serves them all: it fires at the earliest, looks which one has passed, and
    is set again for the next. Moving a deadline later costs nothing until it fires. */
 #include "server/internal.h"
+#include "server/websocket.h"
 
 /* Whether receive() waits for bytes that the peer owes, or an unread body is being dropped. */
 static bool owes_body(const tri_conn *conn)
@@ -37,12 +38,10 @@ static uint64_t write_deadline(const tri_conn *conn)
     return blocked ? conn->write_since + conn->server->limits.write_ms : UINT64_MAX;
 }
 
-/* The earliest deadline of an answer. */
+/* The earliest deadline of an answer, or of what a WebSocket waits for. */
 static uint64_t request_deadline(const tri_conn *conn)
 {
     uint64_t earliest = UINT64_MAX;
-    if (conn->server->limits.request_ms == 0)
-        return earliest;
     for (const tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
         uint64_t deadline = TRI_CONTAINER(node, tri_exchange, link)->deadline;
         earliest = deadline != 0 && deadline < earliest ? deadline : earliest;
@@ -50,13 +49,21 @@ static uint64_t request_deadline(const tri_conn *conn)
     return earliest;
 }
 
-/* Tells those whose answers are late. */
+/* Tells those who are late. */
 static void expire_requests(tri_conn *conn)
 {
-    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
+    tri_list *next;
+    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = next) {
         tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
-        if (exchange->deadline != 0 && conn->server->now >= exchange->deadline)
+        next = node->next;
+        if (exchange->deadline == 0 || conn->server->now < exchange->deadline)
+            continue;
+        if (exchange->ws != NULL)
+            tri_websocket_expire(exchange);
+        else
             tri_exchange_expire(exchange);
+        if (conn->flags & TRI_CONN_CLOSED)
+            return;
     }
 }
 
@@ -123,6 +130,8 @@ void tri_conn_timeout(tri_conn *conn)
     uint64_t now = conn->server->now;
     if (now >= request_deadline(conn))
         expire_requests(conn);
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
     if (now >= write_deadline(conn) && write_stalled(conn)) {
         tri_socket_discard(conn->source.fd);
         tri_conn_lose(conn, "the peer stopped reading the answer");

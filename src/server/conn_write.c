@@ -1,6 +1,7 @@
 /* A connection's writing side and its end: what waits is written in as few calls as possible, and closing loses no
  * answer. */
 #include "server/internal.h"
+#include "server/websocket.h"
 
 enum { IOV_MOST = 64 };
 
@@ -112,8 +113,14 @@ static void wake_writers(tri_conn *conn)
 {
     if (conn->protocol->ops->sendable(conn->protocol) > conn->server->limits.send_low)
         return;
-    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next)
-        tri_exchange_notify(TRI_CONTAINER(node, tri_exchange, link), TRI_WANT_WRITE);
+    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
+        tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
+        tri_exchange_notify(exchange, TRI_WANT_WRITE);
+        if (exchange->ws != NULL)
+            tri_websocket_drained(exchange);
+        if (conn->flags & TRI_CONN_CLOSED)
+            return;
+    }
 }
 
 /* Notes whether the socket takes more; the deadline of a stalled reader starts when it first takes nothing. */
@@ -186,7 +193,7 @@ void tri_conn_flush(tri_conn *conn)
     if (conn->flags & TRI_CONN_CLOSED)
         return;
     wake_writers(conn);
-    if (error == 0)
+    if (error == 0 && conn->protocol->ops->sendable(conn->protocol) == 0)
         finish(conn);
     tri_conn_queue_resume(conn);
 }

@@ -1,15 +1,39 @@
 /* An exchange: a request and its answers, whatever carried it. It outlives its connection while an application works on
  * it. */
 #include "server/internal.h"
+#include "server/websocket.h"
+
+/* A new exchange, zeroed. That of a WebSocket lives long, and so goes without room for its head. */
+static tri_exchange *obtain(tri_server *server, bool small)
+{
+    size_t size = offsetof(tri_exchange, inline_head);
+    tri_exchange *exchange = small ? tri_mem_alloc(server->mem, size) : tri_pool_get(&server->exchange_pool);
+    if (exchange == NULL)
+        return NULL;
+    memset(exchange, 0, size);
+    exchange->flags = small ? TRI_EXCHANGE_SMALL : 0;
+    return exchange;
+}
+
+/* Gives back what obtain() gave, and the head. */
+static void give_back(tri_server *server, tri_exchange *exchange)
+{
+    if (exchange->head != NULL && (void *)exchange->head != (void *)exchange->inline_head)
+        tri_head_free(exchange->head, server->mem);
+    if (exchange->flags & TRI_EXCHANGE_SMALL)
+        tri_mem_free(server->mem, exchange, offsetof(tri_exchange, inline_head));
+    else
+        tri_pool_put(&server->exchange_pool, exchange);
+}
 
 /* Gives an exchange's memory back. */
 static void free_exchange(tri_exchange *exchange)
 {
     const tri_mem *mem = exchange->mem;
     tri_buf_release(&exchange->body, mem);
-    if ((void *)exchange->head != (void *)exchange->inline_head)
-        tri_head_free(exchange->head, mem);
-    tri_pool_put(&exchange->server->exchange_pool, exchange);
+    if (exchange->ws != NULL)
+        tri_websocket_free(exchange);
+    give_back(exchange->server, exchange);
 }
 
 void tri_exchange_ref(tri_exchange *exchange)
@@ -28,21 +52,37 @@ void tri_exchange_unref(tri_exchange *exchange)
 /* Copies the head, into the exchange itself when it is small. */
 static int keep_head(tri_exchange *exchange, const tri_head *head)
 {
-    if (tri_head_copy_size(head) <= sizeof exchange->inline_head)
+    bool small = (exchange->flags & TRI_EXCHANGE_SMALL) != 0;
+    if (!small && tri_head_copy_size(head) <= sizeof exchange->inline_head)
         exchange->head = tri_head_copy_into(head, exchange->inline_head);
     else
         exchange->head = tri_head_copy(head, exchange->mem);
     return exchange->head == NULL ? TRI_ENOMEM : 0;
 }
 
+void tri_exchange_drop_head(tri_exchange *exchange)
+{
+    tri_head_free(exchange->head, exchange->mem);
+    exchange->head = NULL;
+}
+
+/* The clock of the answer begins, if it has one. */
+static void start_clock(tri_exchange *exchange)
+{
+    uint32_t limit = exchange->server->limits.request_ms;
+    if (limit == 0 || exchange->ws != NULL)
+        return;
+    exchange->deadline = tri_server_now(exchange->server) + limit;
+    tri_conn_retime(exchange->conn);
+}
+
 /* Makes an exchange of a head that arrived on `conn` and queues it for an application. TRI_ENOMEM. */
-int tri_exchange_open(tri_conn *conn, const tri_event *event)
+int tri_exchange_open(tri_conn *conn, const tri_event *event, bool websocket)
 {
     tri_server *server = conn->server;
-    tri_exchange *exchange = tri_pool_get(&server->exchange_pool);
+    tri_exchange *exchange = obtain(server, websocket);
     if (exchange == NULL)
         return TRI_ENOMEM;
-    memset(exchange, 0, offsetof(tri_exchange, inline_head));
     exchange->server = server;
     exchange->conn = conn;
     exchange->mem = server->mem;
@@ -50,17 +90,14 @@ int tri_exchange_open(tri_conn *conn, const tri_event *event)
     exchange->stream = event->stream;
     exchange->peer = conn->peer;
     exchange->local = conn->local;
-    if (keep_head(exchange, event->head) != 0) {
-        tri_pool_put(&server->exchange_pool, exchange);
+    if (keep_head(exchange, event->head) != 0 || (websocket && tri_websocket_open(exchange) != 0)) {
+        give_back(server, exchange);
         return TRI_ENOMEM;
     }
     if (!(exchange->head->flags & TRI_HEAD_BODY))
-        exchange->flags = TRI_EXCHANGE_BODY_END;
+        exchange->flags |= TRI_EXCHANGE_BODY_END;
     tri_list_append(&conn->exchanges, &exchange->link);
-    if (server->limits.request_ms != 0) {
-        exchange->deadline = tri_server_now(server) + server->limits.request_ms;
-        tri_conn_retime(conn);
-    }
+    start_clock(exchange);
     tri_list_init(&exchange->queue);
     tri_list_append(&server->ready, &exchange->queue);
     server->counters.exchanges++;
@@ -83,6 +120,8 @@ void tri_exchange_lose(tri_exchange *exchange)
 {
     exchange->flags |= TRI_EXCHANGE_LOST;
     tri_exchange_notify(exchange, TRI_WANT_LEFT);
+    if (exchange->ws != NULL)
+        tri_websocket_lose(exchange);
     detach(exchange);
 }
 
@@ -238,12 +277,22 @@ static void complete(tri_exchange *exchange)
 {
     tri_conn *conn = exchange->conn;
     exchange->flags |= TRI_EXCHANGE_COMPLETE;
-    if (exchange->head->flags & TRI_HEAD_KEEP_ALIVE)
+    if (exchange->head == NULL || (exchange->head->flags & TRI_HEAD_KEEP_ALIVE))
         conn->flags |= TRI_CONN_MORE;
     else
         conn->flags &= (uint8_t)~TRI_CONN_MORE;
     detach(exchange);
     tri_conn_continue(conn);
+}
+
+void tri_exchange_end(tri_exchange *exchange)
+{
+    tri_conn *conn = exchange->conn;
+    const tri_loan nothing = { { NULL, 0 }, NULL, NULL };
+    if (conn->protocol->ops->submit_body(conn->protocol, exchange->stream, &nothing, true) != 0)
+        tri_conn_lose(conn, "out of memory");
+    else
+        complete(exchange);
 }
 
 int tri_exchange_write(tri_exchange *exchange, const tri_loan *loan, bool end)
@@ -339,6 +388,10 @@ void tri_exchange_done(tri_exchange *exchange)
     exchange->server->counters.active--;
     if (exchange->server->stopping)
         tri_server_work(exchange->server);
+    if (exchange->ws != NULL && tri_websocket_deny(exchange) != 0) {
+        tri_websocket_done(exchange);
+        return;
+    }
     if (conn == NULL)
         return;
     if (!(exchange->flags & TRI_EXCHANGE_WROTE) && answer_failure(exchange) == 0)

@@ -10,6 +10,7 @@
 #include "net/reactor.h"
 #include "net/socket.h"
 #include "server/tricorn.h"
+#include "ws/ws.h"
 
 enum {
     TRI_SERVER_READ = 65536,      /* bytes of the shared read buffer */
@@ -80,6 +81,7 @@ enum tri_exchange_flag {
     TRI_EXCHANGE_READ = 128,     /* receive() was called */
     TRI_EXCHANGE_DONE = 256,     /* the application has returned */
     TRI_EXCHANGE_TIMED_OUT = 512,
+    TRI_EXCHANGE_SMALL = 1024, /* without the room of inline_head, not of the pool */
 };
 
 struct tri_exchange {
@@ -92,11 +94,12 @@ struct tri_exchange {
     tri_buf body;
     uint32_t refs;
     uint32_t stream;
-    uint16_t flags;        /* enum tri_exchange_flag */
-    uint8_t wants;         /* enum tri_want */
-    uint64_t deadline;     /* ms: of the answer, 0 for none */
-    uint64_t waited_until; /* ms: when receive() last ceased to wait */
-    uint64_t received;     /* bytes of the body that have come */
+    uint16_t flags;           /* enum tri_exchange_flag */
+    uint8_t wants;            /* enum tri_want */
+    struct tri_websocket *ws; /* when it is one */
+    uint64_t deadline;        /* ms: of the answer, or of what a WebSocket waits for; 0 for none */
+    uint64_t waited_until;    /* ms: when receive() last ceased to wait */
+    uint64_t received;        /* bytes of the body that have come */
     tri_addr peer;
     tri_addr local;
     const tri_mem *mem;
@@ -111,6 +114,10 @@ struct tri_server {
     tri_chain_pool chains;
     tri_http1_shared http1;
     tri_protocol_kind kind;
+    tri_ws_shared ws;
+    tri_ws_kind ws_kind; /* without `init`: no WebSockets */
+    tri_ws_deflate_options deflate;
+    uint16_t ws_stop_code;
     tri_pool conn_pool;
     tri_pool exchange_pool;
     tri_list listeners;
@@ -178,11 +185,15 @@ void tri_refuse(tri_conn *conn, int status, const char *reason);
 void tri_refuse_record(tri_conn *conn, int status, const char *reason);
 
 /* exchange.c */
-TRI_NODISCARD int tri_exchange_open(tri_conn *conn, const tri_event *event);
+TRI_NODISCARD int tri_exchange_open(tri_conn *conn, const tri_event *event, bool websocket);
 void tri_exchange_lose(tri_exchange *exchange);
 /* The time of the answer is over. */
 void tri_exchange_expire(tri_exchange *exchange);
 void tri_exchange_notify(tri_exchange *exchange, unsigned what);
+/* The answer, or our side of an upgraded stream, is complete. */
+void tri_exchange_end(tri_exchange *exchange);
+/* The head is not needed any more; of a small exchange only. */
+void tri_exchange_drop_head(tri_exchange *exchange);
 
 /* server.c */
 void tri_server_fill_response(tri_server *server, tri_response *response);

@@ -25,6 +25,8 @@ static int submit(tri_conn *conn, int status)
     tri_field_out type = { TRI_SPAN("content-type"), TRI_SPAN("text/plain; charset=utf-8") };
     tri_response response = { .status = status, .fields = &type, .n_fields = 1, .close = true };
     tri_server_fill_response(conn->server, &response);
+    if (status == 426) /* RFC 9110 §15.5.22, RFC 6455 §4.4 */
+        response.extra = TRI_SPAN("upgrade: websocket\r\nsec-websocket-version: 13\r\n");
     int error = conn->protocol->ops->submit_head(conn->protocol, 0, &response);
     if (error != 0)
         return error;

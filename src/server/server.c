@@ -4,6 +4,7 @@
 #include "net/clock.h"
 #include "server/date.h"
 #include "server/internal.h"
+#include "server/websocket.h"
 
 enum { KEEP_CONNS = 256, KEEP_EXCHANGES = 256 };
 
@@ -61,6 +62,25 @@ static void init_http1(void *memory, tri_http1_shared *shared, void *context)
 
 static const tri_protocol_kind http1_kind = { sizeof(tri_http1), init_http1, NULL };
 
+/* WebSocket frames in C. */
+static void init_ws(void *memory, tri_ws_shared *shared, void *context)
+{
+    (void)context;
+    tri_ws_init(memory, shared);
+}
+
+static const tri_ws_kind ws_kind = { sizeof(tri_ws), init_ws, NULL };
+
+/* What WebSockets need of the settings. */
+static void keep_websocket_settings(tri_server *server, const tri_settings *settings)
+{
+    server->deflate = settings->deflate;
+    server->ws_stop_code = (uint16_t)settings->ws_stop_code;
+    if (settings->websockets)
+        server->ws_kind = settings->ws.init != NULL ? settings->ws : ws_kind;
+    tri_ws_shared_init(&server->ws, server->mem, &server->limits, &server->chains, &server->deflate);
+}
+
 int tri_server_new(tri_server **out, const tri_settings *settings)
 {
     tri_server *server = tri_mem_zalloc(settings->mem, sizeof *server);
@@ -72,6 +92,7 @@ int tri_server_new(tri_server **out, const tri_settings *settings)
     server->kind = settings->http.init != NULL ? settings->http : http1_kind;
     init_lists(server);
     tri_chain_pool_init(&server->chains, server->mem);
+    keep_websocket_settings(server, settings);
     tri_pool_init(&server->conn_pool, server->mem, sizeof(tri_conn) + server->kind.size, KEEP_CONNS);
     tri_pool_init(&server->exchange_pool, server->mem, sizeof(tri_exchange), KEEP_EXCHANGES);
     int error = tri_reactor_new(&server->reactor, server->mem);
@@ -115,6 +136,7 @@ void tri_server_free(tri_server *server)
     tri_server_close(server);
     bury(server);
     tri_http1_shared_fini(&server->http1);
+    tri_ws_shared_fini(&server->ws);
     tri_pool_fini(&server->exchange_pool);
     tri_pool_fini(&server->conn_pool);
     tri_chain_pool_fini(&server->chains);
@@ -167,7 +189,7 @@ static void dispatch(tri_server *server, const tri_ready *ready)
 static bool has_spare(const tri_server *server)
 {
     return server->conn_pool.idle > TRI_SERVER_SPARE || server->exchange_pool.idle > TRI_SERVER_SPARE
-           || server->chains.blocks.idle > TRI_SERVER_SPARE;
+           || server->chains.blocks.idle > TRI_SERVER_SPARE || server->ws.deflate.n_kept > 0;
 }
 
 /* Some time after a rush, what it has left in the pools and nobody has needed since goes back to the system. */
@@ -181,7 +203,8 @@ static void trim_pools(tri_server *server)
     bool conns = tri_pool_trim(&server->conn_pool, TRI_SERVER_SPARE);
     bool exchanges = tri_pool_trim(&server->exchange_pool, TRI_SERVER_SPARE);
     bool chains = tri_chain_pool_trim(&server->chains, TRI_SERVER_SPARE);
-    if ((conns || exchanges || chains) && server->mem->trim != NULL)
+    bool streams = tri_ws_deflate_shared_trim(&server->ws.deflate);
+    if ((conns || exchanges || chains || streams) && server->mem->trim != NULL)
         server->mem->trim(server->mem->context);
     server->trim_at = has_spare(server) ? server->now + TRI_SERVER_TRIM_MS : 0;
 }
@@ -362,6 +385,15 @@ static void stop_busy(tri_conn *conn)
     tri_conn_count_ahead(conn);
     if (!tri_conn_has_more(conn))
         conn->protocol->ops->shutdown(conn->protocol);
+    tri_list *next;
+    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = next) {
+        tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
+        next = node->next;
+        if (exchange->ws != NULL)
+            tri_websocket_stop(exchange);
+        if (conn->flags & TRI_CONN_CLOSED)
+            return;
+    }
 }
 
 /* At a stop: serves what has arrived on an idle connection, and closes it if nothing is likely to be under way. Only

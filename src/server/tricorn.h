@@ -16,8 +16,11 @@
 #include "http/head.h"
 #include "http/protocol.h"
 #include "net/addr.h"
+#include "ws/protocol.h"
+#include "ws/ws_deflate.h"
 
 struct tri_http1_shared;
+struct tri_ws_shared;
 
 typedef struct tri_server tri_server;
 typedef struct tri_exchange tri_exchange;
@@ -30,6 +33,13 @@ typedef struct tri_protocol_kind {
     void *context;
 } tri_protocol_kind;
 
+/* The same for what reads and writes the frames of a WebSocket: `init` makes a tri_ws_protocol. */
+typedef struct tri_ws_kind {
+    size_t size;
+    void (*init)(void *memory, struct tri_ws_shared *shared, void *context);
+    void *context;
+} tri_ws_kind;
+
 typedef struct tri_settings {
     const tri_mem *mem; /* borrowed for the server's life */
     tri_limits limits;
@@ -37,6 +47,10 @@ typedef struct tri_settings {
     tri_span server;        /* the Server field's value, n == 0 to send none; copied */
     tri_span defaults;      /* further field lines, each with its CRLF; copied */
     tri_protocol_kind http; /* of the connections; with `init` NULL it is HTTP/1.1 in C */
+    bool websockets;        /* whether a request may become one; else its Upgrade field is not looked at */
+    tri_ws_kind ws;         /* of the WebSockets; with `init` NULL it is that in C */
+    tri_ws_deflate_options deflate;
+    int ws_stop_code; /* of the close frames when the server stops */
 } tri_settings;
 
 /* What the log is told of a request that never reached the application, or of a connection that was given up. */
@@ -148,6 +162,42 @@ bool tri_exchange_timed_out(const tri_exchange *exchange);
 /* An answer was begun, or completed. */
 bool tri_exchange_started(const tri_exchange *exchange);
 bool tri_exchange_complete(const tri_exchange *exchange);
+/* Whether the request asks for a WebSocket: then the calls below are for it. Until tri_websocket_accept or
+   tri_websocket_deny it is undecided. */
+bool tri_exchange_is_websocket(const tri_exchange *exchange);
+/* Whether it was accepted, and whether messages can be sent now. */
+bool tri_websocket_accepted(const tri_exchange *exchange);
+bool tri_websocket_is_open(const tri_exchange *exchange);
+
+enum tri_ws_received_type { TRI_WS_RECEIVED_CONNECT, TRI_WS_RECEIVED_MESSAGE, TRI_WS_RECEIVED_DISCONNECT };
+
+/* What receive() gives of a WebSocket; borrowed until tri_websocket_take or the next turn. */
+typedef struct tri_ws_received {
+    enum tri_ws_received_type type;
+    const tri_ws_message *message; /* MESSAGE */
+    int code;                      /* DISCONNECT: enum tri_ws_code, or the application's own */
+    tri_span reason;               /* and why, UTF-8 */
+} tri_ws_received;
+
+/* What is there to receive: 0, or TRI_EAGAIN when nothing is yet. Takes nothing. The disconnect is there for ever. */
+TRI_NODISCARD int tri_websocket_receive(tri_exchange *exchange, tri_ws_received *out);
+/* Takes what tri_websocket_receive last showed. */
+void tri_websocket_take(tri_exchange *exchange);
+/* Completes the handshake, with these fields but for those that are its own, and a subprotocol unless it is empty.
+   TRI_ECLOSED: the peer is gone; TRI_ESTATE: it was answered already; TRI_EINVAL: a field may not be sent. */
+TRI_NODISCARD int tri_websocket_accept(tri_exchange *exchange, const tri_field_out *fields, size_t n,
+                                       tri_span subprotocol);
+/* The request will be answered as any other, by tri_exchange_respond and tri_exchange_write. TRI_ECLOSED, TRI_ESTATE.
+ */
+TRI_NODISCARD int tri_websocket_deny(tri_exchange *exchange);
+/* Sends a message. On every error the loan was not taken. TRI_ESTATE: not accepted yet; TRI_ECLOSED: closed. */
+TRI_NODISCARD int tri_websocket_send(tri_exchange *exchange, const tri_loan *loan, enum tri_ws_data data);
+/* See `shares` and `submit_shared` of ws/protocol.h. */
+unsigned tri_websocket_shares(const tri_exchange *exchange, size_t n);
+TRI_NODISCARD int tri_websocket_send_shared(tri_exchange *exchange, const tri_loan *frame, bool compressed);
+/* Begins the closing handshake; `reason` has at most TRI_WS_REASON_MOST bytes. Errors as tri_websocket_send's. */
+TRI_NODISCARD int tri_websocket_close(tri_exchange *exchange, int code, tri_span reason);
+
 /* The application has returned or failed: without an answer the peer gets a 500, or a 504 when its time was over; an
    unfinished answer ends the connection. */
 void tri_exchange_done(tri_exchange *exchange);

@@ -41,12 +41,12 @@ enum tri_ws_event_type {
 typedef struct tri_ws_event {
     enum tri_ws_event_type type;
     tri_ws_message *message; /* MESSAGE: the caller's from now on */
-    tri_span payload;        /* PING, PONG: its bytes; CLOSE: the reason, UTF-8; FAIL: what to tell the peer.
-                                Borrowed until the next call of recv or fini */
+    tri_span payload;        /* PING, PONG: its bytes; CLOSE: the reason, UTF-8; FAIL: what to tell the peer,
+                                static and terminated. Borrowed until the next call of recv or fini */
     int code;                /* CLOSE (TRI_WS_NO_STATUS when it had none) and FAIL: enum tri_ws_code */
 } tri_ws_event;
 
-enum tri_ws_kind { TRI_WS_BINARY, TRI_WS_TEXT };
+enum tri_ws_data { TRI_WS_BINARY, TRI_WS_TEXT };
 
 /* What a handshake agrees on beside the protocol itself. */
 enum { TRI_WS_ANSWER_MOST = 256 };
@@ -67,7 +67,7 @@ typedef struct tri_ws_ops {
     void (*next_event)(tri_ws_protocol *self, tri_ws_event *event);
     /* One message in one frame. The loan is taken as in submit_body of http/protocol.h: copied when its `release` is
        NULL or when it is short, then released at once. TRI_EINVAL: it cannot be sent so. */
-    int (*submit_message)(tri_ws_protocol *self, tri_chain *out, const tri_loan *loan, enum tri_ws_kind kind);
+    int (*submit_message)(tri_ws_protocol *self, tri_chain *out, const tri_loan *loan, enum tri_ws_data data);
     /* A ping or pong of at most TRI_WS_CONTROL_MOST bytes. */
     int (*submit_ping)(tri_ws_protocol *self, tri_chain *out, tri_span payload);
     int (*submit_pong)(tri_ws_protocol *self, tri_chain *out, tri_span payload);

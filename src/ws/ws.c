@@ -354,10 +354,10 @@ static ptrdiff_t negotiate(tri_ws_protocol *protocol, tri_span offers, char *ans
     return (ptrdiff_t)tri_ws_deflate_negotiate(options, offers, &self->deflate.params, answer);
 }
 
-static int submit_message(tri_ws_protocol *protocol, tri_chain *out, const tri_loan *loan, enum tri_ws_kind kind)
+static int submit_message(tri_ws_protocol *protocol, tri_chain *out, const tri_loan *loan, enum tri_ws_data data)
 {
     tri_ws *self = (tri_ws *)protocol;
-    unsigned char first = TRI_WS_FRAME_FIN | (kind == TRI_WS_TEXT ? TRI_WS_FRAME_TEXT : TRI_WS_FRAME_BINARY);
+    unsigned char first = TRI_WS_FRAME_FIN | (data == TRI_WS_TEXT ? TRI_WS_FRAME_TEXT : TRI_WS_FRAME_BINARY);
     tri_chain_pool *chains = self->shared->chains;
     if (!tri_ws_deflate_wants(&self->deflate, loan->bytes.n))
         return tri_ws_frame_write(out, chains, first, loan);
