@@ -13,6 +13,7 @@ enum {
     OUTPUT_LEAST = 64, /* room that inflate is given at least */
     LASTS_MOST = 8,    /* last blocks in a message: each costs a window's copy */
     TAIL = 4,          /* bytes that end each message, and are not sent (RFC 7692 §7.2.1) */
+    AT_BLOCK = 128,    /* zlib's data_type where a block, that is not the last, has ended with a byte */
 };
 
 /* One of zlib's streams, and whose it is. */
@@ -278,6 +279,23 @@ static int inflate_bytes(tri_ws_deflate *self, tri_span bytes, tri_ws_message **
     }
 }
 
+/* Whether a message may end here: between two blocks, and two bytes. */
+static bool at_block(const z_stream *z)
+{
+    return z->total_in == 0 || z->data_type == AT_BLOCK;
+}
+
+/* Inflates the tail that the peer has left out. Some do not: they leave nothing to add, as an empty message and a last
+   block at the end do. A message that ends elsewhere was cut off: the next would begin within it. */
+static int inflate_tail(tri_ws_deflate *self, tri_ws_message **message, size_t most)
+{
+    const z_stream *z = &self->receiving->z;
+    if (at_block(z))
+        return TRI_OK;
+    int error = inflate_bytes(self, (tri_span){ "\x00\x00\xff\xff", TAIL }, message, most);
+    return error == TRI_OK && !at_block(z) ? TRI_EPROTO : error;
+}
+
 int tri_ws_deflate_inflate(tri_ws_deflate *self, tri_span bytes, bool end, tri_ws_message **message, size_t most)
 {
     if (self->receiving == NULL) {
@@ -289,7 +307,7 @@ int tri_ws_deflate_inflate(tri_ws_deflate *self, tri_span bytes, bool end, tri_w
     int error = bytes.n == 0 ? TRI_OK : inflate_bytes(self, bytes, message, most);
     if (error != TRI_OK || !end)
         return error;
-    error = inflate_bytes(self, (tri_span){ "\x00\x00\xff\xff", TAIL }, message, most);
+    error = inflate_tail(self, message, most);
     if (error != TRI_OK)
         return error;
     self->lasts = 0;

@@ -44,7 +44,7 @@ static inline void ws_put_frame(ws_bytes *to, unsigned first, const void *payloa
 {
     static unsigned char key[4] = { 1, 2, 3, 4 };
     for (unsigned i = 0; i < 4; i++)
-        key[i] = (unsigned char)(key[i] * 5 + 17 + i);
+        key[i] = (unsigned char)(key[i] * 5U + 17 + i);
     ws_put_head(to, first, n < 126 ? 0 : n <= UINT16_MAX ? 2 : 8, n, key);
     ws_put(to, payload, n);
     for (size_t i = 0; i < n; i++)
@@ -81,7 +81,7 @@ static inline void ws_record_line(ws_record *self, const char *what, tri_span by
     if (self->log_n + WS_RECORD_SHOWN + 100 > sizeof self->log)
         abort();
     char *to = self->log + self->log_n;
-    int n = snprintf(to, 100, "%s %zu ", what, bytes.n);
+    int n = snprintf(to, 100, *what == 'f' ? "%s" : "%s %zu ", what, bytes.n);
     if (bytes.n <= WS_RECORD_SHOWN) {
         if (bytes.n > 0)
             memcpy(to + n, bytes.p, bytes.n);
@@ -99,7 +99,7 @@ static inline void ws_record_line(ws_record *self, const char *what, tri_span by
 
 static inline void ws_record_event(ws_record *self, const tri_ws_event *event)
 {
-    char what[32];
+    char what[100];
     if (event->type == TRI_WS_EVENT_MESSAGE) {
         tri_ws_message *message = event->message;
         CHECK(message->n <= message->room);
@@ -107,9 +107,12 @@ static inline void ws_record_event(ws_record *self, const tri_ws_event *event)
         tri_ws_message_free(message, &self->mem.mem);
     } else if (event->type == TRI_WS_EVENT_PING || event->type == TRI_WS_EVENT_PONG) {
         ws_record_line(self, event->type == TRI_WS_EVENT_PING ? "ping" : "pong", event->payload);
-    } else {
-        snprintf(what, sizeof what, "%s %d", event->type == TRI_WS_EVENT_CLOSE ? "close" : "fail", event->code);
+    } else if (event->type == TRI_WS_EVENT_CLOSE) {
+        snprintf(what, sizeof what, "close %d", event->code);
         ws_record_line(self, what, event->payload);
+    } else {
+        snprintf(what, sizeof what, "fail %d %.*s", event->code, (int)event->payload.n, event->payload.p);
+        ws_record_line(self, what, (tri_span){ NULL, 0 });
     }
 }
 
