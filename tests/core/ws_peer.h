@@ -37,6 +37,8 @@ static inline tri_span peer_deflate(ws_peer *self, tri_span message)
 {
     static unsigned char packed[PEER_MAX];
     z_stream *z = &self->out;
+    if (message.n == 0)
+        return (tri_span){ "", 1 }; /* zlib makes nothing of nothing: RFC 7692 §7.2.3.6 */
     z->next_in = (Bytef *)(uintptr_t)message.p;
     z->avail_in = (uInt)message.n;
     z->next_out = packed;
