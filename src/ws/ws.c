@@ -216,9 +216,7 @@ static int take_head(tri_ws *self, const char *bytes, size_t n, size_t *took)
 static void check_text(tri_ws *self, size_t from)
 {
     tri_ws_message *message = self->message;
-    if (!message->text || self->pending == TRI_WS_EVENT_FAIL)
-        return;
-    if (!tri_ws_utf8_go_on(&self->utf8, message->bytes + from, message->n - from))
+    if (message->text && !tri_ws_utf8_go_on(&self->utf8, message->bytes + from, message->n - from))
         fail(self, TRI_WS_INVALID_DATA, "the text is not UTF-8");
 }
 

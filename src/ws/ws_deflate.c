@@ -101,9 +101,8 @@ static void free_window(tri_ws_deflate *self)
 static bool park_receiving(tri_ws_deflate *self)
 {
     Bytef window[WINDOW_MOST];
-    unsigned n = sizeof window;
-    if (inflateGetDictionary(&self->receiving->z, window, &n) != Z_OK)
-        n = 0; /* it has not begun */
+    unsigned n = 0;
+    (void)inflateGetDictionary(&self->receiving->z, window, &n);
     const unsigned most = 1U << self->params.recv_bits;
     unsigned kept = n < most ? n : most;
     if (kept > 0) {
@@ -215,11 +214,10 @@ static int go_on_behind_last(tri_ws_deflate *self)
         return Z_DATA_ERROR;
     z_stream *z = &self->receiving->z;
     Bytef window[WINDOW_MOST];
-    unsigned n = sizeof window;
-    int error = inflateGetDictionary(z, window, &n);
-    if (error == Z_OK)
-        error = inflateReset(z);
-    return error == Z_OK ? inflateSetDictionary(z, window, n) : error;
+    unsigned n = 0;
+    (void)inflateGetDictionary(z, window, &n);
+    (void)inflateReset(z);
+    return inflateSetDictionary(z, window, n);
 }
 
 /* Goes on where the message is full: room for one byte shows whether anything more would come. */
@@ -234,9 +232,8 @@ static int inflate_beyond(z_stream *z)
 /* One call of inflate into the message's free room. */
 static int inflate_some(z_stream *z, tri_ws_message *message)
 {
-    size_t room = message->room - message->n;
     z->next_out = (Bytef *)message->bytes + message->n;
-    z->avail_out = room < UINT32_MAX ? (uInt)room : UINT32_MAX;
+    z->avail_out = (uInt)(message->room - message->n);
     uInt offered = z->avail_out;
     int status = inflate(z, Z_SYNC_FLUSH);
     message->n += offered - z->avail_out;
@@ -311,8 +308,8 @@ int tri_ws_deflate_inflate(tri_ws_deflate *self, tri_span bytes, bool end, tri_w
     if (error != TRI_OK)
         return error;
     self->lasts = 0;
-    if (self->params.recv_no_context && inflateReset(&self->receiving->z) != Z_OK)
-        return TRI_EPROTO;
+    if (self->params.recv_no_context)
+        (void)inflateReset(&self->receiving->z);
     keep(self->shared, self->receiving);
     return TRI_OK;
 }
@@ -496,10 +493,9 @@ static size_t write_answer(const offer *to, const tri_ws_deflate_params *params,
         snprintf(server_bits, sizeof server_bits, "; server_max_window_bits=%u", params->send_bits);
     if (to->client_bits_given && params->recv_bits < 15)
         snprintf(client_bits, sizeof client_bits, "; client_max_window_bits=%u", params->recv_bits);
-    int n = snprintf(answer, TRI_WS_DEFLATE_ANSWER, "permessage-deflate%s%s%s%s",
-                     params->send_no_context ? "; server_no_context_takeover" : "",
-                     params->recv_no_context ? "; client_no_context_takeover" : "", server_bits, client_bits);
-    return n > 0 && n < TRI_WS_DEFLATE_ANSWER ? (size_t)n : 0;
+    return (size_t)snprintf(answer, TRI_WS_DEFLATE_ANSWER, "permessage-deflate%s%s%s%s",
+                            params->send_no_context ? "; server_no_context_takeover" : "",
+                            params->recv_no_context ? "; client_no_context_takeover" : "", server_bits, client_bits);
 }
 
 size_t tri_ws_deflate_negotiate(const tri_ws_deflate_options *options, tri_span offers, tri_ws_deflate_params *params,

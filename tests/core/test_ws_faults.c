@@ -23,6 +23,7 @@ static void make_input(void)
     in.n = 0;
     peer_open(&peer, 15, 15);
     peer_text(&random, text, sizeof text, 30000);
+    ws_put_frame(&in, FIN | RSV1 | TEXT, "", 0);
     ws_put_frame(&in, FIN | TEXT, text, 300);
     ws_put_frame(&in, BINARY, text, 0);
     ws_put_frame(&in, GO_ON, text, 10);

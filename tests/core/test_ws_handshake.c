@@ -208,6 +208,7 @@ static void test_asks(void)
     CHECK(!tri_ws_handshake_asks(span("websocke")));
     CHECK(!tri_ws_handshake_asks(span("websockets")));
     CHECK(!tri_ws_handshake_asks(span("websocket/13")));
+    CHECK(!tri_ws_handshake_asks(span("web5ocket")));
     CHECK(!tri_ws_handshake_asks(span("web socket")));
     CHECK(!tri_ws_handshake_asks(span("\"websocket\"")));
     CHECK(!tri_ws_handshake_asks(span("[ebsocket")));
