@@ -291,7 +291,7 @@ static void on_event(tri_exchange *exchange, const tri_ws_event *event)
         break;
     case TRI_WS_EVENT_CLOSE:
         tell_end(exchange, event->code, event->payload);
-        end_with(exchange, event->code, (tri_span){ NULL, 0 });
+        end_with(exchange, event->code, event->payload);
         break;
     case TRI_WS_EVENT_FAIL:
         fail(exchange, event->code, event->payload);
@@ -511,6 +511,17 @@ bool tri_websocket_is_open(const tri_exchange *exchange)
     return exchange->ws->state == STATE_OPEN;
 }
 
+bool tri_websocket_is_undecided(const tri_exchange *exchange)
+{
+    return exchange->ws->state == STATE_HANDSHAKE;
+}
+
+void tri_websocket_drop_head(tri_exchange *exchange)
+{
+    tri_head_free(exchange->head, exchange->mem);
+    exchange->head = NULL;
+}
+
 int tri_websocket_receive(tri_exchange *exchange, tri_ws_received *out)
 {
     tri_websocket *ws = exchange->ws;
@@ -633,7 +644,6 @@ int tri_websocket_accept(tri_exchange *exchange, const tri_field_out *fields, si
         return error;
     ws->state = STATE_OPEN;
     exchange->flags |= TRI_EXCHANGE_STARTED | TRI_EXCHANGE_WROTE;
-    tri_exchange_drop_head(exchange);
     tri_conn_queue_flush(exchange->conn);
     set_due(exchange, exchange->server->limits.ws_ping_ms);
     tri_conn_resume(exchange->conn); /* bytes that came with the request */
@@ -692,7 +702,7 @@ int tri_websocket_send(tri_exchange *exchange, const tri_loan *loan, enum tri_ws
     return error;
 }
 
-unsigned tri_websocket_shares(const tri_exchange *exchange, size_t n)
+int tri_websocket_shares(const tri_exchange *exchange, size_t n)
 {
     const tri_websocket *ws = exchange->ws;
     return ws->protocol->ops->shares(ws->protocol, n);
