@@ -81,7 +81,7 @@ class Config:
     limit_body_buffer: int = default("limit_body_buffer")
     limit_send_buffer: int = default("limit_send_buffer")
     limit_drain: int = default("limit_drain")
-    ws: str | Callable[..., Any] = default("ws")
+    ws: str | Callable[..., Any] = default("ws")  # noqa: RUF009  # a name, which is immutable
     ws_max_size: int = default("ws_max_size")
     ws_max_queue: int = default("ws_max_queue")
     ws_max_queue_bytes: int = default("ws_max_queue_bytes")

@@ -537,7 +537,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         128,
         metavar="BYTES",
         minimum=0,
-        maximum=_U32,
+        maximum=2**31 - 1,
     ),
     Option(
         "ws-deflate-no-context-takeover",
