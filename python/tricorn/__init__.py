@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 from tricorn._version import __version__
 
 if TYPE_CHECKING:
+    from tricorn.broadcasting import broadcast
     from tricorn.config import Config
     from tricorn.embedding import RunningServer, running, serve
     from tricorn.importer import Application
     from tricorn.uvicorn_server import Server
 
-__all__ = ["Config", "RunningServer", "Server", "__version__", "run", "running", "serve"]
+__all__ = ["Config", "RunningServer", "Server", "__version__", "broadcast", "run", "running", "serve"]
 
 _HOMES = {
     "Config": "tricorn.config",
     "RunningServer": "tricorn.embedding",
     "Server": "tricorn.uvicorn_server",
+    "broadcast": "tricorn.broadcasting",
     "running": "tricorn.embedding",
     "serve": "tricorn.embedding",
 }

@@ -1,10 +1,15 @@
 """The C core of Tricorn, bound to Python."""
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from types import FrameType
 from typing import Any, Self, final
 
 def keep_memory() -> None: ...
+def broadcast(
+    sends: Iterable[Callable[[dict[str, Any]], Any]], message: dict[str, Any], /
+) -> tuple[
+    list[Callable[[dict[str, Any]], Any]], list[Callable[[dict[str, Any]], Any]], Awaitable | None
+]: ...
 
 class ClientDisconnected(OSError): ...
 
@@ -79,7 +84,7 @@ class Server:
         scope: dict[str, Any],
         asgi: dict[str, Any],
         root_path: str,
-        on_error: Callable[[BaseException | None, bool, bool, int], None],
+        on_error: Callable[[BaseException | None, bool, bool, int, bool], None],
         on_refusal: Callable[[tuple[str, int] | None, int, str], None],
         access_log: Callable[[Any, str, str, str, int], None] | None,
         date: bool,
@@ -88,6 +93,7 @@ class Server:
         parser: Any,
         extensions: dict[str, Any],
         cancels: int,
+        websockets: dict[str, int] | None,
     ) -> Self: ...
     def listen_tcp(self, host: str | None, port: int, backlog: int, /) -> list[tuple[str, int] | None]: ...
     def listen_unix(self, path: str, mode: int, backlog: int, /) -> list[tuple[str, int] | None]: ...

@@ -29,6 +29,7 @@ logger: Final = logging.getLogger("tricorn.error")
 LOGGERS: Final = ("tricorn", "tricorn.error", "tricorn.access")
 
 _ACCESS_FORMAT: Final = '%s - "%s %s HTTP/%s" %d'
+_WEBSOCKET_FORMAT: Final = '%s - "WebSocket %s" %s'
 _PHRASES: Final = {int(status): status.phrase for status in http.HTTPStatus}
 
 _RESET: Final = "\033[0m"
@@ -115,10 +116,18 @@ def access_logger(config: Config) -> AccessLogger | None:
 
     def log(client: Client, method: str, target: str, version: str, status: int) -> None:
         # A record made by hand: Logger.info would spend its time on finding the caller's file and line.
-        args = (client_text(client), method, target, version, status)
-        access.handle(access.makeRecord(access.name, logging.INFO, "", 0, _ACCESS_FORMAT, args, None))
+        text: str = _ACCESS_FORMAT
+        args: tuple[Any, ...] = (client_text(client), method, target, version, status)
+        if method == "WebSocket":
+            text, args = _WEBSOCKET_FORMAT, (client_text(client), target, _handshake(status))
+        access.handle(access.makeRecord(access.name, logging.INFO, "", 0, text, args, None))
 
     return log
+
+
+def _handshake(status: int) -> str:
+    """Return how the log shows the outcome of a WebSocket's handshake."""
+    return "[accepted]" if status == http.HTTPStatus.SWITCHING_PROTOCOLS else str(status)
 
 
 def client_text(client: Client) -> str:

@@ -142,6 +142,7 @@ class Service:
             parser=self._parser(config),
             extensions=extensions,
             cancels=_causes(config),
+            websockets=getattr(config, "websockets", {}),
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
         self.urls = _listen(self.core, config)
@@ -321,7 +322,9 @@ class Service:
                 "; press CTRL+C to quit" if self._owns_process else "",
             )
 
-    def _on_error(self, error: BaseException | None, gone: bool, started: bool, cancelled: int) -> None:
+    def _on_error(
+        self, error: BaseException | None, gone: bool, started: bool, cancelled: int, websocket: bool
+    ) -> None:
         """Log what an application did wrong; a client that has gone is not the application's fault."""
         if cancelled:
             self._on_cancelled(cancelled)
@@ -330,8 +333,9 @@ class Service:
                 return
         if error is None:
             if not gone:
-                what = "completing" if started else "starting"
-                _logger.error("ASGI callable returned without %s response.", what)
+                what = "completing response" if started else "starting response"
+                what = "completing handshake" if websocket and not started else what
+                _logger.error("ASGI callable returned without %s.", what)
         elif not isinstance(error, Exception) and self._ending():
             _logger.warning("A request was cancelled: the server is stopping.")
         elif gone and _from_disconnect(error):

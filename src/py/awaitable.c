@@ -1,6 +1,7 @@
 #include "py/awaitable.h"
 
 #include "py/drive.h"
+#include "py/websocket.h"
 
 PyObject *tri_awaitable_new(enum tri_awaitable_kind kind, tri_py_server *server, tri_py_exchange *exchange)
 {
@@ -64,9 +65,17 @@ static int poll_receive(tri_py_awaitable *self, PyObject **value)
     return 1;
 }
 
+/* Whether what waits to be sent never will be. */
+static bool is_gone(const tri_py_exchange *exchange)
+{
+    if (exchange->websocket && tri_websocket_accepted(exchange->core))
+        return !tri_websocket_is_open(exchange->core);
+    return tri_exchange_lost(exchange->core);
+}
+
 static int poll_send(tri_py_awaitable *self, PyObject **value)
 {
-    if (tri_exchange_lost(self->exchange->core))
+    if (is_gone(self->exchange))
         return tri_server_type_raise(self->server->state, TRI_ECLOSED);
     if (!tri_exchange_writable(self->exchange->core))
         return 0;
@@ -87,7 +96,7 @@ static int poll_awaited(tri_py_awaitable *self, PyObject **value)
 {
     switch (self->kind) {
     case TRI_AWAITABLE_RECEIVE:
-        return poll_receive(self, value);
+        return self->exchange->websocket ? tri_websocket_event(self->exchange, value) : poll_receive(self, value);
     case TRI_AWAITABLE_SEND:
         return poll_send(self, value);
     case TRI_AWAITABLE_NOTICE:

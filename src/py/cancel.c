@@ -12,7 +12,7 @@ static unsigned wants_for(unsigned causes)
 void tri_cancel_watch(tri_py_exchange *exchange, PyObject *runner)
 {
     unsigned fresh = exchange->cancels & ~(unsigned)exchange->watched;
-    if (fresh == 0 || exchange->cancelled != 0)
+    if (fresh == 0 || exchange->cancelled != 0 || exchange->websocket) /* a WebSocket is told of its end */
         return;
     if (exchange->cancel == NULL)
         exchange->cancel = PyObject_CallOneArg(exchange->server->canceller, runner);

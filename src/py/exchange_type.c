@@ -16,6 +16,8 @@ tri_py_exchange *tri_exchange_type_new(tri_py_server *server, tri_exchange *core
     tri_list_init(&self->waiters);
     self->run_since = 0;
     self->immediate = 0;
+    self->websocket = tri_exchange_is_websocket(core);
+    self->gone = false;
     self->status = 0;
     self->cancel = NULL;
     self->cancels = (uint8_t)server->cancels;
@@ -87,6 +89,12 @@ PyObject *tri_exchange_type_receive(tri_py_exchange *exchange)
 PyObject *tri_exchange_type_send(tri_py_exchange *exchange)
 {
     return PyCFunction_NewEx(&send_def, (PyObject *)exchange, NULL);
+}
+
+tri_py_exchange *tri_exchange_type_of(PyObject *send)
+{
+    bool ours = PyCFunction_Check(send) && PyCFunction_GET_FUNCTION(send) == exchange_send;
+    return ours ? (tri_py_exchange *)PyCFunction_GET_SELF(send) : NULL;
 }
 
 static int exchange_traverse(PyObject *op, visitproc visit, void *arg)

@@ -1,7 +1,7 @@
 /* The messages that an application sends (ASGI, HTTP): checked, and handed to the core. */
-#include "py/module.h"
+#include "py/message.h"
 
-enum { FIELDS_ON_STACK = 32 };
+#include "py/websocket.h"
 
 /* dict[key], borrowed; NULL without an exception when it is missing. */
 static PyObject *lookup(PyObject *message, PyObject *key)
@@ -55,30 +55,44 @@ static int raise_bad_head(void)
     return -1;
 }
 
-/* Submits the head whose fields are the pairs of `fast`, a list or tuple. */
-static int respond(tri_py_exchange *exchange, int status, PyObject *fast)
+int tri_message_fields_from(tri_message_fields *self, PyObject *headers)
 {
-    tri_field_out small[FIELDS_ON_STACK];
-    Py_ssize_t n = fast == NULL ? 0 : PySequence_Fast_GET_SIZE(fast);
-    tri_field_out *fields = n <= FIELDS_ON_STACK ? small : PyMem_New(tri_field_out, (size_t)n);
-    if (fields == NULL) {
-        PyErr_NoMemory();
+    self->fast = headers == NULL ? NULL : PySequence_Fast(headers, "headers must be an iterable of pairs");
+    self->n = self->fast == NULL ? 0 : (size_t)PySequence_Fast_GET_SIZE(self->fast);
+    if (headers != NULL && self->fast == NULL)
         return -1;
-    }
-    int failed = 0;
-    for (Py_ssize_t i = 0; i < n && !failed; i++)
-        failed = field_from(PySequence_Fast_GET_ITEM(fast, i), &fields[i]);
-    if (!failed) {
-        tri_response response = { .status = status, .fields = fields, .n_fields = (size_t)n };
-        int error = tri_exchange_respond(exchange->core, &response);
-        if (error == TRI_EINVAL)
-            failed = raise_bad_head();
-        else if (error != 0)
-            failed = tri_server_type_raise(exchange->server->state, error);
-    }
-    if (fields != small)
-        PyMem_Free(fields);
+    self->fields = self->n <= TRI_MESSAGE_FIELDS_INLINE ? self->small : PyMem_New(tri_field_out, self->n);
+    int failed = self->fields == NULL ? -1 : 0;
+    if (failed)
+        PyErr_NoMemory();
+    for (size_t i = 0; i < self->n && !failed; i++)
+        failed = field_from(PySequence_Fast_GET_ITEM(self->fast, (Py_ssize_t)i), &self->fields[i]);
+    if (failed)
+        tri_message_fields_drop(self);
     return failed;
+}
+
+void tri_message_fields_drop(tri_message_fields *self)
+{
+    if (self->fields != self->small)
+        PyMem_Free(self->fields);
+    Py_CLEAR(self->fast);
+}
+
+/* Submits a head. */
+static int respond(tri_py_exchange *exchange, int status, PyObject *headers)
+{
+    tri_message_fields fields;
+    if (tri_message_fields_from(&fields, headers) != 0)
+        return -1;
+    tri_response response = {
+        .status = status, .fields = fields.fields, .n_fields = fields.n, .close = exchange->websocket
+    };
+    int error = tri_exchange_respond(exchange->core, &response);
+    tri_message_fields_drop(&fields);
+    if (error == TRI_EINVAL)
+        return raise_bad_head();
+    return error == 0 ? 0 : tri_server_type_raise(exchange->server->state, error);
 }
 
 /* message["status"]: an int. */
@@ -109,14 +123,7 @@ static int send_start(tri_py_exchange *exchange, PyObject *message)
     PyObject *headers = lookup(message, state->names.headers);
     if (headers == NULL && PyErr_Occurred())
         return -1;
-    PyObject *fast = NULL;
-    if (headers != NULL) {
-        fast = PySequence_Fast(headers, "headers must be an iterable of pairs");
-        if (fast == NULL)
-            return -1;
-    }
-    int failed = respond(exchange, status, fast);
-    Py_XDECREF(fast);
+    int failed = respond(exchange, status, headers);
     if (!failed)
         exchange->status = status;
     return failed;
@@ -134,8 +141,7 @@ static void release_view(void *owner)
     PyMem_Free(view);
 }
 
-/* Body bytes of an immutable object: written from its own memory. */
-static tri_loan loan_bytes(PyObject *body)
+tri_loan tri_message_loan_bytes(PyObject *body)
 {
     tri_span bytes = { PyBytes_AS_STRING(body), (size_t)PyBytes_GET_SIZE(body) };
     return (tri_loan){ .bytes = bytes, .release = release_object, .owner = Py_NewRef(body) };
@@ -182,13 +188,31 @@ static int raise_body(const tri_py_exchange *exchange, int error)
     return tri_server_type_raise(exchange->server->state, error);
 }
 
+int tri_message_loan(PyObject *body, tri_loan *loan)
+{
+    if (!PyBytes_CheckExact(body))
+        return loan_held(body, loan);
+    *loan = tri_message_loan_bytes(body);
+    return 0;
+}
+
+int tri_message_loan_text(PyObject *text, tri_loan *loan)
+{
+    if (!PyUnicode_Check(text))
+        return bad_type("text must be a str", text);
+    Py_ssize_t n;
+    const char *bytes = PyUnicode_AsUTF8AndSize(text, &n);
+    if (bytes == NULL)
+        return -1;
+    *loan = (tri_loan){ { bytes, (size_t)n }, release_object, Py_NewRef(text) };
+    return 0;
+}
+
 /* Hands body bytes over. */
 static int write_body(tri_py_exchange *exchange, PyObject *body, bool end)
 {
     tri_loan loan = { { NULL, 0 }, NULL, NULL };
-    if (body != NULL && PyBytes_CheckExact(body))
-        loan = loan_bytes(body);
-    else if (body != NULL && loan_held(body, &loan) != 0)
+    if (body != NULL && tri_message_loan(body, &loan) != 0)
         return -1;
     int error = tri_exchange_write(exchange->core, &loan, end);
     if (error == 0)
@@ -198,8 +222,7 @@ static int write_body(tri_py_exchange *exchange, PyObject *body, bool end)
     return raise_body(exchange, error);
 }
 
-/* http.response.body. */
-static int send_body(tri_py_exchange *exchange, PyObject *message, bool *end)
+int tri_message_body(tri_py_exchange *exchange, PyObject *message, bool *end)
 {
     const tri_state *state = exchange->server->state;
     int more = lookup_flag(message, state->names.more_body);
@@ -226,8 +249,8 @@ static int raise_type(PyObject *type)
     return -1;
 }
 
-/* A start message: one is expected, and only one. */
-static int start(tri_py_exchange *exchange, PyObject *message)
+/* One is expected, and only one. */
+int tri_message_start(tri_py_exchange *exchange, PyObject *message)
 {
     if (tri_exchange_complete(exchange->core))
         return 0;
@@ -249,18 +272,20 @@ int tri_message_send(tri_py_exchange *exchange, PyObject *message, bool *end)
             PyErr_SetString(PyExc_KeyError, "type");
         return -1;
     }
+    if (exchange->websocket)
+        return PyUnicode_Check(type) ? tri_websocket_message(exchange, type, message, end) : raise_type(type);
     if (tri_exchange_lost(exchange->core) && !tri_exchange_complete(exchange->core))
         return tri_server_type_raise(state, TRI_ECLOSED);
     if (type == state->names.http_response_start)
-        return start(exchange, message);
+        return tri_message_start(exchange, message);
     if (type == state->names.http_response_body)
-        return send_body(exchange, message, end);
+        return tri_message_body(exchange, message, end);
     if (tri_exchange_complete(exchange->core) && PyUnicode_Check(type)
         && PyUnicode_Compare(type, state->names.trailers) == 0)
         return 0; /* statement R7: the extension is not offered, so none are awaited, and R5 ignores later messages */
     if (PyUnicode_Check(type) && PyUnicode_Compare(type, state->names.http_response_start) == 0)
-        return start(exchange, message);
+        return tri_message_start(exchange, message);
     if (PyUnicode_Check(type) && PyUnicode_Compare(type, state->names.http_response_body) == 0)
-        return send_body(exchange, message, end);
+        return tri_message_body(exchange, message, end);
     return raise_type(type);
 }

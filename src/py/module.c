@@ -1,6 +1,8 @@
 /* tricorn._core: multi-phase init, all state in one struct, heap types. */
 #include "py/module.h"
 
+#include "py/websocket.h"
+
 /* The names one after another, as they stand in the state. */
 #define X(name, text) text,
 static const char *const name_texts[] = { TRI_NAMES(X) };
@@ -104,6 +106,10 @@ static PyObject *keep_memory(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ig
 static PyMethodDef module_methods[] = {
     { "keep_memory", keep_memory, METH_NOARGS,
       PyDoc_STR("keep_memory($module, /)\n--\n\nHave the C library keep some of what this process has freed.") },
+    { "broadcast", tri_websocket_broadcast, METH_VARARGS,
+      PyDoc_STR(
+          "broadcast($module, sends, message, /)\n--\n\nSend a message by each of these send() callables; returns "
+          "those that did not take it, those that are not ours, and what to await, or None.") },
     { NULL, NULL, 0, NULL },
 };
 

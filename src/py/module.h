@@ -19,6 +19,13 @@
     X(more_body, "more_body") X(status, "status") X(trailers, "http.response.trailers") \
     X(http_request, "http.request") X(http_disconnect, "http.disconnect") \
     X(http_response_start, "http.response.start") X(http_response_body, "http.response.body") \
+    X(websocket, "websocket") X(ws, "ws") X(subprotocols, "subprotocols") X(scheme, "scheme") \
+    X(websocket_connect, "websocket.connect") X(websocket_receive, "websocket.receive") \
+    X(websocket_disconnect, "websocket.disconnect") X(websocket_accept, "websocket.accept") \
+    X(websocket_send, "websocket.send") X(websocket_close, "websocket.close") \
+    X(websocket_start, "websocket.http.response.start") X(websocket_body, "websocket.http.response.body") \
+    X(websocket_response, "websocket.http.response") \
+    X(text, "text") X(bytes, "bytes") X(code, "code") X(reason, "reason") X(subprotocol, "subprotocol") \
     X(wait, "wait") X(wake, "wake") X(GET, "GET") X(HEAD, "HEAD") X(POST, "POST") X(PUT, "PUT") \
     X(DELETE, "DELETE") X(PATCH, "PATCH") X(OPTIONS, "OPTIONS")
 /* clang-format on */
@@ -59,6 +66,7 @@ typedef struct tri_py_server {
     PyObject *app;
     PyObject *scope;          /* what every scope has in common */
     PyObject *prototype;      /* the same with a place for every other key, to be copied: it never grows then */
+    PyObject *ws_prototype;   /* the same for WebSockets */
     PyObject *asgi;           /* scope["asgi"], copied for each */
     PyObject *lifespan_state; /* dict, copied for each exchange, or NULL */
     PyObject *root_path;      /* str, encoded as bytes in root_path_bytes */
@@ -93,6 +101,7 @@ typedef struct tri_py_server {
     unsigned starting;    /* serving tasks that were started and have not begun: the first to begin leads (I1) */
     unsigned ahead;       /* how many were of use lately, beside the next leader */
     bool turned;          /* the library's loop has turned when they begin */
+    unsigned broadcasts;  /* messages that broadcasts have sent since the library had its turn */
     unsigned batch;       /* exchanges stepped in this turn of the library's loop */
     uint64_t batch_since; /* ns */
 } tri_py_server;
@@ -108,6 +117,8 @@ typedef struct tri_py_exchange {
     tri_list waiters;   /* awaitables that wait for this exchange */
     uint64_t run_since; /* ns: when send() last gave the loop a chance (I9) */
     unsigned immediate; /* completions of send() in a row without suspending */
+    bool websocket;
+    bool gone; /* a WebSocket that had ended when its application did */
     int status;
     PyObject *cancel;  /* callable that cancels its task, once it has suspended and may be cancelled */
     uint8_t cancels;   /* enum tri_cancel_cause: for what it is cancelled */
@@ -146,6 +157,8 @@ PyObject *tri_scope_text(tri_span bytes);
 tri_py_exchange *tri_exchange_type_new(tri_py_server *server, tri_exchange *core);
 PyObject *tri_exchange_type_receive(tri_py_exchange *exchange);
 PyObject *tri_exchange_type_send(tri_py_exchange *exchange);
+/* The exchange whose send() it is, borrowed; NULL when it is none. */
+tri_py_exchange *tri_exchange_type_of(PyObject *send);
 /* Moves everyone who waits for the exchange to the server's to_wake. */
 void tri_exchange_type_wake(tri_py_exchange *exchange);
 

@@ -5,6 +5,7 @@
 #include "py/awaitable.h"
 #include "py/drive.h"
 #include "py/module.h"
+#include "py/websocket.h"
 
 enum {
     BATCH_MOST = 256,      /* exchanges between two looks at the library (I6) */
@@ -131,7 +132,8 @@ static void log_unfinished(tri_py_exchange *exchange)
 static void finish_exchange(tri_py_runner *self, PyObject *exception)
 {
     tri_py_exchange *exchange = self->exchange;
-    bool answered = tri_exchange_complete(exchange->core);
+    bool websocket = exchange->websocket;
+    bool answered = websocket ? tri_websocket_finish(exchange, exception) : tri_exchange_complete(exchange->core);
     if (exception != NULL || !answered)
         tri_server_type_error(exchange, exception);
     Py_CLEAR(exchange->cancel);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "py/module.h"
+#include "py/websocket.h"
 
 PyObject *tri_scope_text(tri_span bytes)
 {
@@ -228,8 +229,6 @@ static int set_request(tri_py_server *server, PyObject *scope, const tri_head *h
                                          : PyBytes_FromStringAndSize(head->base + head->query.at, head->query.n);
     if (set_new(scope, state->names.query_string, query) != 0)
         return -1;
-    if (set_new(scope, state->names.method, method_text(state, tri_head_span(head, head->method))) != 0)
-        return -1;
     if (head->minor == 0 && PyDict_SetItem(scope, state->names.http_version, state->names.v1_0) != 0)
         return -1;
     if (set_paths(server, scope, head) != 0)
@@ -237,17 +236,55 @@ static int set_request(tri_py_server *server, PyObject *scope, const tri_head *h
     return set_new(scope, state->names.headers, field_list(server, head));
 }
 
+/* What only requests have, or only WebSockets. */
+static int set_kind(tri_py_server *server, PyObject *scope, const tri_head *head, bool websocket)
+{
+    const tri_state *state = server->state;
+    if (websocket)
+        return set_new(scope, state->names.subprotocols, tri_websocket_subprotocols(head));
+    return set_new(scope, state->names.method, method_text(state, tri_head_span(head, head->method)));
+}
+
+/* The extensions that are offered; a WebSocket's handshake can be answered as a request (statement E1). */
+static PyObject *own_extensions(tri_py_server *server, bool websocket)
+{
+    PyObject *extensions = PyDict_Copy(server->extensions);
+    if (extensions != NULL && websocket && set_new(extensions, server->state->names.websocket_response, PyDict_New()))
+        Py_CLEAR(extensions);
+    return extensions;
+}
+
 /* What must never be shared between exchanges (statements G12, H10, F5). */
-static int set_own_dicts(tri_py_server *server, PyObject *scope)
+static int set_own_dicts(tri_py_server *server, PyObject *scope, bool websocket)
 {
     const tri_state *state = server->state;
     if (set_new(scope, state->names.asgi, PyDict_Copy(server->asgi)) != 0)
         return -1;
-    if (set_new(scope, state->names.extensions, PyDict_Copy(server->extensions)) != 0)
+    if (set_new(scope, state->names.extensions, own_extensions(server, websocket)) != 0)
         return -1;
     if (server->lifespan_state == NULL)
         return 0;
     return set_new(scope, state->names.state, PyDict_Copy(server->lifespan_state));
+}
+
+/* The prototype of WebSockets: that of requests, with other values. */
+static PyObject *websocket_prototype(const tri_state *state, PyObject *prototype)
+{
+    PyObject *copy = PyDict_Copy(prototype);
+    if (copy == NULL)
+        return NULL;
+    bool secure = false;
+    PyObject *scheme = PyDict_GetItemWithError(prototype, state->names.scheme);
+    if (scheme != NULL && PyUnicode_Check(scheme))
+        secure = PyUnicode_CompareWithASCIIString(scheme, "https") == 0;
+    PyObject *of_socket = secure ? PyUnicode_FromString("wss") : Py_NewRef(state->names.ws);
+    bool made = set_new(copy, state->names.scheme, of_socket) == 0
+                && PyDict_SetItem(copy, state->names.type, state->names.websocket) == 0
+                && PyDict_DelItem(copy, state->names.method) == 0
+                && PyDict_SetItem(copy, state->names.subprotocols, Py_None) == 0;
+    if (!made)
+        Py_CLEAR(copy);
+    return copy;
 }
 
 int tri_scope_prepare(tri_py_server *server)
@@ -268,19 +305,23 @@ int tri_scope_prepare(tri_py_server *server)
         }
     }
     Py_XSETREF(server->prototype, prototype);
-    return 0;
+    Py_XSETREF(server->ws_prototype, websocket_prototype(state, prototype));
+    return server->ws_prototype == NULL ? -1 : 0;
 }
 
 PyObject *tri_scope_new(tri_py_server *server, const tri_exchange *exchange)
 {
     const tri_state *state = server->state;
-    PyObject *scope = PyDict_Copy(server->prototype);
+    bool websocket = tri_exchange_is_websocket(exchange);
+    PyObject *scope = PyDict_Copy(websocket ? server->ws_prototype : server->prototype);
     if (scope == NULL)
         return NULL;
     const tri_addr *local = tri_exchange_local(exchange);
     int error = set_request(server, scope, tri_exchange_head(exchange));
     if (error == 0)
-        error = set_own_dicts(server, scope);
+        error = set_kind(server, scope, tri_exchange_head(exchange), websocket);
+    if (error == 0)
+        error = set_own_dicts(server, scope, websocket);
     if (error == 0)
         error = set_new(scope, state->names.client, client_pair(server, tri_exchange_peer(exchange)));
     if (error == 0 && local->family != TRI_FAMILY_UNIX) /* a Unix socket's path is in what all have in common */

@@ -26,10 +26,12 @@ void tri_server_type_error(tri_py_exchange *exchange, PyObject *exception)
 {
     tri_py_server *server = exchange->server;
     PyObject *error = exception == NULL ? Py_None : exception;
-    bool gone = tri_exchange_left(exchange->core);
+    bool accepted = exchange->websocket && tri_websocket_accepted(exchange->core);
+    bool gone = accepted ? exchange->gone : tri_exchange_left(exchange->core);
     bool started = tri_exchange_started(exchange->core);
-    PyObject *told = PyObject_CallFunction(server->on_error, "OOOi", error, gone ? Py_True : Py_False,
-                                           started ? Py_True : Py_False, exchange->cancelled);
+    PyObject *told =
+        PyObject_CallFunction(server->on_error, "OOOiO", error, gone ? Py_True : Py_False, started ? Py_True : Py_False,
+                              exchange->cancelled, exchange->websocket ? Py_True : Py_False);
     if (told == NULL)
         PyErr_WriteUnraisable(server->on_error);
     Py_XDECREF(told);
@@ -54,7 +56,8 @@ void tri_server_type_access(tri_py_exchange *exchange)
 {
     const tri_head *head = tri_exchange_head(exchange->core);
     PyObject *peer = tri_scope_address(tri_exchange_peer(exchange->core));
-    PyObject *method = tri_scope_text(tri_head_span(head, head->method));
+    tri_span name = exchange->websocket ? TRI_SPAN("WebSocket") : tri_head_span(head, head->method);
+    PyObject *method = tri_scope_text(name);
     PyObject *target = tri_scope_text(tri_head_span(head, head->target));
     PyObject *told = NULL;
     if (peer != NULL && method != NULL && target != NULL)
@@ -118,10 +121,12 @@ static const struct {
     {                                                                         \
 #field, offsetof(tri_limits, field), sizeof(((tri_limits *)0)->field) \
     }
-    LIMIT(request_line), LIMIT(head),          LIMIT(fields),    LIMIT(trailers),      LIMIT(chunk_ext),
-    LIMIT(body),         LIMIT(body_buffer),   LIMIT(send_high), LIMIT(send_low),      LIMIT(connections),
-    LIMIT(exchanges),    LIMIT(first_head_ms), LIMIT(head_ms),   LIMIT(keep_alive_ms), LIMIT(body_ms),
-    LIMIT(body_rate),    LIMIT(write_ms),      LIMIT(drain),     LIMIT(linger_ms),     LIMIT(request_ms),
+    LIMIT(request_line), LIMIT(head),          LIMIT(fields),          LIMIT(trailers),      LIMIT(chunk_ext),
+    LIMIT(body),         LIMIT(body_buffer),   LIMIT(send_high),       LIMIT(send_low),      LIMIT(connections),
+    LIMIT(exchanges),    LIMIT(first_head_ms), LIMIT(head_ms),         LIMIT(keep_alive_ms), LIMIT(body_ms),
+    LIMIT(body_rate),    LIMIT(write_ms),      LIMIT(drain),           LIMIT(linger_ms),     LIMIT(request_ms),
+    LIMIT(ws_message),   LIMIT(ws_fragments),  LIMIT(ws_controls),     LIMIT(ws_queue),      LIMIT(ws_queue_bytes),
+    LIMIT(ws_ping_ms),   LIMIT(ws_pong_ms),    LIMIT(ws_handshake_ms), LIMIT(ws_close_ms),
 #undef LIMIT
 };
 
@@ -163,31 +168,77 @@ static int set_limits(tri_limits *limits, PyObject *given)
     return 0;
 }
 
+/* An entry of the WebSockets' dictionary, an int; `*value` stays as it is when there is none. */
+static int read_setting(PyObject *given, const char *name, int *value)
+{
+    PyObject *found = PyDict_GetItemString(given, name);
+    if (found == NULL)
+        return 0;
+    *value = (int)PyLong_AsLong(found);
+    return *value == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* What WebSockets are to do, None for none at all. */
+static int set_websockets(tri_settings *settings, PyObject *given)
+{
+    if (given == Py_None)
+        return 0;
+    if (!PyDict_Check(given)) {
+        PyErr_SetString(PyExc_TypeError, "websockets must be a dict or None");
+        return -1;
+    }
+    int deflate = 1, alone = 0, client_alone = 0, window = 12, level = 6, memory = 5, least = 128, streams = 128;
+    int code = TRI_WS_RESTART;
+    const struct {
+        const char *name;
+        int *value;
+    } entries[] = { { "deflate", &deflate },    { "no_context", &alone }, { "client_no_context", &client_alone },
+                    { "window_bits", &window }, { "level", &level },      { "mem_level", &memory },
+                    { "min_size", &least },     { "streams", &streams },  { "stop_code", &code } };
+    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
+        if (read_setting(given, entries[i].name, entries[i].value) != 0)
+            return -1;
+    settings->websockets = true;
+    settings->ws_stop_code = code;
+    settings->deflate = (tri_ws_deflate_options){ .enabled = deflate != 0,
+                                                  .no_context = alone != 0,
+                                                  .client_no_context = client_alone != 0,
+                                                  .window_bits = (uint8_t)window,
+                                                  .level = (uint8_t)level,
+                                                  .mem_level = (uint8_t)memory,
+                                                  .min_size = (uint32_t)least,
+                                                  .streams = (uint32_t)streams };
+    return 0;
+}
+
 /* Arguments of the constructor, all borrowed. */
 typedef struct arguments {
     PyObject *app, *limits, *scope, *asgi, *on_error, *on_refusal, *access_log, *root_path, *parser, *extensions;
+    PyObject *websockets;
     int cancels;
     tri_settings settings;
 } arguments;
 
 static int parse(arguments *in, PyObject *args, PyObject *kwargs)
 {
-    static char *const keywords[] = { "app",      "limits",     "scope",      "asgi",    "root_path",
-                                      "on_error", "on_refusal", "access_log", "date",    "server",
-                                      "fields",   "parser",     "extensions", "cancels", NULL };
+    static char *const keywords[] = { "app",        "limits",     "scope",      "asgi",   "root_path", "on_error",
+                                      "on_refusal", "access_log", "date",       "server", "fields",    "parser",
+                                      "extensions", "cancels",    "websockets", NULL };
     const char *server, *fields;
     Py_ssize_t server_size, fields_size;
     int date;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#OO!i:Server", (char **)keywords, &in->app,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#OO!iO:Server", (char **)keywords, &in->app,
                                      &PyDict_Type, &in->limits, &PyDict_Type, &in->scope, &PyDict_Type, &in->asgi,
                                      &in->root_path, &in->on_error, &in->on_refusal, &in->access_log, &date, &server,
                                      &server_size, &fields, &fields_size, &in->parser, &PyDict_Type, &in->extensions,
-                                     &in->cancels))
+                                     &in->cancels, &in->websockets))
         return -1;
     in->settings.mem = tri_mem_libc();
     in->settings.date = date != 0;
     in->settings.server = (tri_span){ server, (size_t)server_size };
     in->settings.defaults = (tri_span){ fields, (size_t)fields_size };
+    if (set_websockets(&in->settings, in->websockets) != 0)
+        return -1;
     return set_limits(&in->settings.limits, in->limits);
 }
 
@@ -241,6 +292,7 @@ static int server_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->app);
     Py_VISIT(self->scope);
     Py_VISIT(self->prototype);
+    Py_VISIT(self->ws_prototype);
     Py_VISIT(self->asgi);
     Py_VISIT(self->lifespan_state);
     Py_VISIT(self->access_log);
@@ -265,6 +317,7 @@ static int server_clear(PyObject *op)
     Py_CLEAR(self->app);
     Py_CLEAR(self->scope);
     Py_CLEAR(self->prototype);
+    Py_CLEAR(self->ws_prototype);
     Py_CLEAR(self->asgi);
     Py_CLEAR(self->lifespan_state);
     Py_CLEAR(self->access_log);

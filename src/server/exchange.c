@@ -60,20 +60,14 @@ static int keep_head(tri_exchange *exchange, const tri_head *head)
     return exchange->head == NULL ? TRI_ENOMEM : 0;
 }
 
-void tri_exchange_drop_head(tri_exchange *exchange)
-{
-    tri_head_free(exchange->head, exchange->mem);
-    exchange->head = NULL;
-}
-
 /* The clock of the answer begins, if it has one. */
 static void start_clock(tri_exchange *exchange)
 {
     uint32_t limit = exchange->server->limits.request_ms;
-    if (limit == 0 || exchange->ws != NULL)
-        return;
-    exchange->deadline = tri_server_now(exchange->server) + limit;
-    tri_conn_retime(exchange->conn);
+    if (limit != 0 && exchange->ws == NULL)
+        exchange->deadline = tri_server_now(exchange->server) + limit;
+    if (exchange->deadline != 0)
+        tri_conn_retime(exchange->conn);
 }
 
 /* Makes an exchange of a head that arrived on `conn` and queues it for an application. TRI_ENOMEM. */

@@ -192,8 +192,6 @@ void tri_exchange_expire(tri_exchange *exchange);
 void tri_exchange_notify(tri_exchange *exchange, unsigned what);
 /* The answer, or our side of an upgraded stream, is complete. */
 void tri_exchange_end(tri_exchange *exchange);
-/* The head is not needed any more; of a small exchange only. */
-void tri_exchange_drop_head(tri_exchange *exchange);
 
 /* server.c */
 void tri_server_fill_response(tri_server *server, tri_response *response);

@@ -450,6 +450,11 @@ void tri_server_stop(tri_server *server)
     tri_reactor_wake(server->reactor);
 }
 
+int tri_server_deflate(tri_server *server, unsigned bits, tri_span message, tri_span *out)
+{
+    return tri_ws_deflate_alone(&server->ws.deflate, bits, message, out);
+}
+
 bool tri_server_drained(const tri_server *server)
 {
     bool accepting = !tri_list_empty(&server->listeners);

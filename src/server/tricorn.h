@@ -168,6 +168,10 @@ bool tri_exchange_is_websocket(const tri_exchange *exchange);
 /* Whether it was accepted, and whether messages can be sent now. */
 bool tri_websocket_accepted(const tri_exchange *exchange);
 bool tri_websocket_is_open(const tri_exchange *exchange);
+/* Whether the handshake has not been answered, and still can be. */
+bool tri_websocket_is_undecided(const tri_exchange *exchange);
+/* The request's head is needed no more: nothing of it is to be asked for. After tri_websocket_accept only. */
+void tri_websocket_drop_head(tri_exchange *exchange);
 
 enum tri_ws_received_type { TRI_WS_RECEIVED_CONNECT, TRI_WS_RECEIVED_MESSAGE, TRI_WS_RECEIVED_DISCONNECT };
 
@@ -193,8 +197,11 @@ TRI_NODISCARD int tri_websocket_deny(tri_exchange *exchange);
 /* Sends a message. On every error the loan was not taken. TRI_ESTATE: not accepted yet; TRI_ECLOSED: closed. */
 TRI_NODISCARD int tri_websocket_send(tri_exchange *exchange, const tri_loan *loan, enum tri_ws_data data);
 /* See `shares` and `submit_shared` of ws/protocol.h. */
-unsigned tri_websocket_shares(const tri_exchange *exchange, size_t n);
+int tri_websocket_shares(const tri_exchange *exchange, size_t n);
 TRI_NODISCARD int tri_websocket_send_shared(tri_exchange *exchange, const tri_loan *frame, bool compressed);
+/* Compresses a message by itself, with a window of 2^bits bytes; `*out` is valid until the next message is compressed.
+ */
+TRI_NODISCARD int tri_server_deflate(tri_server *server, unsigned bits, tri_span message, tri_span *out);
 /* Begins the closing handshake; `reason` has at most TRI_WS_REASON_MOST bytes. Errors as tri_websocket_send's. */
 TRI_NODISCARD int tri_websocket_close(tri_exchange *exchange, int code, tri_span reason);
 

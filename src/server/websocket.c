@@ -23,9 +23,13 @@ enum flag {
     FLAG_LEAVING = 32,      /* the server stops: it is closed as soon as it is open */
     FLAG_EOF = 64,          /* the peer has ended its side */
     FLAG_FEEDING = 128,     /* bytes are being parsed */
+    FLAG_OVER = 256,        /* the peer has sent its last: `code` and `reason` are to be answered */
 };
 
-enum { PONGS_WAITING = 4096 /* bytes that wait for the peer, from which on only the last ping is answered */ };
+enum {
+    PONGS_WAITING = 4096, /* bytes that wait for the peer, from which on only the last ping is answered */
+    ANSWER_MS = 1000,     /* in which the application may still answer what came before the peer's close frame */
+};
 
 typedef struct tri_websocket {
     tri_list messages;
@@ -35,9 +39,9 @@ typedef struct tri_websocket {
     uint64_t controls_since; /* ms */
     char *reason;            /* of the end */
     uint16_t code;
+    uint16_t flags;
     uint8_t reason_n;
     uint8_t state;
-    uint8_t flags;
     tri_buf pong;
     tri_ws_protocol *protocol; /* made in `memory` */
     _Alignas(8) char memory[];
@@ -120,21 +124,25 @@ void tri_websocket_free(tri_exchange *exchange)
 
 /* --- its end --- */
 
-/* The application is told of the end; the first reason counts. */
-static void tell_end(tri_exchange *exchange, int code, tri_span reason)
+/* Notes how it ended; the first that is known of it counts. */
+static void note_end(tri_exchange *exchange, int code, tri_span reason)
 {
     tri_websocket *ws = exchange->ws;
-    if (!(ws->flags & FLAG_ENDED)) {
-        ws->flags |= FLAG_ENDED;
-        if (ws->code == 0) {
-            ws->code = (uint16_t)code;
-            ws->reason = reason.n == 0 ? NULL : tri_mem_alloc(exchange->mem, reason.n);
-            if (ws->reason != NULL) { /* without memory it goes without */
-                memcpy(ws->reason, reason.p, reason.n);
-                ws->reason_n = (uint8_t)reason.n;
-            }
-        }
-    }
+    if (ws->code != 0)
+        return;
+    ws->code = (uint16_t)code;
+    ws->reason = reason.n == 0 ? NULL : tri_mem_alloc(exchange->mem, reason.n);
+    if (ws->reason == NULL)
+        return; /* without memory it goes without */
+    memcpy(ws->reason, reason.p, reason.n);
+    ws->reason_n = (uint8_t)reason.n;
+}
+
+/* The application is told of the end. */
+static void tell_end(tri_exchange *exchange, int code, tri_span reason)
+{
+    note_end(exchange, code, reason);
+    exchange->ws->flags |= FLAG_ENDED;
     tri_exchange_notify(exchange, TRI_WANT_READ | TRI_WANT_WRITE);
 }
 
@@ -147,7 +155,7 @@ static void finish(tri_exchange *exchange)
     exchange->deadline = 0;
     tri_buf_release(&exchange->body, exchange->mem);
     tri_buf_release(&ws->pong, exchange->mem);
-    ws->flags &= (uint8_t)~FLAG_PONG_DUE;
+    ws->flags &= (uint16_t)~FLAG_PONG_DUE;
     if (!(ws->flags & FLAG_FEEDING))
         ws->protocol->ops->fini(ws->protocol);
     if (conn != NULL)
@@ -174,32 +182,46 @@ static void begin_close(tri_exchange *exchange, int code, tri_span reason)
 {
     tri_websocket *ws = exchange->ws;
     ws->state = STATE_CLOSING;
-    ws->flags &= (uint8_t)~FLAG_PINGED;
+    ws->flags &= (uint16_t)~FLAG_PINGED;
     if (!write_close(exchange, code, reason))
         return;
-    if (ws->flags & FLAG_EOF)
+    if (ws->flags & (FLAG_EOF | FLAG_OVER))
         finish(exchange);
     else
         set_due(exchange, exchange->server->limits.ws_close_ms);
 }
 
-/* The peer broke the protocol or a limit, or its close frame has come: answered, and that was it. */
-static void end_with(tri_exchange *exchange, int code, tri_span reason)
+/* The peer's close frame, or what it did wrong, is answered; that was it. */
+static void answer_end(tri_exchange *exchange)
 {
     tri_websocket *ws = exchange->ws;
-    if (ws->state == STATE_OPEN && !write_close(exchange, code, reason))
+    ws->flags &= (uint16_t)~FLAG_OVER;
+    tell_end(exchange, ws->code, (tri_span){ NULL, 0 });
+    if (ws->state == STATE_OPEN && !write_close(exchange, ws->code, (tri_span){ ws->reason, ws->reason_n }))
         return;
     if (exchange->conn != NULL)
         finish(exchange);
 }
 
-/* The peer is at fault: it is told why, the application gets the code, and the log a line. */
+/* The peer has sent its last. An application that is at what came before it may still answer that. */
+static void on_last(tri_exchange *exchange, int code, tri_span reason)
+{
+    tri_websocket *ws = exchange->ws;
+    note_end(exchange, code, reason);
+    ws->flags = (uint16_t)((ws->flags | FLAG_OVER) & ~FLAG_PINGED);
+    bool waits = (exchange->wants & TRI_WANT_READ) != 0 && tri_list_empty(&ws->messages);
+    if (waits || ws->state != STATE_OPEN)
+        answer_end(exchange);
+    else
+        set_due(exchange, ANSWER_MS);
+}
+
+/* The peer is at fault: the log gets a line. `reason` is static and terminated. */
 static void fail(tri_exchange *exchange, int code, tri_span reason)
 {
     if (exchange->conn != NULL)
-        tri_refuse_record(exchange->conn, 0, reason.p); /* static, and so terminated */
-    tell_end(exchange, code, reason);
-    end_with(exchange, code, reason);
+        tri_refuse_record(exchange->conn, 0, reason.p);
+    on_last(exchange, code, reason);
 }
 
 /* --- what arrives --- */
@@ -251,7 +273,7 @@ void tri_websocket_drained(tri_exchange *exchange)
     tri_conn *conn = exchange->conn;
     if (!(ws->flags & FLAG_PONG_DUE) || ws->state != STATE_OPEN)
         return;
-    ws->flags &= (uint8_t)~FLAG_PONG_DUE;
+    ws->flags &= (uint16_t)~FLAG_PONG_DUE;
     tri_chain *out = conn->protocol->ops->tunnel(conn->protocol, exchange->stream);
     tri_span payload = { tri_buf_data(&ws->pong), tri_buf_len(&ws->pong) };
     int error = ws->protocol->ops->submit_pong(ws->protocol, out, payload);
@@ -290,8 +312,7 @@ static void on_event(tri_exchange *exchange, const tri_ws_event *event)
         on_ping(exchange, event->payload);
         break;
     case TRI_WS_EVENT_CLOSE:
-        tell_end(exchange, event->code, event->payload);
-        end_with(exchange, event->code, (tri_span){ NULL, 0 });
+        on_last(exchange, event->code, event->payload);
         break;
     case TRI_WS_EVENT_FAIL:
         fail(exchange, event->code, event->payload);
@@ -306,7 +327,7 @@ static void on_event(tri_exchange *exchange, const tri_ws_event *event)
 static bool may_parse(const tri_exchange *exchange)
 {
     const tri_websocket *ws = exchange->ws;
-    return exchange->conn != NULL && !is_over(ws) && !is_full(exchange);
+    return exchange->conn != NULL && !is_over(ws) && !is_full(exchange) && !(ws->flags & FLAG_OVER);
 }
 
 /* Parses bytes until the queue is full; returns how many were taken. */
@@ -333,15 +354,17 @@ static size_t feed(tri_exchange *exchange, char *bytes, size_t n)
                 tri_ws_message_free(event.message, exchange->mem);
         }
     }
-    ws->flags &= (uint8_t)~FLAG_FEEDING;
+    ws->flags &= (uint16_t)~FLAG_FEEDING;
     if (is_over(ws))
         ws->protocol->ops->fini(ws->protocol);
-    return is_over(ws) ? n : done;
+    return is_over(ws) || (ws->flags & FLAG_OVER) ? n : done;
 }
 
 /* Nothing more comes from the peer, and everything was parsed. */
 static void on_end_of_input(tri_exchange *exchange)
 {
+    if (exchange->ws->flags & FLAG_OVER)
+        return; /* it is about to be answered */
     tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
     if (!is_over(exchange->ws))
         finish(exchange);
@@ -351,10 +374,10 @@ static void on_end_of_input(tri_exchange *exchange)
 static void take_bytes(tri_exchange *exchange, tri_span bytes)
 {
     tri_websocket *ws = exchange->ws;
-    if (is_over(ws) || ws->state == STATE_DENIED)
+    if (is_over(ws) || ws->state == STATE_DENIED || (ws->flags & FLAG_OVER))
         return;
     if (ws->flags & FLAG_PINGED) { /* the peer lives */
-        ws->flags &= (uint8_t)~FLAG_PINGED;
+        ws->flags &= (uint16_t)~FLAG_PINGED;
         set_due(exchange, exchange->server->limits.ws_ping_ms);
     }
     size_t took = 0;
@@ -406,7 +429,7 @@ bool tri_websocket_wants(const tri_exchange *exchange)
 {
     const tri_websocket *ws = exchange->ws;
     bool open = ws->state == STATE_OPEN || ws->state == STATE_CLOSING;
-    return !open || (tri_buf_len(&exchange->body) == 0 && !is_full(exchange));
+    return !open || (ws->flags & FLAG_OVER) || (tri_buf_len(&exchange->body) == 0 && !is_full(exchange));
 }
 
 void tri_websocket_eof(tri_exchange *exchange)
@@ -470,7 +493,9 @@ void tri_websocket_expire(tri_exchange *exchange)
     tri_websocket *ws = exchange->ws;
     tri_exchange_ref(exchange);
     exchange->deadline = 0;
-    if (ws->state == STATE_OPEN) {
+    if (ws->flags & FLAG_OVER) {
+        answer_end(exchange);
+    } else if (ws->state == STATE_OPEN) {
         keep_alive(exchange);
     } else if (ws->state == STATE_CLOSING) {
         tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
@@ -511,6 +536,17 @@ bool tri_websocket_is_open(const tri_exchange *exchange)
     return exchange->ws->state == STATE_OPEN;
 }
 
+bool tri_websocket_is_undecided(const tri_exchange *exchange)
+{
+    return exchange->ws->state == STATE_HANDSHAKE;
+}
+
+void tri_websocket_drop_head(tri_exchange *exchange)
+{
+    tri_head_free(exchange->head, exchange->mem);
+    exchange->head = NULL;
+}
+
 int tri_websocket_receive(tri_exchange *exchange, tri_ws_received *out)
 {
     tri_websocket *ws = exchange->ws;
@@ -522,6 +558,8 @@ int tri_websocket_receive(tri_exchange *exchange, tri_ws_received *out)
         out->message = TRI_CONTAINER(ws->messages.next, tri_ws_message, link);
         return 0;
     }
+    if (ws->flags & FLAG_OVER)
+        answer_end(exchange);
     bool answered = ws->state == STATE_DENIED && exchange->conn == NULL;
     if (!(ws->flags & FLAG_ENDED) && !answered)
         return TRI_EAGAIN;
@@ -633,7 +671,6 @@ int tri_websocket_accept(tri_exchange *exchange, const tri_field_out *fields, si
         return error;
     ws->state = STATE_OPEN;
     exchange->flags |= TRI_EXCHANGE_STARTED | TRI_EXCHANGE_WROTE;
-    tri_exchange_drop_head(exchange);
     tri_conn_queue_flush(exchange->conn);
     set_due(exchange, exchange->server->limits.ws_ping_ms);
     tri_conn_resume(exchange->conn); /* bytes that came with the request */
@@ -692,7 +729,7 @@ int tri_websocket_send(tri_exchange *exchange, const tri_loan *loan, enum tri_ws
     return error;
 }
 
-unsigned tri_websocket_shares(const tri_exchange *exchange, size_t n)
+int tri_websocket_shares(const tri_exchange *exchange, size_t n)
 {
     const tri_websocket *ws = exchange->ws;
     return ws->protocol->ops->shares(ws->protocol, n);

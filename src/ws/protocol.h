@@ -74,8 +74,9 @@ typedef struct tri_ws_ops {
     /* A close frame; without a code when it is TRI_WS_NO_STATUS. `reason` has at most TRI_WS_REASON_MOST bytes. */
     int (*submit_close)(tri_ws_protocol *self, tri_chain *out, int code, tri_span reason);
     /* The window, in bits, that a message of `n` bytes may be compressed with for many sockets at once; 0: it is to be
-       sent as it is. A message that was compressed with a smaller window is fine, too. */
-    unsigned (*shares)(const tri_ws_protocol *self, size_t n);
+       sent as it is; -1: it cannot be shared, submit_message is to be called. A message that was compressed with a
+       smaller window is fine, too. */
+    int (*shares)(const tri_ws_protocol *self, size_t n);
     /* A message in one frame that is made already, compressed by itself as `shares` says or not at all. The loan is
        taken as in submit_message. */
     int (*submit_shared)(tri_ws_protocol *self, tri_chain *out, const tri_loan *frame, bool compressed);

@@ -389,7 +389,7 @@ static int submit_close(tri_ws_protocol *protocol, tri_chain *out, int code, tri
     return tri_ws_frame_write(out, ((tri_ws *)protocol)->shared->chains, TRI_WS_FRAME_FIN | TRI_WS_FRAME_CLOSE, &loan);
 }
 
-static unsigned shares(const tri_ws_protocol *protocol, size_t n)
+static int shares(const tri_ws_protocol *protocol, size_t n)
 {
     const tri_ws *self = (const tri_ws *)protocol;
     return tri_ws_deflate_wants(&self->deflate, n) ? self->deflate.params.send_bits : 0;

@@ -171,8 +171,8 @@ def test_run_on_a_unix_socket(run: Run, library: str, http: Http, tmp_path: Path
 # --- what it lacked or got wrong
 
 
-def test_upgrade_is_not_taken_up(shared: Serve, library: str, http: Http) -> None:
-    fields = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
+def test_upgrade_to_what_is_not_known_is_not_taken_up(shared: Serve, library: str, http: Http) -> None:
+    fields = [("Connection", "Upgrade"), ("Upgrade", "h2c, example/2")]
     with shared(APP, library, *http).connect() as client:
         assert client.ask(fields=fields).status == 200
         assert client.ask().status == 200

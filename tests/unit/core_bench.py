@@ -108,6 +108,7 @@ def make_server(app: Any, library: Library, **settings: Any) -> _core.Server:
         "parser": None,
         "extensions": {},
         "cancels": 0,
+        "websockets": None,
     }
     return _core.Server(app, **{**usual, **settings})
 

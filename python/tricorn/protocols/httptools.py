@@ -20,28 +20,30 @@ class Parser:
         self._at_work = False
         self._reading = _Reading(self._events, limits)
 
-    def recv(self, data: bytes) -> None:
-        """Take all of it."""
+    def recv(self, given: bytes) -> int:
+        """Take all of it, but nothing behind a request that could become something else."""
+        data = given
         while data:
             try:
                 self._reading.feed(data)
-                return
-            except (
-                httptools.HttpParserUpgrade
-            ) as upgrade:  # what follows is a body and requests like any other
-                data = self._go_on(data[upgrade.args[0] :])
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                at = len(given) - len(data) + upgrade.args[0]
+                if not self._reading.framing():  # what follows may be of another protocol, or be further requests
+                    self._reading = _Reading(self._events, self._limits)
+                    return at
+                data = self._go_on(given[at:])
             except httptools.HttpParserCallbackError:
                 raise  # a fault here, not the client's
             except httptools.HttpParserError:
                 self._events.append(Reject(400))
-                return
+                break
+        return len(given)
 
     def _go_on(self, data: bytes) -> bytes:
-        """Begin to read anew behind a head that asks for an upgrade; httptools skips the body of such a request."""
+        """Begin to read the body behind a head that asks for an upgrade, which httptools skips."""
         lines = self._reading.framing()
-        self._reading = _Reading(self._events, self._limits, within=bool(lines))
-        if not lines:
-            return data
+        self._reading = _Reading(self._events, self._limits, within=True)
         self._events.pop()  # the end, which is still to come
         return b"POST / HTTP/1.1\r\n" + lines + b"\r\n" + data
 
