@@ -6,9 +6,10 @@ The applications made with frameworks are in `bench.frameworks`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -115,6 +116,53 @@ async def produce(scope: Scope, receive: Receive, send: Send) -> None:
             {"type": "http.response.body", "body": b"".join((CHUNK[:1], CHUNK[1:])), "more_body": True}
         )
     await send({"type": "http.response.body", "body": b""})
+
+
+async def socket_echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Accept a WebSocket and send every text back; answer other requests as `marked` does."""
+    if scope["type"] != "websocket":
+        await marked(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
+async def send_to_each(sends: Iterable[Send], message: Message) -> None:
+    """Send a message to one socket after another."""
+    for send in sends:
+        await send(message)
+
+
+def broadcaster() -> Callable[[Iterable[Send], Message], Awaitable[object]]:
+    """Return Tricorn's own broadcast where it is installed and not switched off, else `send_to_each`."""
+    if os.environ.get("BENCH_BROADCAST") == "loop":
+        return send_to_each
+    with contextlib.suppress(ImportError, AttributeError):
+        own: Callable[[Iterable[Send], Message], Awaitable[object]] = importlib.import_module(
+            "tricorn"
+        ).broadcast
+        return own
+    return send_to_each
+
+
+broadcast = broadcaster()
+sockets: dict[Send, None] = {}
+"""The `send` of each open socket."""
+
+
+async def socket_broadcast(scope: Scope, receive: Receive, send: Send) -> None:
+    """Accept a WebSocket and send every text that comes to all of them."""
+    if scope["type"] != "websocket":
+        await hello(scope, receive, send)
+        return
+    await receive()
+    sockets[send] = None
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await broadcast(sockets, {"type": "websocket.send", "text": message["text"]})
+    del sockets[send]
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

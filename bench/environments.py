@@ -6,6 +6,7 @@ import json
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,23 +110,33 @@ def same_interpreter(environments: dict[str, Environment]) -> str:
     return found.pop() if found else "none"
 
 
-def compiled(source: Path, program: Path, *options: str) -> Path:
-    """Compile a C file, unless its program is newer, and return the program."""
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+def compiled(names: Sequence[str], program: Path, *options: str) -> Path:
+    """Compile C files of this folder, unless their program is newer than all of them, and return the program."""
+    paths = [ROOT / "bench" / name for name in names]
+    if not program.exists() or program.stat().st_mtime < max(path.stat().st_mtime for path in paths):
         program.parent.mkdir(parents=True, exist_ok=True)
-        settings = ("-std=gnu11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", *options)
-        run_checked(["gcc", *settings, "-o", str(program), str(source)])
+        settings = ("-std=gnu11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra")
+        sources = [str(path) for path in paths if path.suffix == ".c"]
+        run_checked(["gcc", *settings, "-o", str(program), *sources, *options])
     return program
+
+
+LOAD_BASE = ("load_base.c", "load_base.h")
 
 
 def load_generator() -> Path:
     """Return the program of bench/load.c."""
-    return compiled(ROOT / "bench" / "load.c", BUILD / "load")
+    return compiled(("load.c", *LOAD_BASE), BUILD / "load")
+
+
+def socket_load_generator() -> Path:
+    """Return the program of bench/load_ws.c."""
+    return compiled(("load_ws.c", *LOAD_BASE), BUILD / "load_ws", "-lz")
 
 
 def steady_clock() -> Path:
     """Return the library of bench/clock.c."""
-    return compiled(ROOT / "bench" / "clock.c", BUILD / "clock.so", "-shared", "-fPIC")
+    return compiled(("clock.c",), BUILD / "clock.so", "-shared", "-fPIC")
 
 
 def raise_descriptors() -> None:

@@ -63,6 +63,29 @@ REQUESTS = Kind(
     ),
 )
 
+MESSAGES = Kind(
+    main="cpu",
+    unit="µs of CPU per message and its echo",
+    columns=(
+        Column("CPU µs/message", number("cpu", 2)),
+        *REQUESTS.columns[1:3],
+        Column("messages/s", number("rate")),
+        *REQUESTS.columns[4:],
+    ),
+)
+
+BROADCASTS = Kind(
+    main="cpu",
+    unit="µs of CPU per broadcast",
+    columns=(
+        Column("CPU µs/broadcast", number("cpu")),
+        Column("user", number("user")),
+        *REQUESTS.columns[2:3],
+        Column("broadcasts/s", number("rate")),
+        *REQUESTS.columns[4:],
+    ),
+)
+
 BYTES = Kind(
     main="cpu",
     unit="ms of CPU per GB",
@@ -95,6 +118,8 @@ CROWD = Kind(main="growth", unit=GROWTH.unit, columns=())
 
 KINDS = {
     "requests": REQUESTS,
+    "messages": MESSAGES,
+    "broadcasts": BROADCASTS,
     "bytes": BYTES,
     "idle": IDLE,
     "stall": STALL,

@@ -14,25 +14,19 @@
  * the connections stay open until a second line or the end of the input, so that a caller can read clocks at both ends.
  * At the second line, a connection that was closed meanwhile is an error.
  */
-#include <arpa/inet.h>
+#include "load_base.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 8192, READ_MAX = 1 << 18, EVENTS_MAX = 256, SILENCE_MS = 30000, SLOTS = 32, BUCKETS = 64 * SLOTS };
+enum { HEAD_MAX = 8192 };
 
 typedef enum conn_state { CONN_HEAD, CONN_BODY, CONN_END } conn_state;
 
@@ -49,11 +43,6 @@ typedef struct conn {
     char head[HEAD_MAX];
 } conn;
 
-typedef struct blob {
-    char *p;
-    size_t n;
-} blob;
-
 /* What to do, from the command line. */
 static struct {
     unsigned port, connections, depth, status;
@@ -64,81 +53,9 @@ static struct {
     blob request, body, batch;
 } plan = { .connections = 1, .depth = 1, .status = 200 };
 
-/* The running phase: what was issued and seen. */
-static struct {
-    uint64_t limit, deadline;
-    uint64_t issued, answered, bytes;
-    unsigned closing; /* answered connections that the server has yet to close */
-    uint64_t latency_max, latency[BUCKETS];
-} phase;
-
+static unsigned closing; /* answered connections that the server has yet to close */
 static int epoll_fd;
 static conn *conns;
-
-/* Ends the program with one line that says what was wrong. */
-static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("load: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-    exit(1);
-}
-
-/* The monotonic clock in nanoseconds. */
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
-
-/* The histogram's bucket of a latency: 32 to each power of two, so the error is at most 3 %. */
-static unsigned bucket_of(uint64_t ns)
-{
-    if (ns < SLOTS)
-        return (unsigned)ns;
-    unsigned shift = 63U - (unsigned)__builtin_clzll(ns) - 5U;
-    return (shift + 1) * SLOTS + (unsigned)((ns >> shift) - SLOTS);
-}
-
-/* The largest latency that belongs to a bucket. */
-static uint64_t bucket_top(unsigned bucket)
-{
-    if (bucket < SLOTS)
-        return bucket;
-    unsigned shift = bucket / SLOTS - 1;
-    return (((uint64_t)SLOTS + bucket % SLOTS + 1) << shift) - 1;
-}
-
-/* The latency in microseconds that the share `part` of all answers did not exceed. */
-static double percentile_us(double part)
-{
-    uint64_t wanted = (uint64_t)(part * (double)phase.answered), seen = 0;
-    for (unsigned i = 0; i < BUCKETS; i++) {
-        seen += phase.latency[i];
-        if (seen > wanted)
-            return (double)(bucket_top(i) < phase.latency_max ? bucket_top(i) : phase.latency_max) / 1e3;
-    }
-    return (double)phase.latency_max / 1e3;
-}
-
-/* Reads a whole file into memory. */
-static blob read_file(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END))
-        die("%s: %s", path, strerror(errno));
-    long size = ftell(file);
-    rewind(file);
-    blob content = { malloc((size_t)size + 1), (size_t)size };
-    if (!content.p || fread(content.p, 1, content.n, file) != content.n)
-        die("%s: cannot be read", path);
-    fclose(file);
-    return content;
-}
 
 /* Registers the connection for reading, and for writing while it is blocked. */
 static void conn_watch(conn *c, int operation)
@@ -148,17 +65,11 @@ static void conn_watch(conn *c, int operation)
         die("epoll_ctl: %s", strerror(errno));
 }
 
-/* Connects to the server on the loopback interface. */
+/* Connects to the server. */
 static void conn_open(conn *c)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)plan.port) };
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int on = 1;
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address))
-        die("connect: %s", strerror(errno));
-    if (setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) || fcntl(c->fd, F_SETFL, O_NONBLOCK))
-        die("socket: %s", strerror(errno));
+    c->fd = connect_to(plan.port);
+    make_nonblocking(c->fd);
     c->state = CONN_HEAD;
     c->blocked = false;
     conn_watch(c, EPOLL_CTL_ADD);
@@ -185,11 +96,10 @@ static void conn_write(conn *c)
 /* Begins the connection's next batch, unless the phase has issued enough. */
 static void conn_issue(conn *c)
 {
-    uint64_t left = phase.limit - phase.issued;
     c->started = now_ns();
-    if (left == 0 || c->started >= phase.deadline)
+    c->batch = phase_allows(plan.depth, c->started);
+    if (c->batch == 0)
         return;
-    c->batch = left < plan.depth ? (unsigned)left : plan.depth;
     c->unanswered = c->batch;
     c->sent = 0;
     phase.issued += c->batch;
@@ -199,14 +109,10 @@ static void conn_issue(conn *c)
 /* Counts a complete answer. */
 static void conn_answered(conn *c)
 {
-    uint64_t latency = now_ns() - c->started;
-    phase.latency[bucket_of(latency)]++;
-    if (latency > phase.latency_max)
-        phase.latency_max = latency;
-    phase.answered++;
+    phase_answer(c->started);
     c->unanswered--;
     c->state = plan.close ? CONN_END : CONN_HEAD;
-    phase.closing += plan.close;
+    closing += plan.close;
 }
 
 /* The value of the first Content-Length field of a head, or -1. */
@@ -300,7 +206,7 @@ static void conn_ended(conn *c)
     if (c->state != CONN_END)
         die("the connection was closed with %u requests unanswered", c->unanswered);
     close(c->fd);
-    phase.closing--;
+    closing--;
     conn_open(c);
     conn_issue(c);
 }
@@ -326,12 +232,10 @@ static void conn_read(conn *c)
 /* Runs one phase to its end: every request that was issued is answered. */
 static void phase_run(uint64_t limit, double seconds)
 {
-    memset(&phase, 0, sizeof phase);
-    phase.limit = limit ? limit : UINT64_MAX;
-    phase.deadline = seconds > 0 ? now_ns() + (uint64_t)(seconds * 1e9) : UINT64_MAX;
+    phase_begin(limit, seconds);
     for (unsigned i = 0; i < plan.connections; i++)
         conn_issue(&conns[i]);
-    while (phase.answered < phase.issued || phase.closing > 0) {
+    while (phase.answered < phase.issued || closing > 0) {
         struct epoll_event events[EVENTS_MAX];
         int n = epoll_wait(epoll_fd, events, EVENTS_MAX, SILENCE_MS);
         if (n == 0)
@@ -469,11 +373,7 @@ int main(int argc, char **argv)
     gate_wait();
     uint64_t start = now_ns();
     phase_run(plan.requests, plan.seconds);
-    printf("{\"requests\": %llu, \"seconds\": %.6f, \"bytes\": %llu, "
-           "\"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n",
-           (unsigned long long)phase.answered, (double)(now_ns() - start) / 1e9, (unsigned long long)phase.bytes,
-           percentile_us(0.5), percentile_us(0.9), percentile_us(0.99), (double)phase.latency_max / 1e3);
-    fflush(stdout);
+    phase_print(start);
     gate_wait();
     if (plan.gate && !plan.close)
         conns_check_open();

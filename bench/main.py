@@ -25,6 +25,8 @@ from bench.workloads import MAIN_ROWS, WORKLOADS, Workload
 
 METERS: dict[str, Callable[[Subject, float], Sample]] = {
     "requests": measure.measure_requests,
+    "messages": measure.measure_requests,
+    "broadcasts": measure.measure_requests,
     "bytes": measure.measure_bytes,
     "crowd": measure.measure_crowd,
     "idle": memory.measure_idle,
@@ -80,7 +82,7 @@ def choose_workloads(rows: str) -> list[Workload]:
     chosen: dict[str, Workload] = {}
     for row in rows.split(","):
         exact = [workload for workload in WORKLOADS if workload.row == row]
-        found = exact or [workload for workload in WORKLOADS if workload.row.rstrip("abcde") == row]
+        found = exact or [workload for workload in WORKLOADS if workload.row.rstrip("abcdef") == row]
         if not found:
             known = ", ".join(workload.row for workload in WORKLOADS)
             raise Unusable(f"no such row: {row}; there are {known}")
@@ -212,6 +214,7 @@ def run(words: Sequence[str]) -> int:
     workloads = choose_workloads(options.rows)
     environments.raise_descriptors()
     environments.load_generator()
+    environments.socket_load_generator()
     bench = prepare(choose_servers(workloads, options.servers), options.python)
     interpreter = environments.same_interpreter(bench.ready)
     known = facts.gather(interpreter, options.rounds, options.seconds)

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import accounting
-from bench.environments import BUILD, ROOT, Environment, Unusable, load_generator
+from bench.environments import BUILD, ROOT, Environment, Unusable, load_generator, socket_load_generator
 from bench.kinds import Sample, growth
 from bench.servers import Server
-from bench.workloads import Workload
+from bench.workloads import ACCEPT, Workload
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
 
@@ -114,7 +114,7 @@ def running(subject: Subject, port: int, prefix: list[str], patience: Patience =
         process = subprocess.Popen(
             [*prefix, *subject.command(port)],
             cwd=ROOT,
-            env=clean_environment(subject.server.library, subject.path),
+            env=clean_environment(subject.server.library, subject.path) | dict(subject.server.settings),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -127,6 +127,14 @@ def running(subject: Subject, port: int, prefix: list[str], patience: Patience =
         stop(process, patience.stop)
 
 
+def socket_load_command(workload: Workload, port: int, request: Path, message: Path) -> list[str]:
+    """Return the command that sends WebSocket messages; the answer's body is the message."""
+    command = [*pinned(CLIENT_CORE), str(socket_load_generator()), "--port", str(port)]
+    command += ["--request", str(request), "--accept", ACCEPT, "--message", str(message)]
+    command += ["--connections", str(workload.connections)]
+    return command + [f"--{word}" for word in workload.sockets]
+
+
 def load_command(workload: Workload, port: int) -> list[str]:
     """Return the load generator's command for a workload, without how long it runs."""
     folder = BUILD / "requests"
@@ -134,6 +142,8 @@ def load_command(workload: Workload, port: int) -> list[str]:
     request, body = folder / f"{workload.row}.request", folder / f"{workload.row}.body"
     request.write_bytes(workload.request)
     body.write_bytes(workload.body)
+    if workload.sockets is not None:
+        return socket_load_command(workload, port, request, body)
     command = [*pinned(CLIENT_CORE), str(load_generator()), "--port", str(port)]
     command += ["--request", str(request), "--body", str(body)]
     command += ["--connections", str(workload.connections), "--depth", str(workload.depth)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 KEEP_ALIVE = 75
@@ -36,10 +36,16 @@ class Server:
     packages: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     """The distributions whose versions belong in the report."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """Variables of the environment: what the application is to do another way than with other servers."""
 
     def arguments(self, programs: Path, app: str, port: int) -> list[str]:
         """Return the command for one run."""
         return [part.format(bin=programs, app=app, port=port) for part in self.command]
+
+
+LOOP = (("BENCH_BROADCAST", "loop"),)
+"""Has the application send a broadcast to one socket after another although there is a call for all."""
 
 
 def tricorn(loop: str, library: str) -> Server:
@@ -59,13 +65,14 @@ SERVERS = {
         tricorn("uvloop", "asyncio"),
         tricorn("trio", "trio"),
         tricorn("curio", "curio"),
+        replace(tricorn("uvloop", "asyncio"), name="tricorn-uvloop-loop", settings=LOOP),
         Server("limit", LIMIT, "none", ("{bin}/bench_limit", "{port}")),
         Server(
             name="uvicorn",
             environment="uvicorn",
             library="asyncio",
             packages=("uvicorn[standard]",),
-            shown=("uvicorn", "uvloop", "httptools"),
+            shown=("uvicorn", "uvloop", "httptools", "websockets"),
             command=(
                 *("{bin}/python", "-m", "uvicorn", "{app}", "--port", "{port}", "--loop", "uvloop"),
                 *("--http", "httptools", "--no-access-log", "--log-level", "warning"),
@@ -77,7 +84,7 @@ SERVERS = {
             environment="hypercorn",
             library="trio",
             packages=("hypercorn[trio]",),
-            shown=("hypercorn", "trio", "h11"),
+            shown=("hypercorn", "trio", "h11", "wsproto"),
             command=(
                 *("{bin}/python", "-m", "hypercorn", "--worker-class", "trio", "--workers", "1"),
                 *("--log-level", "warning", "--keep-alive", str(KEEP_ALIVE)),
@@ -92,6 +99,7 @@ SERVERS = {
             shown=("peregrine-server", "uvloop"),
             command=(
                 *("{bin}/peregrine", "--port", "{port}", "--workers", "1", "--protocol", "asgi"),
+                "--ws-compress",
                 *("--no-auto-venv", "--python-path", ".", "--log-level", "warning"),
                 *("--keep-alive", str(KEEP_ALIVE * 1000), "--max-connections", "20000", "{app}"),
             ),

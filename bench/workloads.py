@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,6 +54,55 @@ POST = (
     + b"Content-Length: 10240\r\n\r\n"
     + POSTED
 )
+
+UPGRADE = (
+    b"GET /chat HTTP/1.1\r\n"
+    b"Host: localhost:8000\r\n"
+    b"Upgrade: websocket\r\n"
+    b"Connection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n"
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
+    b"\r\n"
+)
+
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+"""What the key in `UPGRADE` is to be answered with: both are the example of RFC 6455, section 1.3."""
+
+OFFER = UPGRADE[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+
+WORDS = [
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "heath",
+    "inlet",
+    "jetty",
+    "knoll",
+    "larch",
+    "maple",
+    "north",
+    "ocean",
+    "pearl",
+]
+
+
+def telegram(size: int) -> bytes:
+    """Make a text of so many bytes: JSON records as applications send them, about a quarter when deflated."""
+    choice = random.Random(12)
+    records = []
+    for number in range(1 + size // 64):
+        text = " ".join(choice.choices(WORDS, k=4))
+        price = choice.randrange(1, 100_000) / 100
+        records.append(
+            f'{{"id":{100_000 + number},"price":{price},"user":"{choice.choice(WORDS)}","text":"{text}"}}'
+        )
+    return f"[{','.join(records)}]".encode()[:size]
+
 
 JSON = b'{"message":"Hello, world!"}'
 
@@ -115,6 +165,8 @@ class Workload:
     connections: int = 64
     depth: int = 1
     close: bool = False
+    sockets: tuple[str, ...] | None = None
+    """Of WebSockets: the switches of `load_ws.c`; then `request` opens a socket, and `body` is the message."""
     packages: tuple[str, ...] = ()
     """Distributions that the application needs and every server gets."""
     points: tuple[Point, ...] = ()
@@ -281,6 +333,70 @@ SPEED = (
     ),
 )
 
+ECHOING = (*OWN, "limit", "uvicorn", "peregrine", "hypercorn-trio")
+BROADCASTING = ("tricorn-uvloop", "tricorn-uvloop-loop", *OWN[:1], *OWN[2:], "uvicorn")
+
+
+def echo(row: str, size: str, message: bytes, *switches: str) -> Workload:
+    """Make the workload of a message that comes back, on 64 WebSockets."""
+    deflated = "deflate" in switches
+    return Workload(
+        row=row,
+        title=f"WebSocket: a text of {size} and its echo, 64 sockets, {'with' if deflated else 'without'} deflate",
+        servers=ECHOING if deflated else (*ECHOING, "granian"),
+        kind="messages",
+        app="apps:socket_echo",
+        request=OFFER if deflated else UPGRADE,
+        body=message,
+        sockets=switches,
+        targets=(
+            *at_most(0.4, "uvicorn", *ASYNCIO),
+            *at_most(1 / 20, "hypercorn-trio", "tricorn-trio"),
+        ),
+    )
+
+
+def fan_out(row: str, *switches: str) -> Workload:
+    """Make the workload of a message that every one of 1,000 WebSockets gets."""
+    deflated = "deflate" in switches
+    return Workload(
+        row=row,
+        title=f"WebSocket: a text of 1 KiB to 1,000 sockets, {'with' if deflated else 'without'} deflate",
+        servers=BROADCASTING,
+        kind="broadcasts",
+        app="apps:socket_broadcast",
+        request=OFFER if deflated else UPGRADE,
+        body=telegram(1024),
+        connections=1000,
+        sockets=("broadcast", *switches),
+        targets=at_most(1 / 10, "uvicorn", *OWN),
+    )
+
+
+SOCKETS = (
+    echo("12a", "64 bytes", telegram(64)),
+    echo("12b", "64 bytes", telegram(64), "deflate"),
+    echo("12c", "64 KiB", telegram(65536)),
+    echo("12d", "64 KiB", telegram(65536), "deflate"),
+    fan_out("12e"),
+    fan_out("12f", "deflate"),
+    Workload(
+        row="16",
+        title="5,000 idle WebSockets after one echo, deflate agreed on: memory for each, and what comes back",
+        servers=(*OWN, "limit", "uvicorn", "peregrine", "hypercorn-trio"),
+        kind="idle",
+        app="apps:socket_echo",
+        request=OFFER,
+        body=telegram(64),
+        connections=5000,
+        sockets=("deflate", "fresh"),
+        targets=(
+            *at_most(7168, "", "tricorn-uvloop", metric="bytes"),
+            *at_most(1024, "", "limit", metric="bytes"),
+        ),
+    ),
+)
+
 COUNTED = ("limit", "tricorn-asyncio")
 
 
@@ -342,7 +458,7 @@ GROWTH = (
     ),
 )
 
-WORKLOADS = (*SPEED, *GROWTH)
+WORKLOADS = (*SPEED, *SOCKETS, *GROWTH)
 
 MAIN_ROWS = ("1", "1b", "2", "5", "6a", "7", "11", "17")
 """The rows of a quick run and of the small plot."""

@@ -1,4 +1,5 @@
 /* The same server with a C handler and no Python: what this machine could do, the yardstick for the binding's cost.
+   WebSockets are sent back what they send.
    Usage: limit PORT */
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,13 @@ static void on_signal(int number)
 {
     (void)number;
     stopped = 1;
+}
+
+/* Says what went wrong, unless it is only that the peer has left. */
+static void report(int error)
+{
+    if (error != 0 && error != TRI_ECLOSED)
+        fprintf(stderr, "limit: %s\n", tri_error_text(error));
 }
 
 /* Ends an exchange and gives its reference back. */
@@ -34,8 +42,7 @@ static void answer(tri_exchange *exchange)
     int error = tri_exchange_respond(exchange, &response);
     if (error == 0)
         error = tri_exchange_write(exchange, &loan, true);
-    if (error != 0 && error != TRI_ECLOSED)
-        fprintf(stderr, "limit: %s\n", tri_error_text(error));
+    report(error);
     finish(exchange);
 }
 
@@ -57,10 +64,42 @@ static void read_body(tri_exchange *exchange)
     answer(exchange);
 }
 
+/* Sends every message that has arrived back; the socket ends with its disconnect. */
+static void echo(tri_exchange *exchange)
+{
+    tri_ws_received received;
+    while (tri_websocket_receive(exchange, &received) == 0) {
+        if (received.type == TRI_WS_RECEIVED_DISCONNECT) {
+            finish(exchange);
+            return;
+        }
+        if (received.type == TRI_WS_RECEIVED_CONNECT) {
+            report(tri_websocket_accept(exchange, NULL, 0, (tri_span){ .p = "" }));
+        } else {
+            const tri_ws_message *message = received.message;
+            tri_loan loan = { .bytes = { message->bytes, message->n } };
+            report(tri_websocket_send(exchange, &loan, message->text ? TRI_WS_TEXT : TRI_WS_BINARY));
+        }
+        tri_websocket_take(exchange);
+    }
+    tri_exchange_want(exchange, TRI_WANT_READ);
+}
+
+/* Goes on with an exchange that had to wait. */
+static void resume(tri_exchange *exchange)
+{
+    if (tri_exchange_is_websocket(exchange))
+        echo(exchange);
+    else
+        read_body(exchange);
+}
+
 /* Begins an exchange: one without a body is answered at once. */
 static void begin(tri_exchange *exchange)
 {
-    if (tri_exchange_head(exchange)->flags & TRI_HEAD_BODY)
+    if (tri_exchange_is_websocket(exchange))
+        echo(exchange);
+    else if (tri_exchange_head(exchange)->flags & TRI_HEAD_BODY)
         read_body(exchange);
     else
         answer(exchange);
@@ -79,7 +118,7 @@ static int serve(tri_server *server)
         while ((exchange = tri_server_next(server)) != NULL)
             begin(exchange);
         while ((exchange = tri_server_next_woken(server)) != NULL)
-            read_body(exchange);
+            resume(exchange);
         tri_server_uncork(server);
         tri_server_flush(server);
     }
@@ -89,7 +128,14 @@ static int serve(tri_server *server)
 int main(int argc, char **argv)
 {
     int fds[TRI_LISTENER_MAX];
-    tri_settings settings = { .mem = tri_mem_libc(), .date = true, .server = TRI_SPAN("tricorn") };
+    tri_settings settings = {
+        .mem = tri_mem_libc(),
+        .date = true,
+        .server = TRI_SPAN("tricorn"),
+        .websockets = true,
+        .deflate = { .enabled = true, .window_bits = 12, .level = 6, .mem_level = 5, .min_size = 128, .streams = 128 },
+        .ws_stop_code = TRI_WS_RESTART,
+    };
     tri_server *server = NULL;
     long port = argc == 2 ? strtol(argv[1], NULL, 10) : 0;
     if (port < 1 || port > 65535) {

@@ -1,8 +1,8 @@
 /* permessage-deflate (RFC 7692) with zlib. What zlib needs to go on with a stream is large, so a worker keeps only so
    many: those least recently used are given up. A compressor that was given up begins afresh, which it always may; of a
    decompressor the bytes of its window are kept, which is all that it has learnt. */
-#ifndef TRI_WS_DEFLATE_H
-#define TRI_WS_DEFLATE_H
+#ifndef TRI_WS_WS_DEFLATE_H
+#define TRI_WS_WS_DEFLATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
