@@ -75,6 +75,7 @@ static void echo(tri_exchange *exchange)
         }
         if (received.type == TRI_WS_RECEIVED_CONNECT) {
             report(tri_websocket_accept(exchange, NULL, 0, (tri_span){ .p = "" }));
+            tri_websocket_drop_head(exchange);
         } else {
             const tri_ws_message *message = received.message;
             tri_loan loan = { .bytes = { message->bytes, message->n } };
