@@ -103,14 +103,12 @@ static bool park_receiving(tri_ws_deflate *self)
     Bytef window[WINDOW_MOST];
     unsigned n = 0;
     (void)inflateGetDictionary(&self->receiving->z, window, &n);
-    const unsigned most = 1U << self->params.recv_bits;
-    unsigned kept = n < most ? n : most;
-    if (kept > 0) {
-        self->window = tri_mem_alloc(self->shared->mem, kept);
+    if (n > 0) {
+        self->window = tri_mem_alloc(self->shared->mem, n);
         if (self->window == NULL)
             return false;
-        memcpy(self->window, window + n - kept, kept);
-        self->window_n = (uint16_t)kept;
+        memcpy(self->window, window, n);
+        self->window_n = (uint16_t)n;
     }
     free_receiving(self);
     return true;

@@ -228,6 +228,7 @@ static void test_midst_stays(void)
     begin(1);
     open_pair(&pairs[0], both(15, false));
     open_pair(&pairs[1], both(15, false));
+    CHECK(receives(&pairs[0], text, 9) && shared.n_kept == 1);
     tri_span packed = peer_deflate(&pairs[0].peer, text);
     char copy[100];
     memcpy(copy, packed.p, packed.n);
