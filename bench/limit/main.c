@@ -134,7 +134,7 @@ int main(int argc, char **argv)
         .date = true,
         .server = TRI_SPAN("tricorn"),
         .websockets = true,
-        .deflate = { .enabled = true, .window_bits = 12, .level = 6, .mem_level = 5, .min_size = 128, .streams = 128 },
+        .deflate = { .enabled = true, .window_bits = 12, .level = 2, .mem_level = 5, .min_size = 128, .streams = 128 },
         .ws_stop_code = TRI_WS_RESTART,
     };
     tri_server *server = NULL;

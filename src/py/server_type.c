@@ -187,7 +187,7 @@ static int set_websockets(tri_settings *settings, PyObject *given)
         PyErr_SetString(PyExc_TypeError, "websockets must be a dict or None");
         return -1;
     }
-    int deflate = 1, alone = 0, client_alone = 0, window = 12, level = 6, memory = 5, least = 128, streams = 128;
+    int deflate = 1, alone = 0, client_alone = 0, window = 12, level = 2, memory = 5, least = 128, streams = 128;
     int code = TRI_WS_RESTART;
     const struct {
         const char *name;
