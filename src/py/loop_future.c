@@ -1,6 +1,6 @@
 /* What an asyncio loop needs to wait for the core: a bridge that holds the loop, and awaitables that its tasks accept
-   as futures. The reader callback steps the leader's task at once, without another turn of the loop, and then those that
-   the leader has woken. */
+   as futures. The reader callback steps the leader's task at once, without another turn of the loop, and then those
+   that the leader has woken. */
 #include "net/reactor.h"
 #include "py/drive.h"
 #include "py/module.h"
