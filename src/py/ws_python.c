@@ -22,6 +22,7 @@ typedef struct ws_python {
     PyObject *object; /* made when it is first needed */
     PyObject *lent;   /* what the pending event borrows from */
     tri_ws_event pending;
+    size_t given;   /* bytes that the object got last, less the events that it has made of them */
     unsigned flags; /* enum flag */
 } ws_python;
 
@@ -215,6 +216,11 @@ static int on_fail(ws_python *self, PyObject *event)
 static int on_event(ws_python *self, PyObject *event)
 {
     PyObject *type = (PyObject *)Py_TYPE(event);
+    if (self->given == 0) { /* it could go on for ever */
+        PyErr_SetString(PyExc_RuntimeError, "a WebSocket's class gave more events than it got bytes");
+        return -1;
+    }
+    self->given--;
     if (type == self->kind->message)
         return on_message(self, event);
     if (type == self->kind->ping)
@@ -251,6 +257,7 @@ static bool pull(ws_python *self)
 /* Hands bytes to the object. */
 static void give(ws_python *self, const char *bytes, size_t n)
 {
+    self->given = n;
     PyObject *answer = call(self, "recv", Py_BuildValue("(y#)", bytes, (Py_ssize_t)n));
     if (answer != NULL && answer != Py_None)
         PyErr_Format(PyExc_TypeError, "recv() gave %.100s, not None", Py_TYPE(answer)->tp_name);

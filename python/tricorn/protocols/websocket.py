@@ -116,7 +116,10 @@ class Frames(Protocol):
         ...
 
     def next_event(self) -> Event | None:
-        """Return the next event that the bytes have made, ``None`` when more of them are needed."""
+        """Return the next event that the bytes have made, ``None`` when more of them are needed.
+
+        Bytes make no more events than they are.
+        """
         ...
 
     def submit_message(self, data: str | bytes) -> bytes:

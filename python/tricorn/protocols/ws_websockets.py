@@ -101,9 +101,12 @@ class Frames:
                 yield event
             if isinstance(event, Fail):
                 return
-        if self._reader.parser_exc is not None:
-            assert self._reader.close_sent is not None
-            yield Fail(int(self._reader.close_sent.code))
+        if self._reader.parser_exc is None:
+            return
+        closed, ours = self._reader.close_rcvd, self._reader.close_sent
+        assert ours is not None
+        # The library refuses a close frame in the midst of a message, where RFC 6455 §5.4 has control frames.
+        yield Fail(int(ours.code)) if closed is None else Close(int(closed.code), closed.reason)
 
     def _event(self, frame: Frame) -> Event | None:
         if frame.opcode is Opcode.PING:

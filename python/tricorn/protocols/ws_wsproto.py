@@ -61,8 +61,10 @@ class Frames:
 
     def negotiate(self, offers: str) -> str | None:
         """Agree to the first offer of permessage-deflate that the library can make."""
-        for offer in offers.split(",") if self._settings.deflate else ():
-            if offer.partition(";")[0].strip().lower() != PerMessageDeflate.name:
+        if not self._settings.deflate or '"' in offers:  # which it cannot read
+            return None
+        for offer in offers.split(","):
+            if offer.partition(";")[0].strip() != PerMessageDeflate.name:
                 continue
             limited = "client_max_window_bits" in offer  # else a client may use the largest window
             deflate = _Deflate(
