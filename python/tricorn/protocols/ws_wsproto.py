@@ -18,8 +18,8 @@ from wsproto.frame_protocol import (
 
 from tricorn.protocols.websocket import Close, Event, Fail, Message, Ping, Pong, Settings
 
-INFLATED_AT_ONCE = 4096
-"""Bytes that may be inflated before the size is looked at, as the library has no bound: they make 4 MiB at most."""
+INFLATED_AT_ONCE = 1024
+"""Bytes that may be inflated before the size is looked at, as the library has no bound: they make 1 MiB at most."""
 
 _ANY_WINDOW = 15
 
