@@ -1,6 +1,6 @@
-/* What reads and writes the frames of a WebSocket is a Python object: it gets bytes and gives events, and bytes for what
-   is to be sent. Its code may do anything, even end the connection that it serves: each call is followed by a look at
-   what is left. Queue, pings, deadlines and the closing handshake are the server's, whoever makes the frames. */
+/* What reads and writes the frames of a WebSocket is a Python object: it gets bytes and gives events, and bytes for
+   what is to be sent. Its code may do anything, even end the connection that it serves: each call is followed by a look
+   at what is left. Queue, pings, deadlines and the closing handshake are the server's, whoever makes the frames. */
 #include "py/ws_python.h"
 
 #include "py/drive.h"
@@ -30,8 +30,7 @@ typedef struct ws_python {
 static void stop(ws_python *self, int code, const char *reason)
 {
     self->flags |= FLAG_OVER;
-    self->pending =
-        (tri_ws_event){ .type = TRI_WS_EVENT_FAIL, .payload = { reason, strlen(reason) }, .code = code };
+    self->pending = (tri_ws_event){ .type = TRI_WS_EVENT_FAIL, .payload = { reason, strlen(reason) }, .code = code };
 }
 
 /* The object failed: its exception is logged, and it is not called again. */
@@ -500,8 +499,8 @@ int tri_ws_python_kind_init(tri_ws_python_kind *kind, PyObject *binding)
     const struct {
         const char *name;
         PyObject **to;
-    } members[] = { { "make", &kind->make },   { "message", &kind->message }, { "ping", &kind->ping },
-                    { "pong", &kind->pong },   { "close", &kind->close },     { "fail", &kind->fail },
+    } members[] = { { "make", &kind->make },        { "message", &kind->message }, { "ping", &kind->ping },
+                    { "pong", &kind->pong },        { "close", &kind->close },     { "fail", &kind->fail },
                     { "on_error", &kind->on_error } };
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         *members[i].to = PyObject_GetAttrString(binding, members[i].name);

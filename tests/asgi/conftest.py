@@ -16,7 +16,9 @@ from harness import LIBRARIES, Serve, Server
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the tests be run with other parsers than the one in C, and with other makers of frames."""
     parser.addoption("--http", choices=harness.PARSERS, default="tricorn", help="what reads the requests")
-    parser.addoption("--ws", choices=harness.FRAMES, default="tricorn", help="what makes the frames of WebSockets")
+    parser.addoption(
+        "--ws", choices=harness.FRAMES, default="tricorn", help="what makes the frames of WebSockets"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,4 +1,4 @@
-"""Where wsproto and websockets do otherwise than the frames in C; ``docs/websockets.md`` has the same table for users."""
+"""Where wsproto and websockets do otherwise than the frames in C; docs/websockets.md has the same table for users."""
 
 from __future__ import annotations
 

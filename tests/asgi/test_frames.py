@@ -14,7 +14,20 @@ from pathlib import Path
 import pytest
 from frames import DIFFERENCES
 from harness import Serve, frames
-from websocket_client import APP, BINARY, CLOSE, MASK, TAIL, TEXT, Deflater, Frame, Peer, close_frame, frame, reach
+from websocket_client import (
+    APP,
+    BINARY,
+    CLOSE,
+    MASK,
+    TAIL,
+    TEXT,
+    Deflater,
+    Frame,
+    Peer,
+    close_frame,
+    frame,
+    reach,
+)
 
 pytestmark = pytest.mark.skipif(frames != "tricorn", reason="these tests name their frames themselves")
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 from harness import Serve, frames, until
-from websocket_client import ACCEPT, APP, CONNECT, FIELDS, PING, Script, ended, frame, reach, refused, said, sends
+from websocket_client import (
+    ACCEPT,
+    APP,
+    CONNECT,
+    FIELDS,
+    PING,
+    Script,
+    ended,
+    frame,
+    reach,
+    refused,
+    said,
+    sends,
+)
 
 pytestmark = pytest.mark.skipif(frames != "tricorn", reason="these tests name their frames themselves")
 
@@ -168,7 +181,10 @@ def test_fair_class_serves_on(own: Serve, library: str, name: str) -> None:
         ("nowhere:Frames", "there is no module 'nowhere' to take the WebSocket library from"),
         ("odd_frames:Nobody", "has no attribute 'Nobody'"),
         ("odd_frames:PLAIN", "is 'int', which makes no frames"),
-        ("odd_frames:LacksAMethod", "the class odd_frames.LacksAMethod has no method negotiate(), and so makes no"),
+        (
+            "odd_frames:LacksAMethod",
+            "the class odd_frames.LacksAMethod has no method negotiate(), and so makes no",
+        ),
         ("uvicorn.protocols.websockets.wsproto_impl:WSProtocol", "has no method negotiate()"),
     ],
 )

@@ -124,7 +124,12 @@ class Socket:
     def serve(self) -> None:
         """Send all that there is to send, and step until nothing more happens."""
         runners = [self.at.server.runner()]
-        for data in (REQUEST, frame(1, b"a") + frame(9, b"p") + frame(1, b"b"), frame(1, b"c"), frame(8, b"\x0b\xb8")):
+        for data in (
+            REQUEST,
+            frame(1, b"a") + frame(9, b"p") + frame(1, b"b"),
+            frame(1, b"c"),
+            frame(8, b"\x0b\xb8"),
+        ):
             with contextlib.suppress(OSError):  # it may have ended
                 self.at.client.sendall(data)
             for _ in range(8):
