@@ -13,7 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "python"))
 
-from tricorn.options import APP, GROUPS, LIMITS, OPTIONS, TIMEOUTS, Option  # noqa: E402
+from tricorn.option import Option  # noqa: E402
+from tricorn.options import APP, GROUPS, LIMITS, OPTIONS, TIMEOUTS, WEBSOCKETS  # noqa: E402
 
 NOTE = "<!-- Written by tools/gen_options.py from python/tricorn/options.py: change that table. -->"
 
@@ -55,7 +56,7 @@ def options_page() -> str:
 def limits_page() -> str:
     """Return the text of docs/limits.md."""
     parts = [LIMITS_HEAD]
-    for group in (LIMITS, TIMEOUTS):
+    for group in (LIMITS, TIMEOUTS, WEBSOCKETS):
         cells = (_limit_cells(option) for option in OPTIONS if option.group == group and option.field)
         head = ("option", "default", "what it bounds", "what it stops", "what the client sees")
         parts.append("\n".join([f"## {group}\n", *_table(head, cells)]))
@@ -70,7 +71,7 @@ def _lines(options: Iterable[Option]) -> Iterator[str]:
         facts = [f"environment `{option.env}`"]
         if option is not APP:
             facts.insert(0, _default(option))
-        if option.kind in ("integer", "octal", "seconds"):
+        if option.kind in ("integer", "octal", "seconds") and not option.choices:
             facts.append(option.range_text)
         yield f"{'; '.join(facts)}.\n"
 

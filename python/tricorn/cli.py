@@ -16,11 +16,15 @@ from tricorn import logs
 from tricorn._version import __version__
 from tricorn.config import Config
 from tricorn.errors import StartupError, TricornError
-from tricorn.options import APP, GROUPS, OPTIONS, Option
+from tricorn.option import Option
+from tricorn.options import APP, GROUPS, OPTIONS
 
 _WIDTH = 80
 RIVALS = (("async_library", "loop"), ("uds", "fd"))
 """Options that say the same: one on the command line takes the place of the other in the environment."""
+_WORDS = dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True) | dict.fromkeys(
+    ("false", "f", "no", "n", "off", "0"), False
+)
 _VERSION_HELP = "Show the versions of Tricorn, its core and Python, and exit."
 _INTERRUPTED = 130  # what a shell reports for a program ended by SIGINT
 
@@ -49,6 +53,9 @@ class _Type(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generi
 
 class _Command(click.Command):
     """The command with help in groups, and with errors of one line."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _without_words(args, ctx))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for group in GROUPS:
@@ -142,6 +149,25 @@ def serve(config: Config) -> int:
             "build it with 'pip install .' in the source tree",
         ) from error
     return int(server.run(config))
+
+
+def _without_words(args: Sequence[str], context: click.Context) -> list[str]:
+    """Put a flag's own forms where it stands with a word for true or false."""
+    flags = {flag: option.name for option in OPTIONS if option.worded for flag in option.flags}
+    plain: list[str] = []
+    rest = list(args)
+    while rest and rest[0] != "--":
+        arg = rest.pop(0)
+        flag, equals, word = arg.partition("=")
+        if flag not in flags:
+            plain.append(arg)
+            continue
+        if not equals:
+            word = rest.pop(0) if rest and rest[0].lower() in _WORDS else "true"
+        if word.lower() not in _WORDS:
+            raise click.BadParameter(f"must be true or false, not {word!r}", context, param_hint=f"'{flag}'")
+        plain.append(f"--{'' if _WORDS[word.lower()] else 'no-'}{flags[flag]}")
+    return plain + rest
 
 
 def _argument() -> click.Argument:

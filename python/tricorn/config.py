@@ -6,6 +6,7 @@ import difflib
 import errno
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from typing import Any
 from tricorn import importer, uvicorn_options
 from tricorn.errors import StartupError, UsageError
 from tricorn.importer import Application
-from tricorn.options import BY_ATTRIBUTE, OPTIONS, default, parse_field
+from tricorn.option import parse_field
+from tricorn.options import BY_ATTRIBUTE, OPTIONS, default
 
 SERVER_NAME = b"tricorn"
+KEPT_STREAMS = 128
+"""Streams of zlib that the WebSockets of a worker keep at most; those least recently used are given up."""
 
 
 @dataclass(init=False)
@@ -77,6 +81,24 @@ class Config:
     limit_body_buffer: int = default("limit_body_buffer")
     limit_send_buffer: int = default("limit_send_buffer")
     limit_drain: int = default("limit_drain")
+    ws: str | Callable[..., Any] = default("ws")  # noqa: RUF009  # a name, which is immutable
+    ws_max_size: int = default("ws_max_size")
+    ws_max_queue: int = default("ws_max_queue")
+    ws_max_queue_bytes: int = default("ws_max_queue_bytes")
+    ws_max_fragments: int = default("ws_max_fragments")
+    ws_max_control_rate: int = default("ws_max_control_rate")
+    ws_ping_interval: float | None = default("ws_ping_interval")
+    ws_ping_timeout: float | None = default("ws_ping_timeout")
+    ws_handshake_timeout: float | None = default("ws_handshake_timeout")
+    ws_close_timeout: float = default("ws_close_timeout")
+    ws_per_message_deflate: bool = default("ws_per_message_deflate")
+    ws_deflate_level: int = default("ws_deflate_level")
+    ws_deflate_mem_level: int = default("ws_deflate_mem_level")
+    ws_deflate_window_bits: int = default("ws_deflate_window_bits")
+    ws_deflate_min_size: int = default("ws_deflate_min_size")
+    ws_deflate_no_context_takeover: bool = default("ws_deflate_no_context_takeover")
+    ws_deflate_client_no_context_takeover: bool = default("ws_deflate_client_no_context_takeover")
+    ws_shutdown_code: int = default("ws_shutdown_code")
 
     def __init__(
         self,
@@ -194,6 +216,23 @@ class Config:
         }
         limits["send_low"] = self.limit_send_buffer // 4
         return limits
+
+    @property
+    def websockets(self) -> dict[str, int] | None:
+        """What the core is told of WebSockets beside their limits; ``None`` when there are none."""
+        if self.ws == "none":
+            return None
+        return {
+            "deflate": self.ws_per_message_deflate,
+            "no_context": self.ws_deflate_no_context_takeover,
+            "client_no_context": self.ws_deflate_client_no_context_takeover,
+            "window_bits": self.ws_deflate_window_bits,
+            "level": self.ws_deflate_level,
+            "mem_level": self.ws_deflate_mem_level,
+            "min_size": self.ws_deflate_min_size,
+            "streams": KEPT_STREAMS,
+            "stop_code": self.ws_shutdown_code,
+        }
 
     @property
     def default_fields(self) -> list[tuple[bytes, bytes]]:

@@ -6,276 +6,21 @@ pages in ``docs/`` all come from :data:`OPTIONS`. To add an option, add a row he
 
 from __future__ import annotations
 
-import math
-import os
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib import metadata
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-ENV_PREFIX: Final = "TRICORN_"
-
-Kind = Literal["text", "integer", "octal", "seconds", "flag"]
+from tricorn.option import (
+    Option,
+    check_host,
+    check_parser,
+    check_root_path,
+    check_socket_path,
+    check_websockets,
+    parse_field,
+)
 
 _U32: Final = 2**32 - 1
 _U64: Final = 2**64 - 1
 _DAY: Final = 86_400.0
-_SOCKET_PATH: Final = 107  # bytes of sockaddr_un.sun_path on Linux, without the final NUL
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option: its names, its value and its documentation.
-
-    Attributes:
-        name: The name on the command line, without the leading dashes.
-        group: The heading under which the help lists it.
-        help: One or two sentences: what the option does, with the unit of its value.
-        kind: How its text is read: ``seconds`` is a decimal number, ``flag`` takes no value.
-        default: The value when the option is not given; ``None`` is explained by ``unset``.
-        unset: What happens when the value is ``None``, in the words that the help shows as the default.
-        metavar: What stands for the value in the help.
-        choices: The only values allowed, if there are any.
-        plugins: An entry-point group whose names are allowed besides ``choices``.
-        multiple: Whether the option may be given several times; its value is a tuple then.
-        negative: Whether a flag has a ``--no-`` form.
-        aliases: Further names on the command line and in Python.
-        keywords: Further names in Python only.
-        minimum, maximum: The range of a number, both ends included.
-        rule: A further check of one value; raises ``ValueError`` with the problem.
-        field: The field of the core's ``tri_limits`` that the value fills.
-        attack: What the limit stops, for an option that has a ``field``.
-        answer: What the peer sees when the limit is hit.
-    """
-
-    name: str
-    group: str
-    help: str
-    kind: Kind = "text"
-    default: Any = None
-    unset: str = "none"
-    metavar: str = ""
-    choices: tuple[str, ...] = ()
-    plugins: str = ""
-    multiple: bool = False
-    negative: bool = False
-    aliases: tuple[str, ...] = ()
-    keywords: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    rule: Callable[[str], object] | None = None
-    field: str = ""
-    attack: str = ""
-    answer: str = ""
-
-    @property
-    def attribute(self) -> str:
-        """The name in Python."""
-        return self.name.replace("-", "_")
-
-    @property
-    def env(self) -> str:
-        """The name of the environment variable."""
-        return ENV_PREFIX + self.attribute.upper()
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """The spellings on the command line that switch the option on or take its value."""
-        return tuple(f"--{name}" for name in (self.name, *self.aliases))
-
-    @property
-    def signature(self) -> str:
-        """The option as the help shows it: its spelling, then what stands for its value."""
-        if self.kind == "flag":
-            return f"--{self.name} / --no-{self.name}" if self.negative else f"--{self.name}"
-        return f"--{self.name} {self.metavar or self.kind.upper()}"
-
-    @property
-    def default_text(self) -> str:
-        """The default in the words of the help; empty when there is nothing to say."""
-        if self.default is None:
-            return self.unset
-        if self.kind == "flag":
-            return "on" if self.default else "off"
-        if self.kind == "seconds":
-            return f"{self.default:g}"
-        if self.multiple:
-            return ", ".join(self.default)
-        return str(self.default)
-
-    @property
-    def description(self) -> str:
-        """The help text, with the choices and the attack that the option stops."""
-        parts = [self.help]
-        if self.choices:
-            parts.append(f"One of {', '.join(self.choices)}.")
-        if self.attack:
-            parts.append(f"Stops {self.attack}{f' ({self.answer})' if self.answer else ''}.")
-        if self.aliases:
-            parts.append(f"Also {', '.join(self.flags[1:])}.")
-        return " ".join(parts)
-
-    def parse(self, text: str) -> str | int | float:
-        """Read one value as it stands on the command line.
-
-        Raises:
-            ValueError: The text is not of the option's kind, or :meth:`check_one` refuses the value.
-        """
-        value: str | int | float = text
-        try:
-            if self.kind == "integer":
-                value = int(text, 10)
-            elif self.kind == "octal":
-                value = int(text, 8)
-            elif self.kind == "seconds":
-                value = float(text)
-        except ValueError:
-            raise ValueError(f"must be {_KIND_WORDS[self.kind]}, not {text!r}") from None
-        checked: str | int | float = self.check_one(value)
-        return checked
-
-    def check(self, value: Any) -> Any:
-        """Return ``value`` in the form that the option's attribute has.
-
-        Raises:
-            ValueError: The value is of a wrong type, out of range or not one of the choices.
-        """
-        if value is None and self.default is None:
-            return None
-        if not self.multiple:
-            return self.check_one(value)
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise ValueError(f"must be a sequence of values, not {value!r}")
-        return tuple(self.check_one(item) for item in value)
-
-    def check_one(self, value: Any) -> Any:
-        """Like :meth:`check`, for one value of an option that may be given several times."""
-        if self.kind == "flag":
-            if not isinstance(value, bool):
-                raise ValueError(f"must be True or False, not {value!r}")
-            return value
-        return self._check_text(value) if self.kind == "text" else self._check_number(value)
-
-    def limit(self, value: Any) -> int:
-        """Return ``value`` as the core counts it: bytes or a number, and seconds in whole milliseconds."""
-        if value is None:
-            return 0
-        return max(1, round(value * 1000)) if self.kind == "seconds" else int(value)
-
-    def _check_text(self, value: Any) -> str:
-        if not isinstance(value, str):
-            raise ValueError(f"must be a string, not {value!r}")
-        if "\0" in value:
-            raise ValueError("must not contain a NUL character")
-        if self.choices and value not in self.choices and value not in _plugins(self.plugins):
-            raise ValueError(f"must be one of {', '.join(self.choices)}, not {value!r}")
-        if self.rule is not None:
-            self.rule(value)
-        return value
-
-    def _check_number(self, value: Any) -> int | float:
-        types = (int, float) if self.kind == "seconds" else (int,)
-        if isinstance(value, bool) or not isinstance(value, types):
-            raise ValueError(f"must be {_KIND_WORDS[self.kind]}, not {value!r}")
-        if math.isnan(value) or not self._in_range(value):
-            raise ValueError(f"must be {self.range_text}, not {self._number_text(value)}")
-        return float(value) if self.kind == "seconds" else value
-
-    def _in_range(self, value: float) -> bool:
-        low = -math.inf if self.minimum is None else self.minimum
-        high = math.inf if self.maximum is None else self.maximum
-        return low <= value <= high and not math.isinf(value)
-
-    @property
-    def range_text(self) -> str:
-        """The allowed range of a number in words; empty when any is allowed."""
-        if self.minimum is None or self.maximum is None:
-            return "finite"
-        return f"from {self._number_text(self.minimum)} to {self._number_text(self.maximum)}"
-
-    def _number_text(self, value: float) -> str:
-        if self.kind == "octal":
-            return f"{int(value):o}"
-        return f"{value:.10g}" if self.kind == "seconds" else str(value)
-
-
-_KIND_WORDS: Final[dict[str, str]] = {
-    "integer": "a whole number",
-    "octal": "an octal number such as 660",
-    "seconds": "a number of seconds",
-}
-
-
-def _plugins(group: str) -> set[str]:
-    return {entry.name for entry in metadata.entry_points(group=group)} if group else set()
-
-
-# RFC 9110 §5.6.2 (token) and §5.5 (field-value).
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_FRAMING: Final = frozenset(
-    {"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
-)
-
-
-def parse_field(text: str) -> tuple[bytes, bytes]:
-    """Split ``Name:Value`` into a field's name and value; white space around the value is dropped.
-
-    Raises:
-        ValueError: The name is not a token (RFC 9110 §5.6.2), the value holds controls or characters outside
-            of latin-1, or the field belongs to the server's own framing of messages.
-    """
-    name, colon, value = text.partition(":")
-    value = value.strip(" \t")
-    if not colon:
-        raise ValueError(f"must have the form Name:Value, not {text!r}")
-    if not _TOKEN.fullmatch(name):
-        raise ValueError(f"must begin with a field name of letters, digits and !#$%&'*+-.^_`|~, not {name!r}")
-    if _CONTROL.search(value):
-        raise ValueError(f"must not have control characters in its value: {value!r}")
-    if name.lower() in _FRAMING:
-        raise ValueError(f"must not be {name}: the server sends that field itself")
-    try:
-        return name.encode("ascii"), value.encode("latin-1")
-    except UnicodeEncodeError:
-        raise ValueError(f"must have a value of latin-1 characters, not {value!r}") from None
-
-
-def _check_host(text: str) -> None:
-    if text.startswith("[") or text.count(":") == 1:
-        raise ValueError(f"must be an address or a name alone, without brackets and port, not {text!r}")
-    if any(char.isspace() for char in text):
-        raise ValueError(f"must not contain white space: {text!r}")
-
-
-PARSERS: Final = ("auto", "tricorn", "h11", "httptools")
-
-
-def _check_parser(text: str) -> None:
-    module, colon, name = text.partition(":")
-    if text not in PARSERS and not (module and colon and name):
-        raise ValueError(f"must be one of {', '.join(PARSERS)}, or a class as MODULE:CLASS, not {text!r}")
-
-
-def _check_socket_path(text: str) -> None:
-    if not text:
-        raise ValueError("must be the path of a socket, not empty")
-    size = len(os.fsencode(text))
-    if size > _SOCKET_PATH:
-        raise ValueError(
-            f"must be at most {_SOCKET_PATH} bytes long, which is all that the kernel takes, not {size}"
-        )
-
-
-def _check_root_path(text: str) -> None:
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError(f"must be UTF-8, not {os.fsencode(text)!r}")
-    if text and (not text.startswith("/") or text.endswith("/")):
-        wanted = "/" + text.strip("/")
-        remedy = repr(wanted) if wanted != "/" else "an empty string"
-        raise ValueError(f"must begin with a slash and not end with one: give {remedy}, not {text!r}")
-
 
 BINDING: Final = "Where to listen"
 RUNNING: Final = "The application"
@@ -283,7 +28,8 @@ LOGGING: Final = "Logging"
 FIELDS: Final = "Fields of every answer"
 TIMEOUTS: Final = "Deadlines, in seconds"
 LIMITS: Final = "Limits"
-GROUPS: Final = (BINDING, RUNNING, LOGGING, FIELDS, TIMEOUTS, LIMITS)
+WEBSOCKETS: Final = "WebSockets"
+GROUPS: Final = (BINDING, RUNNING, LOGGING, FIELDS, TIMEOUTS, LIMITS, WEBSOCKETS)
 
 APP: Final = Option(
     "app",
@@ -301,9 +47,15 @@ def _timeout(name: str, help: str, default: float, **more: Any) -> Option:
     return Option(name, TIMEOUTS, help, "seconds", default, metavar="SECONDS", **(defaults | more))
 
 
-def _limit(name: str, help: str, default: int, **more: Any) -> Option:
+def _limit(name: str, help: str, default: int, group: str = LIMITS, **more: Any) -> Option:
     defaults: dict[str, Any] = {"minimum": 1, "maximum": _U32, "metavar": "BYTES"}
-    return Option(name, LIMITS, help, "integer", default, **(defaults | more))
+    return Option(name, group, help, "integer", default, **(defaults | more))
+
+
+def _pause(name: str, help: str, default: float, **more: Any) -> Option:
+    """A time of WebSockets that 0 switches off."""
+    defaults: dict[str, Any] = {"minimum": 0, "maximum": _DAY, "metavar": "SECONDS", "ends": True}
+    return Option(name, WEBSOCKETS, help, "seconds", default, **(defaults | more))
 
 
 OPTIONS: Final[tuple[Option, ...]] = (
@@ -312,7 +64,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         BINDING,
         "The address or name to listen on; an empty one is every IPv4 and IPv6 address.",
         default="127.0.0.1",
-        rule=_check_host,
+        rule=check_host,
     ),
     Option(
         "port",
@@ -328,7 +80,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         BINDING,
         "Listen on a Unix socket at this path instead.",
         metavar="PATH",
-        rule=_check_socket_path,
+        rule=check_socket_path,
     ),
     Option(
         "uds-mode",
@@ -385,7 +137,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         " MODULE:CLASS.",
         default="auto",
         metavar="NAME",
-        rule=_check_parser,
+        rule=check_parser,
     ),
     Option(
         "lifespan",
@@ -409,7 +161,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "The path below which a proxy has mounted the application, such as /api.",
         default="",
         metavar="PATH",
-        rule=_check_root_path,
+        rule=check_root_path,
     ),
     Option(
         "app-dir",
@@ -640,6 +392,177 @@ OPTIONS: Final[tuple[Option, ...]] = (
         field="drain",
         attack="bodies sent only to be thrown away",
         answer="closed",
+    ),
+    Option(
+        "ws",
+        WEBSOCKETS,
+        "What reads and writes the frames: the code in C (tricorn, which is also auto), wsproto, websockets (also"
+        " websockets-sansio), or a class as MODULE:CLASS; with none a request for a WebSocket is one like any other.",
+        default="auto",
+        metavar="NAME",
+        makers=True,
+        rule=check_websockets,
+    ),
+    _limit(
+        "ws-max-size",
+        "Bytes of a message, after it was inflated.",
+        16 * 1024 * 1024,
+        WEBSOCKETS,
+        field="ws_message",
+        attack="messages that fill memory, and decompression bombs",
+        answer="1009",
+    ),
+    _limit(
+        "ws-max-queue",
+        "Messages that wait for receive() before reading pauses.",
+        32,
+        WEBSOCKETS,
+        metavar="NUMBER",
+        field="ws_queue",
+        attack="floods of messages that fill memory",
+        answer="reading pauses",
+    ),
+    _limit(
+        "ws-max-queue-bytes",
+        "The same in bytes; the message that exceeds them is still taken.",
+        1024 * 1024,
+        WEBSOCKETS,
+        field="ws_queue_bytes",
+        attack="large messages that fill memory",
+        answer="reading pauses",
+    ),
+    _limit(
+        "ws-max-fragments",
+        "Frames of a message; 0 is no limit.",
+        131072,
+        WEBSOCKETS,
+        minimum=0,
+        metavar="NUMBER",
+        field="ws_fragments",
+        attack="messages in frames without end and without bytes",
+        answer="1008",
+    ),
+    _limit(
+        "ws-max-control-rate",
+        "Pings and pongs that a client may send in a second; 0 is any number.",
+        1000,
+        WEBSOCKETS,
+        minimum=0,
+        metavar="NUMBER",
+        field="ws_controls",
+        attack="floods of pings",
+        answer="1008",
+    ),
+    _pause(
+        "ws-ping-interval",
+        "Seconds between two pings of an open WebSocket; 0 or none sends none.",
+        20.0,
+        field="ws_ping_ms",
+        attack="connections that are long dead, together with --ws-ping-timeout",
+        answer="pings",
+    ),
+    _pause(
+        "ws-ping-timeout",
+        "Seconds from a ping to a sign of life; 0 or none is no limit.",
+        20.0,
+        field="ws_pong_ms",
+        attack="clients that have gone without a word",
+        answer="closed, 1011",
+    ),
+    _pause(
+        "ws-handshake-timeout",
+        "Seconds that the application has to accept or refuse; 0 or none is no limit.",
+        0.0,
+        field="ws_handshake_ms",
+        attack="handshakes that nobody answers",
+        answer="504",
+    ),
+    Option(
+        "ws-close-timeout",
+        WEBSOCKETS,
+        "Seconds from our close frame to the client's.",
+        "seconds",
+        10.0,
+        metavar="SECONDS",
+        minimum=0.001,
+        maximum=_DAY,
+        field="ws_close_ms",
+        attack="clients that never finish the closing handshake",
+        answer="closed",
+    ),
+    Option(
+        "ws-per-message-deflate",
+        WEBSOCKETS,
+        "Compress messages where the client can (RFC 7692).",
+        "flag",
+        True,
+        negative=True,
+        worded=True,
+    ),
+    Option(
+        "ws-deflate-level",
+        WEBSOCKETS,
+        "How hard zlib tries: 1 is fast, 9 is small.",
+        "integer",
+        6,
+        metavar="LEVEL",
+        minimum=1,
+        maximum=9,
+    ),
+    Option(
+        "ws-deflate-mem-level",
+        WEBSOCKETS,
+        "The memory of zlib's compressor: about 2^(level + 9) bytes beside its window.",
+        "integer",
+        5,
+        metavar="LEVEL",
+        minimum=1,
+        maximum=9,
+    ),
+    Option(
+        "ws-deflate-window-bits",
+        WEBSOCKETS,
+        "The window of compression is 2^bits bytes: ours, and the client's where it lets us choose.",
+        "integer",
+        12,
+        metavar="BITS",
+        minimum=9,
+        maximum=15,
+    ),
+    Option(
+        "ws-deflate-min-size",
+        WEBSOCKETS,
+        "Messages of fewer bytes are sent as they are.",
+        "integer",
+        128,
+        metavar="BYTES",
+        minimum=0,
+        maximum=2**31 - 1,
+    ),
+    Option(
+        "ws-deflate-no-context-takeover",
+        WEBSOCKETS,
+        "Compress each message by itself: less memory, larger messages.",
+        "flag",
+        False,
+    ),
+    Option(
+        "ws-deflate-client-no-context-takeover",
+        WEBSOCKETS,
+        "Ask clients to compress each message by itself.",
+        "flag",
+        False,
+    ),
+    Option(
+        "ws-shutdown-code",
+        WEBSOCKETS,
+        "The close code that clients get when the server stops: 1012 is a restart, 1001 that it goes away.",
+        "integer",
+        1012,
+        choices=("1012", "1001"),
+        metavar="CODE",
+        minimum=1001,
+        maximum=1012,
     ),
 )
 

@@ -13,12 +13,6 @@ from tricorn.errors import UsageError
 
 MISSING: Final[dict[str, tuple[Any, ...]]] = {
     "http2": (False,),
-    "ws": ("auto", "none"),
-    "ws_max_size": (16 * 1024 * 1024,),
-    "ws_max_queue": (32,),
-    "ws_ping_interval": (20.0, None),
-    "ws_ping_timeout": (20.0, None),
-    "ws_per_message_deflate": (True, False),
     "env_file": (None,),
     "interface": ("auto", "asgi3"),
     "reload": (False,),

@@ -19,7 +19,8 @@ import tricorn
 from tricorn import cli
 from tricorn.config import Config
 from tricorn.errors import StartupError, UsageError
-from tricorn.options import OPTIONS, Option
+from tricorn.option import Option
+from tricorn.options import OPTIONS
 
 Invoke = Callable[..., Result]
 
@@ -91,6 +92,11 @@ def example(option: Option) -> tuple[str, Any]:
         "root-path": "/api",
         "async-library": "trio",
         "http": "h11",
+        "ws": "none",
+        "ws-shutdown-code": "1001",
+        "ws-deflate-level": "9",
+        "ws-deflate-mem-level": "8",
+        "ws-deflate-window-bits": "15",
     }
     if option.name in texts:
         text = texts[option.name]
@@ -132,6 +138,26 @@ def test_flag_with_two_forms(invoke: Invoke, server: FakeServer, option: Option)
     for text, value in (("1", True), ("true", True), ("0", False), ("off", False)):
         config = config_of(invoke("main:app", **{option.env: text}), server)
         assert getattr(config, option.attribute) is value
+
+
+@pytest.mark.parametrize("word", ["true", "True", "1", "yes", "on", "false", "FALSE", "0", "no", "off"])
+def test_flag_with_a_word_as_uvicorn_has_it(invoke: Invoke, server: FakeServer, word: str) -> None:
+    wanted = word.lower() in {"true", "1", "yes", "on"}
+    for args in (["--ws-per-message-deflate", word], [f"--ws-per-message-deflate={word}"]):
+        for line in (["main:app", *args], [*args, "main:app"]):
+            config = config_of(invoke(*line), server)
+            assert (config.app, config.ws_per_message_deflate) == ("main:app", wanted)
+
+
+def test_flag_takes_no_other_word(invoke: Invoke, server: FakeServer) -> None:
+    """What follows it stays what it is; the last flag counts."""
+    for line in (
+        ["--ws-per-message-deflate", "main:app"],
+        ["--no-ws-per-message-deflate", "--ws-per-message-deflate", "main:app"],
+        ["--ws-per-message-deflate", "false", "--ws-per-message-deflate", "--", "main:app"],
+    ):
+        assert config_of(invoke(*line), server).ws_per_message_deflate is True
+    assert config_of(invoke("--no-ws-per-message-deflate", "--", "true:app"), server).app == "true:app"
 
 
 def test_factory(invoke: Invoke, server: FakeServer) -> None:
@@ -189,6 +215,11 @@ def test_loop_is_an_alias(invoke: Invoke, server: FakeServer) -> None:
         (["main:app", "--loop", "trio", "--async-library", "curio"], "--loop trio contradicts"),
         (["main:app", "--uds", "s", "--fd", "3"], "--uds and --fd"),
         (["main:app", "--factory=yes"], "does not take a value"),
+        (["main:app", "--ws-per-message-deflate=maybe"], "'--ws-per-message-deflate': must be true or false"),
+        (["main:app", "--ws-per-message-deflate="], "must be true or false, not ''"),
+        (["main:app", "--ws-deflate-level", "10"], "'--ws-deflate-level': must be from 1 to 9, not 10"),
+        (["main:app", "--ws-shutdown-code", "1005"], "must be one of 1012, 1001, not 1005"),
+        (["main:app", "--ws", "wsprot"], "must be one of auto, tricorn, wsproto, websockets"),
     ],
 )
 def test_usage_error_is_one_line(invoke: Invoke, server: FakeServer, args: list[str], problem: str) -> None:

@@ -76,6 +76,11 @@ def test_application_must_be_callable(value: Any) -> None:
         ({"uds_mode": 0o600}, "--uds-mode is given without --uds"),
         ({"loop": "trio", "async_library": "asyncio"}, "--loop trio contradicts --async-library asyncio"),
         ({"loop": "none", "async_library": "trio"}, "--loop none contradicts"),
+        ({"ws": "wsprot"}, "ws must be one of auto, tricorn, wsproto"),
+        ({"ws": None}, "ws must be a string, not None"),
+        ({"ws_max_queue": None}, "ws_max_queue must be a whole number, not None"),
+        ({"ws_deflate_window_bits": 8}, "ws_deflate_window_bits must be from 9 to 15, not 8"),
+        ({"ws_shutdown_code": 1011}, "ws_shutdown_code must be one of 1012, 1001, not 1011"),
     ],
 )
 def test_refuses(options: dict[str, Any], problem: str) -> None:
@@ -110,7 +115,7 @@ def core_defaults() -> dict[str, int]:
 def test_limits_are_the_fields_of_the_core() -> None:
     struct = (BASE / "limits.h").read_text(encoding="utf-8")
     fields = re.findall(r"^    uint(?:32|64)_t (\w+);", struct, flags=re.MULTILINE)
-    assert len(fields) == 20
+    assert len(fields) == 29
     assert set(Config(app).limits) == set(fields)
 
 
@@ -135,6 +140,51 @@ def test_limits_fit_the_core_at_their_largest() -> None:
     for name, value in Config(app, **largest).limits.items():
         assert isinstance(value, int)
         assert 0 <= value < (2**64 if name == "body" else 2**32)
+
+
+def test_websockets() -> None:
+    """What the core gets of them beside their limits."""
+    assert Config(app).websockets == {
+        "deflate": True,
+        "no_context": False,
+        "client_no_context": False,
+        "window_bits": 12,
+        "level": 6,
+        "mem_level": 5,
+        "min_size": 128,
+        "streams": 128,
+        "stop_code": 1012,
+    }
+    config = Config(
+        app,
+        ws="wsproto",
+        ws_per_message_deflate=False,
+        ws_deflate_no_context_takeover=True,
+        ws_deflate_client_no_context_takeover=True,
+        ws_deflate_window_bits=9,
+        ws_deflate_level=1,
+        ws_deflate_mem_level=2,
+        ws_deflate_min_size=3,
+        ws_shutdown_code=1001,
+    )
+    assert config.websockets is not None
+    assert list(config.websockets.values()) == [False, True, True, 9, 1, 2, 3, 128, 1001]
+    assert Config(app, ws="none").websockets is None
+
+
+@pytest.mark.parametrize("off", [None, 0, 0.0])
+def test_pings_can_be_switched_off(off: float | None) -> None:
+    """In uvicorn's form as well, and a time-out without pings is no contradiction."""
+    config = Config(app, ws_ping_interval=off, ws_ping_timeout=5, ws_handshake_timeout=off)
+    assert config.ws_ping_interval == off
+    limits = config.limits
+    assert (limits["ws_ping_ms"], limits["ws_pong_ms"], limits["ws_handshake_ms"]) == (0, 5000, 0)
+
+
+@pytest.mark.parametrize("ws", ["websockets", "websockets-sansio", "wsproto", "a.module:Class", Config])
+def test_forms_of_ws(ws: Any) -> None:
+    """Those of uvicorn; whether there is such a class is found out when the server begins."""
+    assert Config(app, ws=ws).ws is ws
 
 
 def test_keep_alive_of_zero_is_not_endless() -> None:

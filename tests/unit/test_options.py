@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tricorn import options
-from tricorn.options import APP, BY_ATTRIBUTE, GROUPS, OPTIONS, Option, parse_field
+from tricorn import option as option_module
+from tricorn.option import Option, parse_field
+from tricorn.options import APP, BY_ATTRIBUTE, GROUPS, OPTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +36,12 @@ UVICORN = {  # names and defaults that uvicorn's users know
     "timeout-graceful-shutdown": None,
     "app-dir": "",
     "factory": False,
+    "ws": "auto",
+    "ws-max-size": 16777216,
+    "ws-max-queue": 32,
+    "ws-ping-interval": 20.0,
+    "ws-ping-timeout": 20.0,
+    "ws-per-message-deflate": True,
 }
 
 
@@ -49,7 +56,9 @@ def test_row_is_complete(option: Option) -> None:
     assert option.group in GROUPS
     assert option.help[0].isupper()
     assert option.help.endswith(".")
-    assert option.negative is False or option.kind == "flag"
+    assert option.kind == "flag" or not (option.negative or option.worded)
+    assert option.negative or not option.worded
+    assert option.kind == "seconds" or not option.ends
     if option.kind in ("integer", "octal", "seconds"):
         assert option.minimum is not None
         assert option.maximum is not None
@@ -97,6 +106,8 @@ def test_signature() -> None:
         ("header", ""),
         ("limit_concurrency", "no limit"),
         ("fd", "none"),
+        ("ws_handshake_timeout", "0"),
+        ("ws_deflate_no_context_takeover", "off"),
     ],
 )
 def test_default_text(attribute: str, text: str) -> None:
@@ -126,6 +137,13 @@ def test_description_names_the_attack() -> None:
         ("host", "", ""),
         ("host", "::1", "::1"),
         ("root_path", "/api", "/api"),
+        ("ws", "websockets-sansio", "websockets-sansio"),
+        ("ws", "package.module:Class", "package.module:Class"),
+        ("ws_ping_interval", "none", 0.0),
+        ("ws_ping_interval", "0", 0.0),
+        ("ws_max_fragments", "0", 0),
+        ("ws_deflate_window_bits", "9", 9),
+        ("ws_shutdown_code", "1001", 1001),
     ],
 )
 def test_parse(attribute: str, text: str, value: Any) -> None:
@@ -165,6 +183,19 @@ def test_parse(attribute: str, text: str, value: Any) -> None:
         ("limit_request_body", str(2**64), "from 0 to"),
         ("limit_send_buffer", "10", "from 4096 to"),
         ("header", "X-A", "Name:Value"),
+        ("ws", "wsprot", "one of auto, tricorn, wsproto, websockets, websockets-sansio, none, or a class as"),
+        ("ws", "module:", "or a class as MODULE:CLASS"),
+        ("ws_max_size", "0", "from 1 to 4294967295, not 0"),
+        ("ws_max_queue", "0", "from 1 to"),
+        ("ws_ping_interval", "-1", "from 0 to 86400"),
+        ("ws_close_timeout", "0", "from 0.001 to"),
+        ("ws_close_timeout", "none", "a number of seconds"),
+        ("ws_deflate_window_bits", "8", "from 9 to 15, not 8"),
+        ("ws_deflate_window_bits", "16", "from 9 to 15"),
+        ("ws_deflate_level", "0", "from 1 to 9"),
+        ("ws_deflate_mem_level", "10", "from 1 to 9"),
+        ("ws_shutdown_code", "1005", "one of 1012, 1001, not 1005"),
+        ("ws_shutdown_code", "1000", "from 1001 to 1012"),
     ],
 )
 def test_parse_refuses(attribute: str, text: str, problem: str) -> None:
@@ -190,6 +221,11 @@ def test_parse_refuses(attribute: str, text: str, problem: str) -> None:
         ("header", {"X-A": "b"}),
         ("header", [("X-A", "b")]),
         ("header", None),
+        ("ws", None),
+        ("ws", 5),
+        ("http", str),
+        ("ws_close_timeout", None),
+        ("ws_shutdown_code", "1012"),
     ],
 )
 def test_check_refuses_wrong_types(attribute: str, value: Any) -> None:
@@ -206,7 +242,7 @@ def test_check_normalises() -> None:
 
 def test_registered_backend_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        options, "_plugins", lambda group: {"tonio"} if group == "tricorn.backends" else set()
+        option_module, "_plugins", lambda group: {"tonio"} if group == "tricorn.backends" else set()
     )
     assert BY_ATTRIBUTE["async_library"].parse("tonio") == "tonio"
     assert BY_ATTRIBUTE["loop"].parse("tonio") == "tonio"
@@ -219,6 +255,18 @@ def test_registered_backend_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_limit_of_seconds_is_never_zero(value: float, limit: int) -> None:
     assert BY_ATTRIBUTE["timeout_keep_alive"].limit(value) == limit
+
+
+@pytest.mark.parametrize(("value", "limit"), [(None, 0), (0.0, 0), (0.0004, 1), (2.5, 2500)])
+def test_limit_of_what_can_be_switched_off(value: float | None, limit: int) -> None:
+    for name in ("ws_ping_interval", "ws_ping_timeout", "ws_handshake_timeout"):
+        option = BY_ATTRIBUTE[name]
+        assert option.limit(option.check(value)) == limit
+
+
+def test_a_class_in_place_of_a_name() -> None:
+    """Is taken where Python may give one."""
+    assert BY_ATTRIBUTE["ws"].check(Option) is Option
 
 
 def test_limit_of_none_is_no_limit() -> None:

@@ -421,7 +421,7 @@ def test_the_library_that_an_application_declares(app: App) -> None:
         ({"reload": True}, "reload=True"),
         ({"ssl_keyfile": "key.pem"}, "ssl_keyfile='key.pem'"),
         ({"ssl_cert_reqs": ssl.CERT_REQUIRED}, "ssl_cert_reqs="),
-        ({"ws": "websockets"}, "ws='websockets'"),
+        ({"http2": True}, "http2=True"),
         ({"interface": "wsgi"}, "interface='wsgi'"),
         ({"forwarded_allow_ips": "*"}, "forwarded_allow_ips='*'"),
         ({"limit_max_requests": 5}, "limit_max_requests=5"),
