@@ -146,7 +146,9 @@ def broadcaster() -> Callable[[Iterable[Send], Message], Awaitable[object]]:
     if os.environ.get("BENCH_BROADCAST") == "loop":
         return send_to_each
     with contextlib.suppress(ImportError, AttributeError):
-        own: Callable[[Iterable[Send], Message], Awaitable[object]] = importlib.import_module("tricorn").broadcast
+        own: Callable[[Iterable[Send], Message], Awaitable[object]] = importlib.import_module(
+            "tricorn"
+        ).broadcast
         return own
     return send_to_each
 

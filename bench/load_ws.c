@@ -4,17 +4,17 @@
  *     load_ws --port P --request FILE --accept VALUE --message FILE [--deflate [--fresh]] [--broadcast]
  *             [--connections N] [--requests N] [--seconds S] [--warm S] [--gate]
  *
- * Each of N sockets is opened by the request, which must be answered with 101 and VALUE as Sec-WebSocket-Accept. Then it
- * sends a text message, waits until the same text has come back, and sends the next. The message is FILE with its first
- * 16 bytes replaced by the numbers of the socket and of the message, so that no echo can be taken for another. Length
- * and bytes of every echo are compared, in however many frames it comes. Pings are answered. The first wrong byte,
- * message too many, lost connection or silence of 30 seconds ends the program with 1 and one line that says what was
- * wrong.
+ * Each of N sockets is opened by the request, which must be answered with 101 and VALUE as Sec-WebSocket-Accept. Then
+ * it sends a text message, waits until the same text has come back, and sends the next. The message is FILE with its
+ * first 16 bytes replaced by the numbers of the socket and of the message, so that no echo can be taken for another.
+ * Length and bytes of every echo are compared, in however many frames it comes. Pings are answered. The first wrong
+ * byte, message too many, lost connection or silence of 30 seconds ends the program with 1 and one line that says what
+ * was wrong.
  *
- * With --deflate the server must agree to permessage-deflate: every message is sent compressed by zlib, within the window
- * and the context takeover that were agreed on, and echoes are inflated where the server has compressed them. With --fresh
- * messages are compressed by themselves, which needs one compressor for all sockets, not one for each. Without --deflate
- * the server must not agree to an extension.
+ * With --deflate the server must agree to permessage-deflate: every message is sent compressed by zlib, within the
+ * window and the context takeover that were agreed on, and echoes are inflated where the server has compressed them.
+ * With --fresh messages are compressed by themselves, which needs one compressor for all sockets, not one for each.
+ * Without --deflate the server must not agree to an extension.
  *
  * With --broadcast only the first socket sends, and every socket must be sent each message; that counts as one request.
  *
@@ -41,9 +41,9 @@ enum { FIN = 0x80, COMPRESSED = 0x40, RESERVED = 0x30, OPCODE = 0x0f, MASKED = 0
 /* The frame that is being read. */
 typedef struct frame {
     unsigned char head[10];
-    unsigned head_size; /* bytes of the head that are there */
+    unsigned head_size;  /* bytes of the head that are there */
     unsigned char first; /* the head's first byte */
-    uint64_t left;      /* bytes of the payload that are not */
+    uint64_t left;       /* bytes of the payload that are not */
     unsigned char control[CONTROL_MAX];
     unsigned control_size;
 } frame;
@@ -136,7 +136,8 @@ static uint32_t mask(unsigned char *p, size_t n)
     return key;
 }
 
-/* Appends a frame whose payload stands FRAME_HEAD bytes behind the end of what is to be sent; it is moved to its place. */
+/* Appends a frame whose payload stands FRAME_HEAD bytes behind the end of what is to be sent; it is moved to its place.
+ */
 static void sock_frame(sock *s, unsigned first, size_t n)
 {
     unsigned char *start = s->out + s->out_size, *p = start, *payload = start + FRAME_HEAD;
@@ -235,8 +236,8 @@ static void sock_compare(sock *s, const unsigned char *p, size_t n)
     size_t stamped = s->checked < STAMP ? STAMP - s->checked : 0;
     if (stamped > n)
         stamped = n;
-    if (memcmp(p, s->stamp + (stamped ? s->checked : 0), stamped) ||
-        memcmp(p + stamped, plan.message.p + s->checked + stamped, n - stamped))
+    if (memcmp(p, s->stamp + (stamped ? s->checked : 0), stamped)
+        || memcmp(p + stamped, plan.message.p + s->checked + stamped, n - stamped))
         die("a wrong message near byte %zu", s->checked);
     s->checked += n;
 }
@@ -486,8 +487,8 @@ static void sock_open(sock *s, unsigned index)
     s->index = index;
     s->fd = connect_to(plan.port);
     struct timeval patience = { .tv_sec = SILENCE_MS / 1000 };
-    if (setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) ||
-        send(s->fd, plan.request.p, plan.request.n, MSG_NOSIGNAL) != (ssize_t)plan.request.n)
+    if (setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience)
+        || send(s->fd, plan.request.p, plan.request.n, MSG_NOSIGNAL) != (ssize_t)plan.request.n)
         die("send: %s", strerror(errno));
     do {
         ssize_t n = recv(s->fd, head + size, HEAD_MAX - size, 0);
@@ -504,12 +505,18 @@ static void sock_open(sock *s, unsigned index)
 }
 
 static const struct option option_table[] = {
-    { "port", required_argument, NULL, 'p' },     { "request", required_argument, NULL, 'r' },
-    { "accept", required_argument, NULL, 'a' },   { "message", required_argument, NULL, 'm' },
-    { "connections", required_argument, NULL, 'c' }, { "requests", required_argument, NULL, 'n' },
-    { "seconds", required_argument, NULL, 't' },  { "warm", required_argument, NULL, 'w' },
-    { "deflate", no_argument, NULL, 'D' },        { "fresh", no_argument, NULL, 'F' },
-    { "broadcast", no_argument, NULL, 'B' },      { "gate", no_argument, NULL, 'G' },
+    { "port", required_argument, NULL, 'p' },
+    { "request", required_argument, NULL, 'r' },
+    { "accept", required_argument, NULL, 'a' },
+    { "message", required_argument, NULL, 'm' },
+    { "connections", required_argument, NULL, 'c' },
+    { "requests", required_argument, NULL, 'n' },
+    { "seconds", required_argument, NULL, 't' },
+    { "warm", required_argument, NULL, 'w' },
+    { "deflate", no_argument, NULL, 'D' },
+    { "fresh", no_argument, NULL, 'F' },
+    { "broadcast", no_argument, NULL, 'B' },
+    { "gate", no_argument, NULL, 'G' },
     { NULL, 0, NULL, 0 },
 };
 

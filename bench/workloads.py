@@ -71,17 +71,36 @@ ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 OFFER = UPGRADE[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
 
-WORDS = "amber birch cedar delta ember fjord grove heath inlet jetty knoll larch maple north ocean pearl".split()
+WORDS = [
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "heath",
+    "inlet",
+    "jetty",
+    "knoll",
+    "larch",
+    "maple",
+    "north",
+    "ocean",
+    "pearl",
+]
 
 
 def telegram(size: int) -> bytes:
-    """Make a text of so many bytes as applications send them: a JSON array of records, about a quarter when deflated."""
+    """Make a text of so many bytes: JSON records as applications send them, about a quarter when deflated."""
     choice = random.Random(12)
     records = []
     for number in range(1 + size // 64):
         text = " ".join(choice.choices(WORDS, k=4))
         price = choice.randrange(1, 100_000) / 100
-        records.append(f'{{"id":{100_000 + number},"price":{price},"user":"{choice.choice(WORDS)}","text":"{text}"}}')
+        records.append(
+            f'{{"id":{100_000 + number},"price":{price},"user":"{choice.choice(WORDS)}","text":"{text}"}}'
+        )
     return f"[{','.join(records)}]".encode()[:size]
 
 

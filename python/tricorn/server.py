@@ -142,7 +142,7 @@ class Service:
             parser=self._parser(config),
             extensions=extensions,
             cancels=_causes(config),
-            websockets=getattr(config, "websockets", {}),
+            websockets=config.websockets,
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
         self.urls = _listen(self.core, config)

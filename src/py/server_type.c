@@ -544,7 +544,7 @@ static PyMethodDef server_methods[] = {
 static PyType_Slot server_slots[] = {
     { Py_tp_doc,
       "Server(app, *, limits, scope, asgi, root_path, on_error, on_refusal, access_log, date, server, fields, parser, "
-      "extensions, cancels)\n--\n\n"
+      "extensions, cancels, websockets)\n--\n\n"
       "The C core, serving one application." },
     { Py_tp_new, server_new },
     { Py_tp_methods, server_methods },

@@ -343,6 +343,11 @@ void tri_exchange_expire(tri_exchange *exchange)
     tri_exchange_notify(exchange, TRI_WANT_TIMEOUT);
 }
 
+bool tri_exchange_is_websocket(const tri_exchange *exchange)
+{
+    return exchange->ws != NULL;
+}
+
 bool tri_exchange_started(const tri_exchange *exchange)
 {
     return (exchange->flags & TRI_EXCHANGE_STARTED) != 0;

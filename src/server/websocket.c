@@ -521,11 +521,6 @@ void tri_websocket_stop(tri_exchange *exchange)
 
 /* --- the application --- */
 
-bool tri_exchange_is_websocket(const tri_exchange *exchange)
-{
-    return exchange->ws != NULL;
-}
-
 bool tri_websocket_accepted(const tri_exchange *exchange)
 {
     return exchange->ws->state >= STATE_OPEN && (exchange->flags & TRI_EXCHANGE_STARTED);

@@ -216,9 +216,7 @@ static int take_head(tri_ws *self, const char *bytes, size_t n, size_t *took)
 static void check_text(tri_ws *self, size_t from)
 {
     tri_ws_message *message = self->message;
-    if (!message->text || self->pending == TRI_WS_EVENT_FAIL)
-        return;
-    if (!tri_ws_utf8_go_on(&self->utf8, message->bytes + from, message->n - from))
+    if (message->text && !tri_ws_utf8_go_on(&self->utf8, message->bytes + from, message->n - from))
         fail(self, TRI_WS_INVALID_DATA, "the text is not UTF-8");
 }
 
@@ -227,10 +225,9 @@ static int inflate_into(tri_ws *self, tri_span bytes, bool end)
 {
     size_t from = self->message->n;
     int error = tri_ws_deflate_inflate(&self->deflate, bytes, end, &self->message, self->shared->limits->ws_message);
-    if (error != TRI_OK)
-        return fail_of(self, error);
-    check_text(self, from);
-    return TRI_OK;
+    if (error != TRI_ENOMEM)
+        check_text(self, from); /* what came before the error, which may be wrong as well */
+    return error == TRI_OK || self->pending == TRI_WS_EVENT_FAIL ? TRI_OK : fail_of(self, error);
 }
 
 /* A data frame is complete, and perhaps its message. */
@@ -399,13 +396,13 @@ static int submit_shared(tri_ws_protocol *protocol, tri_chain *out, const tri_lo
 {
     tri_ws *self = (tri_ws *)protocol;
     tri_chain_pool *chains = self->shared->chains;
-    bool is_short = frame->bytes.n < TRI_WS_FRAME_BORROW;
-    int error = is_short ? tri_chain_copy(out, chains, frame->bytes) : tri_chain_borrow(out, chains, *frame);
+    bool copies = frame->release == NULL || frame->bytes.n < TRI_WS_FRAME_BORROW;
+    int error = copies ? tri_chain_copy(out, chains, frame->bytes) : tri_chain_borrow(out, chains, *frame);
     if (error != TRI_OK)
         return error;
     if (compressed)
         tri_ws_deflate_forget(&self->deflate);
-    if (is_short)
+    if (copies && frame->release != NULL)
         frame->release(frame->owner);
     return TRI_OK;
 }

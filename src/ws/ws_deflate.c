@@ -13,6 +13,7 @@ enum {
     OUTPUT_LEAST = 64, /* room that inflate is given at least */
     LASTS_MOST = 8,    /* last blocks in a message: each costs a window's copy */
     TAIL = 4,          /* bytes that end each message, and are not sent (RFC 7692 §7.2.1) */
+    AT_BLOCK = 128,    /* zlib's data_type where a block, that is not the last, has ended with a byte */
 };
 
 /* One of zlib's streams, and whose it is. */
@@ -100,9 +101,8 @@ static void free_window(tri_ws_deflate *self)
 static bool park_receiving(tri_ws_deflate *self)
 {
     Bytef window[WINDOW_MOST];
-    unsigned n = sizeof window;
-    if (inflateGetDictionary(&self->receiving->z, window, &n) != Z_OK)
-        n = 0; /* it has not begun */
+    unsigned n = 0;
+    (void)inflateGetDictionary(&self->receiving->z, window, &n);
     const unsigned most = 1U << self->params.recv_bits;
     unsigned kept = n < most ? n : most;
     if (kept > 0) {
@@ -214,11 +214,10 @@ static int go_on_behind_last(tri_ws_deflate *self)
         return Z_DATA_ERROR;
     z_stream *z = &self->receiving->z;
     Bytef window[WINDOW_MOST];
-    unsigned n = sizeof window;
-    int error = inflateGetDictionary(z, window, &n);
-    if (error == Z_OK)
-        error = inflateReset(z);
-    return error == Z_OK ? inflateSetDictionary(z, window, n) : error;
+    unsigned n = 0;
+    (void)inflateGetDictionary(z, window, &n);
+    (void)inflateReset(z);
+    return inflateSetDictionary(z, window, n);
 }
 
 /* Goes on where the message is full: room for one byte shows whether anything more would come. */
@@ -233,9 +232,8 @@ static int inflate_beyond(z_stream *z)
 /* One call of inflate into the message's free room. */
 static int inflate_some(z_stream *z, tri_ws_message *message)
 {
-    size_t room = message->room - message->n;
     z->next_out = (Bytef *)message->bytes + message->n;
-    z->avail_out = room < UINT32_MAX ? (uInt)room : UINT32_MAX;
+    z->avail_out = (uInt)(message->room - message->n);
     uInt offered = z->avail_out;
     int status = inflate(z, Z_SYNC_FLUSH);
     message->n += offered - z->avail_out;
@@ -278,6 +276,23 @@ static int inflate_bytes(tri_ws_deflate *self, tri_span bytes, tri_ws_message **
     }
 }
 
+/* Whether a message may end here: between two blocks, and two bytes. */
+static bool at_block(const z_stream *z)
+{
+    return z->total_in == 0 || z->data_type == AT_BLOCK;
+}
+
+/* Inflates the tail that the peer has left out. Some do not: they leave nothing to add, as an empty message and a last
+   block at the end do. A message that ends elsewhere was cut off: the next would begin within it. */
+static int inflate_tail(tri_ws_deflate *self, tri_ws_message **message, size_t most)
+{
+    const z_stream *z = &self->receiving->z;
+    if (at_block(z))
+        return TRI_OK;
+    int error = inflate_bytes(self, (tri_span){ "\x00\x00\xff\xff", TAIL }, message, most);
+    return error == TRI_OK && !at_block(z) ? TRI_EPROTO : error;
+}
+
 int tri_ws_deflate_inflate(tri_ws_deflate *self, tri_span bytes, bool end, tri_ws_message **message, size_t most)
 {
     if (self->receiving == NULL) {
@@ -289,12 +304,12 @@ int tri_ws_deflate_inflate(tri_ws_deflate *self, tri_span bytes, bool end, tri_w
     int error = bytes.n == 0 ? TRI_OK : inflate_bytes(self, bytes, message, most);
     if (error != TRI_OK || !end)
         return error;
-    error = inflate_bytes(self, (tri_span){ "\x00\x00\xff\xff", TAIL }, message, most);
+    error = inflate_tail(self, message, most);
     if (error != TRI_OK)
         return error;
     self->lasts = 0;
-    if (self->params.recv_no_context && inflateReset(&self->receiving->z) != Z_OK)
-        return TRI_EPROTO;
+    if (self->params.recv_no_context)
+        (void)inflateReset(&self->receiving->z);
     keep(self->shared, self->receiving);
     return TRI_OK;
 }
@@ -478,10 +493,9 @@ static size_t write_answer(const offer *to, const tri_ws_deflate_params *params,
         snprintf(server_bits, sizeof server_bits, "; server_max_window_bits=%u", params->send_bits);
     if (to->client_bits_given && params->recv_bits < 15)
         snprintf(client_bits, sizeof client_bits, "; client_max_window_bits=%u", params->recv_bits);
-    int n = snprintf(answer, TRI_WS_DEFLATE_ANSWER, "permessage-deflate%s%s%s%s",
-                     params->send_no_context ? "; server_no_context_takeover" : "",
-                     params->recv_no_context ? "; client_no_context_takeover" : "", server_bits, client_bits);
-    return n > 0 && n < TRI_WS_DEFLATE_ANSWER ? (size_t)n : 0;
+    return (size_t)snprintf(answer, TRI_WS_DEFLATE_ANSWER, "permessage-deflate%s%s%s%s",
+                            params->send_no_context ? "; server_no_context_takeover" : "",
+                            params->recv_no_context ? "; client_no_context_takeover" : "", server_bits, client_bits);
 }
 
 size_t tri_ws_deflate_negotiate(const tri_ws_deflate_options *options, tri_span offers, tri_ws_deflate_params *params,

@@ -1,8 +1,8 @@
 /* permessage-deflate (RFC 7692) with zlib. What zlib needs to go on with a stream is large, so a worker keeps only so
    many: those least recently used are given up. A compressor that was given up begins afresh, which it always may; of a
    decompressor the bytes of its window are kept, which is all that it has learnt. */
-#ifndef TRI_WS_DEFLATE_H
-#define TRI_WS_DEFLATE_H
+#ifndef TRI_WS_WS_DEFLATE_H
+#define TRI_WS_WS_DEFLATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -78,9 +78,9 @@ size_t tri_ws_deflate_negotiate(const tri_ws_deflate_options *options, tri_span 
 void tri_ws_deflate_init(tri_ws_deflate *self, tri_ws_deflate_shared *shared);
 void tri_ws_deflate_fini(tri_ws_deflate *self);
 
-/* Inflates bytes of a message and appends them to `*message`, up to `most` in all; `end` is said with the last.
-   TRI_ELIMIT: it would have more; TRI_EPROTO: they are not deflated data; TRI_ENOMEM. After an error only fini may
-   follow. */
+/* Inflates bytes of a message and appends them to `*message`, up to `most` in all, which fits 32 bits; `end` is said
+   with the last. TRI_ELIMIT: it would have more; TRI_EPROTO: they are not deflated data; TRI_ENOMEM. After an error
+   only fini may follow. */
 TRI_NODISCARD int tri_ws_deflate_inflate(tri_ws_deflate *self, tri_span bytes, bool end, tri_ws_message **message,
                                          size_t most);
 /* Whether a message of `n` bytes is to be compressed. */

@@ -1,6 +1,6 @@
 /* Frames on the wire (RFC 6455 §5.2): those that a server writes, and the payload of close frames. */
-#ifndef TRI_WS_FRAME_H
-#define TRI_WS_FRAME_H
+#ifndef TRI_WS_WS_FRAME_H
+#define TRI_WS_WS_FRAME_H
 
 #include "base/chain.h"
 #include "base/error.h"

@@ -1,6 +1,6 @@
 /* The opening handshake, server side (RFC 6455 §4.2): what a request must bring, and what proves that it was read. */
-#ifndef TRI_WS_HANDSHAKE_H
-#define TRI_WS_HANDSHAKE_H
+#ifndef TRI_WS_WS_HANDSHAKE_H
+#define TRI_WS_WS_HANDSHAKE_H
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
 /* The masking of a client's payload (RFC 6455 §5.3). */
-#ifndef TRI_WS_MASK_H
-#define TRI_WS_MASK_H
+#ifndef TRI_WS_WS_MASK_H
+#define TRI_WS_WS_MASK_H
 
 #include <stddef.h>
 #include <stdint.h>

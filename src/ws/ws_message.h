@@ -1,6 +1,6 @@
 /* A message that arrives: its bytes grow as they come, up to a maximum. */
-#ifndef TRI_WS_MESSAGE_H
-#define TRI_WS_MESSAGE_H
+#ifndef TRI_WS_WS_MESSAGE_H
+#define TRI_WS_WS_MESSAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>

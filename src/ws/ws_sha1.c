@@ -26,10 +26,10 @@ static uint32_t mix(unsigned round, uint32_t b, uint32_t c, uint32_t d)
 static void take_block(uint32_t state[5], const unsigned char *block)
 {
     uint32_t words[80];
-    for (unsigned i = 0; i < 16; i++)
+    for (size_t i = 0; i < 16; i++)
         words[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 | (uint32_t)block[4 * i + 2] << 8
                    | block[4 * i + 3];
-    for (unsigned i = 16; i < 80; i++)
+    for (size_t i = 16; i < 80; i++)
         words[i] = rotate(words[i - 3] ^ words[i - 8] ^ words[i - 14] ^ words[i - 16], 1);
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
     for (unsigned i = 0; i < 80; i++) {

@@ -1,6 +1,6 @@
 /* SHA-1 (RFC 3174) of a short text: all that the opening handshake needs of it. */
-#ifndef TRI_WS_SHA1_H
-#define TRI_WS_SHA1_H
+#ifndef TRI_WS_WS_SHA1_H
+#define TRI_WS_WS_SHA1_H
 
 #include "base/span.h"
 

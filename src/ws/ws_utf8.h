@@ -1,6 +1,6 @@
 /* UTF-8 in pieces: wrong at the first byte that cannot be part of it (RFC 3629 §4). */
-#ifndef TRI_WS_UTF8_H
-#define TRI_WS_UTF8_H
+#ifndef TRI_WS_WS_UTF8_H
+#define TRI_WS_WS_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -60,6 +60,26 @@ static inline void check_page_free(check_page *page)
     munmap(page->map, page->map_size);
 }
 
+enum { CHECK_REUSED = 1 << 18 };
+
+/* The same for at most CHECK_REUSED bytes, in memory that each call takes again: for the many pieces of an input. What
+   was borrowed from the last one is overwritten, as it must not be used any more. */
+static inline char *check_page_reuse(const void *bytes, size_t n)
+{
+    static const char zeros[CHECK_REUSED];
+    static char *end;
+    static size_t last;
+    if (n > CHECK_REUSED)
+        abort();
+    if (end == NULL)
+        end = check_page_copy(zeros, sizeof zeros).p + sizeof zeros;
+    memset(end - last, 0xdd, last);
+    last = n;
+    if (n > 0)
+        memcpy(end - n, bytes, n);
+    return end - n;
+}
+
 /* An allocator that counts, refuses the `fail_at`-th request (1 is the next one; 0 never) and `fail_more` after it, and
    knows what is still out. */
 typedef struct check_mem {

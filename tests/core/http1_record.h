@@ -8,7 +8,7 @@
 #include "check.h"
 #include "http/http1.h"
 
-enum { RECORD_MAX = 1 << 17, RECORD_PAGE = 1024 };
+enum { RECORD_MAX = 1 << 17 };
 
 typedef struct record {
     check_mem mem;
@@ -154,24 +154,10 @@ static inline unsigned record_pull(record *self)
     }
 }
 
-/* A copy of the bytes that ends at a protected page; the memory is reused, for the many pieces of these tests. */
-static inline char *record_page(const void *bytes, size_t n)
-{
-    static const char zeros[RECORD_PAGE];
-    static char *end;
-    if (n > RECORD_PAGE)
-        abort();
-    if (end == NULL)
-        end = check_page_copy(zeros, sizeof zeros).p + sizeof zeros;
-    memset(end - RECORD_PAGE, 0xdd, RECORD_PAGE); /* what was borrowed from the last piece must not be used any more */
-    memcpy(end - n, bytes, n);
-    return end - n;
-}
-
 /* Feeds bytes that end at a protected page; returns how many were not taken. */
 static inline size_t record_feed(record *self, const void *bytes, size_t n)
 {
-    char *p = record_page(bytes, n);
+    char *p = check_page_reuse(bytes, n);
     size_t at = 0;
     while (at < n && self->error == 0) {
         ptrdiff_t took = self->protocol->ops->recv(self->protocol, p + at, n - at);

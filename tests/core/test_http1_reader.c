@@ -28,14 +28,14 @@ static tri_http1 *begin(void)
 /* Tells a head and takes its event. */
 static void head(const char *text)
 {
-    char *bytes = record_page(text, strlen(text));
+    char *bytes = check_page_reuse(text, strlen(text));
     CHECK(tri_http1_reader_head(&driver.http1, bytes, strlen(text)) == 0);
     record_pull(&driver);
 }
 
 static void body(const char *text)
 {
-    char *bytes = record_page(text, strlen(text));
+    char *bytes = check_page_reuse(text, strlen(text));
     tri_http1_reader_body(&driver.http1, (tri_span){ bytes, strlen(text) });
     record_pull(&driver);
 }

@@ -28,8 +28,8 @@ class Parser:
                 self._reading.feed(data)
                 break
             except httptools.HttpParserUpgrade as upgrade:
-                at = len(given) - len(data) + upgrade.args[0]
-                if not self._reading.framing():  # what follows may be of another protocol, or be further requests
+                at: int = len(given) - len(data) + upgrade.args[0]
+                if not self._reading.framing():  # what follows may be of another protocol
                     self._reading = _Reading(self._events, self._limits)
                     return at
                 data = self._go_on(given[at:])
