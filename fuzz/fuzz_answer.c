@@ -1,6 +1,6 @@
 /* The response writer: the input is what an application supplies. It is refused, or what is sent reads as exactly one
    message with the body that was given: no application can split an answer. */
-#include "fuzz.h"
+#include "fuzz_http.h"
 
 enum { FIELDS_MAX = 6, PIECES_MAX = 4, BODY_MAX = 4096 };
 

@@ -1,5 +1,5 @@
 /* A chunked body: the input follows a head that announces one. */
-#include "fuzz.h"
+#include "fuzz_http.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

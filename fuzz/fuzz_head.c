@@ -1,6 +1,6 @@
 /* A request's head: the input is what a peer sends first. However it is cut, the same is read; what is accepted is as
    strict as RFC 9112 wants it. */
-#include "fuzz.h"
+#include "fuzz_http.h"
 
 /* The head that was read, one line of it after another, holds no byte that may not be there. */
 static void check_lines(const record *seen)

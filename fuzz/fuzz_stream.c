@@ -1,6 +1,6 @@
 /* Everything that a peer sends on a connection, under limits and cuts that the input chooses. Requests that come one
    after another must be read as if each had come alone. */
-#include "fuzz.h"
+#include "fuzz_http.h"
 
 /* Small limits, if the input wants some, so that they are reached. */
 static void choose_limits(fuzz_input *in, tri_limits *limits)

@@ -1,6 +1,6 @@
 /* The target and the Host field: the input is both, with a NUL between them, behind a byte that chooses the method.
    What is accepted must be split as RFC 9112 §3.2 and RFC 3986 say. */
-#include "fuzz.h"
+#include "fuzz_http.h"
 
 #include "http/http1_internal.h"
 

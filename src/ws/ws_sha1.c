@@ -52,7 +52,8 @@ void tri_ws_sha1_digest(tri_span text, unsigned char digest[TRI_WS_SHA1_SIZE])
     assert(text.n <= TRI_WS_SHA1_MOST);
     unsigned char padded[2 * BLOCK] = { 0 };
     size_t size = text.n + 9 <= BLOCK ? BLOCK : 2 * BLOCK;
-    memcpy(padded, text.p, text.n);
+    if (text.n > 0)
+        memcpy(padded, text.p, text.n);
     padded[text.n] = 0x80;
     padded[size - 2] = (unsigned char)(text.n * 8 >> 8);
     padded[size - 1] = (unsigned char)(text.n * 8);

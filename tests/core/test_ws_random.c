@@ -33,7 +33,7 @@ static void put_message(ws_peer *peer)
     size_t n = below(8) == 0 ? below(sizeof text) : below(100);
     peer_text(&chance, text, n, 3000);
     if (n > 10 && below(3) == 0)
-        memcpy(text + below(n - 4), below(2) ? "\xc3\xa9" : "\xf0\x9f\x98\x80", 2 + 2 * below(2));
+        memcpy(text + below(n - 4), below(2) ? "\xc3\xa9\xe9!" : "\xf0\x9f\x98\x80", 2 + 2 * below(2));
     tri_span payload = { text, n };
     unsigned first = below(2) ? TEXT : BINARY;
     if (below(2)) {
