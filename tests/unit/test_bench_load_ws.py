@@ -353,8 +353,9 @@ def test_idle_sockets_answer_pings_and_must_stay_open(tmp_path: Path, close: boo
     peer = Peer()
     with running(peer) as port:
         words = command(tmp_path, port, telegram(64), "--requests", "1", "--gate")
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen(words, text=True, **pipes) as client:
+        with subprocess.Popen(
+            words, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as client:
             assert client.stdout is not None and client.stdin is not None
             assert client.stdout.readline() == "ready\n"
             client.stdin.write("go\n")
