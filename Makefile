@@ -49,7 +49,7 @@ $(shell rm -f .venv/.setup-*)
 endif
 endif
 
-.PHONY: help run build test test-c test-python test-parsers lint format asan asan-c asan-python coverage fuzz bench bench-quick instructions clean
+.PHONY: help run build test test-c test-python test-parsers lint format asan asan-c asan-python coverage autobahn fuzz bench bench-quick instructions clean
 
 help: ## this list
 	@echo 'Tricorn. Commands:'
@@ -102,6 +102,9 @@ coverage: $(SETUP_TEST) $(CORPORA) build/.coverage-installed ## the branches of 
 	@$(BIN)/python tools/test-c build/coverage
 	@PYTHONPATH=$(CURDIR)/$(COVERAGE_SITE) $(PYTEST) -q $(COVERAGE_TESTS) $(PARALLEL) $(ARGS)
 	@$(BIN)/python tools/coverage build/coverage
+
+autobahn: $(SETUP_TEST) $(INSTALLED) ## Autobahn's cases of WebSockets on each library (ARGS=--full: all, 4 minutes for each library)
+	@$(BIN)/python tools/autobahn $(ARGS)
 
 fuzz: $(SETUP_FUZZ) build/fuzz/build.ninja ## the fuzzers, FUZZ_SECONDS each (60)
 	@$(BIN)/ninja -C build/fuzz --quiet

@@ -75,6 +75,7 @@ static void echo(tri_exchange *exchange)
         }
         if (received.type == TRI_WS_RECEIVED_CONNECT) {
             report(tri_websocket_accept(exchange, NULL, 0, (tri_span){ .p = "" }));
+            tri_websocket_drop_head(exchange);
         } else {
             const tri_ws_message *message = received.message;
             tri_loan loan = { .bytes = { message->bytes, message->n } };
@@ -133,7 +134,7 @@ int main(int argc, char **argv)
         .date = true,
         .server = TRI_SPAN("tricorn"),
         .websockets = true,
-        .deflate = { .enabled = true, .window_bits = 12, .level = 6, .mem_level = 5, .min_size = 128, .streams = 128 },
+        .deflate = { .enabled = true, .window_bits = 12, .level = 2, .mem_level = 5, .min_size = 128, .streams = 128 },
         .ws_stop_code = TRI_WS_RESTART,
     };
     tri_server *server = NULL;

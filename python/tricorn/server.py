@@ -24,6 +24,7 @@ from tricorn._version import __version__
 from tricorn.config import Config
 from tricorn.errors import StartupError, UsageError
 from tricorn.lifespan import Flag, Lifespan, Shutdown, settle
+from tricorn.protocols import websocket
 
 _logger = logging.getLogger("tricorn.error")
 
@@ -143,6 +144,7 @@ class Service:
             extensions=extensions,
             cancels=_causes(config),
             websockets=config.websockets,
+            ws_protocol=_ws_protocol(config),
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
         self.urls = _listen(self.core, config)
@@ -399,6 +401,17 @@ def _on_refusal(client: logs.Client, status: int, reason: str) -> None:
 def _on_parser_error(error: BaseException) -> None:
     """Log what a parser written in Python did wrong."""
     _logger.error("Exception in the HTTP parser\n", exc_info=error)
+
+
+def _ws_protocol(config: Config) -> websocket.Binding | None:
+    """Return what reads and writes the frames of WebSockets, ``None`` for the code in C."""
+    make = websocket.load(config.ws)
+    return None if make is None else websocket.Binding(partial(make, config.frames), _on_ws_error)
+
+
+def _on_ws_error(error: BaseException) -> None:
+    """Log what a WebSocket's code in Python did wrong."""
+    _logger.error("Exception in the WebSocket's code\n", exc_info=error)
 
 
 def _spare_the_collector() -> None:

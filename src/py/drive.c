@@ -104,6 +104,19 @@ PyObject *tri_drive_caught(void)
     return value;
 }
 
+void tri_drive_report(PyObject *on_error)
+{
+    PyObject *error = tri_drive_caught();
+    bool interrupted = PyErr_GivenExceptionMatches(error, PyExc_KeyboardInterrupt);
+    PyObject *told = interrupted ? NULL : PyObject_CallOneArg(on_error, error);
+    if (interrupted)
+        PyErr_SetInterrupt();
+    else if (told == NULL)
+        PyErr_WriteUnraisable(on_error);
+    Py_XDECREF(told);
+    Py_DECREF(error);
+}
+
 void tri_drive_raise(PyObject *exception)
 {
     PyErr_Restore(Py_NewRef(Py_TYPE(exception)), exception, PyException_GetTraceback(exception));

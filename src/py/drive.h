@@ -15,6 +15,8 @@ PySendResult tri_drive_step(PyObject *iter, PyObject *value, PyObject *exception
 void tri_drive_close(PyObject *iter);
 /* The exception now set, normalised, with its traceback; a new reference, the indicator is cleared. */
 PyObject *tri_drive_caught(void);
+/* Hands the exception now set to `on_error`, a callable; an interrupt goes on to whoever runs the server. */
+void tri_drive_report(PyObject *on_error);
 /* Sets `exception` again; steals the reference. */
 void tri_drive_raise(PyObject *exception);
 /* The exception instance that the arguments of a throw() method mean, or NULL. */

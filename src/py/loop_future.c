@@ -1,7 +1,12 @@
 /* What an asyncio loop needs to wait for the core: a bridge that holds the loop, and awaitables that its tasks accept
-   as futures. A wake-up from the reader callback steps the leader's task at once, without another turn of the loop. */
+   as futures. The reader callback steps the leader's task at once, without another turn of the loop, and then those
+   that the leader has woken. */
+#include "net/reactor.h"
 #include "py/drive.h"
 #include "py/module.h"
+
+/* Tasks that the reader callback steps itself, and how long; the rest goes on in the loop's next turn (I6). */
+enum { STEPS_MOST = 256, STEPS_NS = 1000000 };
 
 typedef struct tri_py_bridge {
     PyObject_HEAD
@@ -9,6 +14,7 @@ typedef struct tri_py_bridge {
     PyObject *call_soon;
     PyObject *cancelled; /* the library's exception class for a cancellation */
     PyObject *leader;    /* the LoopFuture that waits for the descriptor, or NULL */
+    PyObject *woken;     /* list of LoopFutures: while the callback steps the leader, those that it wakes; else NULL */
     PyTypeObject *future_type;
 } tri_py_bridge;
 
@@ -86,11 +92,13 @@ static int step_now(tri_py_loop_future *self)
 static PyObject *future_wake(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     tri_py_loop_future *self = (tri_py_loop_future *)op;
-    if (self->state == FUTURE_PENDING) {
-        self->state = FUTURE_WOKEN;
-        if (schedule(self) != 0)
-            return NULL;
-    }
+    PyObject *woken = self->bridge->woken;
+    if (self->state != FUTURE_PENDING)
+        Py_RETURN_NONE;
+    self->state = FUTURE_WOKEN;
+    bool later = woken == NULL || PyList_GET_SIZE(woken) == STEPS_MOST;
+    if ((later ? schedule(self) : PyList_Append(woken, op)) != 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 
@@ -340,6 +348,47 @@ static PyObject *bridge_wait(PyObject *op, PyObject *Py_UNUSED(ignored))
     return future;
 }
 
+/* Steps those that the leader has woken; after an exception, or too long a time, the loop does. 0, or -1 with the
+   exception: one that is to end the loop. */
+static int step_woken(PyObject *woken)
+{
+    uint64_t since = tri_reactor_now_ns();
+    int error = 0;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(woken); i++) {
+        tri_py_loop_future *future = (tri_py_loop_future *)PyList_GET_ITEM(woken, i);
+        if (error == 0 && tri_reactor_now_ns() - since < STEPS_NS) {
+            error = step_now(future);
+            continue;
+        }
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        if (schedule(future) != 0)
+            PyErr_WriteUnraisable((PyObject *)future);
+        PyErr_Restore(type, value, traceback);
+    }
+    return error;
+}
+
+/* Steps the leader's task, and then those that it has woken. */
+static int step_leader(tri_py_bridge *self, tri_py_loop_future *leader)
+{
+    PyObject *woken = PyList_New(0);
+    if (woken == NULL)
+        return -1;
+    leader->state = FUTURE_WOKEN;
+    self->woken = woken;
+    int error = step_now(leader);
+    self->woken = NULL;
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (step_woken(woken) != 0 && error == 0)
+        error = -1;
+    else if (error != 0)
+        PyErr_Restore(type, value, traceback);
+    Py_DECREF(woken);
+    return error;
+}
+
 /* The reader callback: the leader's task goes on at once. */
 static PyObject *bridge_ready(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
@@ -349,10 +398,8 @@ static PyObject *bridge_ready(PyObject *op, PyObject *Py_UNUSED(ignored))
         Py_RETURN_NONE; /* the descriptor stays readable until a leader waits again */
     self->leader = NULL;
     int error = 0;
-    if (leader->state == FUTURE_PENDING) {
-        leader->state = FUTURE_WOKEN;
-        error = step_now(leader);
-    }
+    if (leader->state == FUTURE_PENDING)
+        error = step_leader(self, leader);
     Py_DECREF(leader);
     if (error != 0)
         return NULL;

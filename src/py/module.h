@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "py/name_cache.h"
 #include "py/parser.h"
+#include "py/ws_python.h"
 #include "server/tricorn.h"
 
 /* Names that are looked up or stored for every request, interned once: C identifier, text. */
@@ -87,6 +88,7 @@ typedef struct tri_py_server {
     PyObject *context;                /* contextvars.Context that every exchange starts from a copy of */
     tri_name_cache names;
     tri_parser_kind parser;
+    tri_ws_python_kind ws_python;
     tri_addr local_addr; /* the address last bound to, and its pair: mostly the same for all */
     PyObject *local_pair;
     tri_addr peer_addrs[TRI_PEER_CACHE]; /* peers seen last, and their hosts as str, direct-mapped */

@@ -6,15 +6,7 @@
 
 void tri_parser_fail(tri_parser *self)
 {
-    PyObject *error = tri_drive_caught();
-    bool interrupted = PyErr_GivenExceptionMatches(error, PyExc_KeyboardInterrupt);
-    PyObject *told = interrupted ? NULL : PyObject_CallOneArg(self->kind->on_error, error);
-    if (interrupted)
-        PyErr_SetInterrupt(); /* it is for whoever runs the server */
-    else if (told == NULL)
-        PyErr_WriteUnraisable(self->kind->on_error);
-    Py_XDECREF(told);
-    Py_DECREF(error);
+    tri_drive_report(self->kind->on_error);
     if (!(self->flags & TRI_PARSER_GONE))
         tri_http1_reader_reject(&self->http1, 500, "the parser failed");
 }

@@ -187,7 +187,7 @@ static int set_websockets(tri_settings *settings, PyObject *given)
         PyErr_SetString(PyExc_TypeError, "websockets must be a dict or None");
         return -1;
     }
-    int deflate = 1, alone = 0, client_alone = 0, window = 12, level = 6, memory = 5, least = 128, streams = 128;
+    int deflate = 1, alone = 0, client_alone = 0, window = 12, level = 2, memory = 5, least = 128, streams = 128;
     int code = TRI_WS_RESTART;
     const struct {
         const char *name;
@@ -214,24 +214,24 @@ static int set_websockets(tri_settings *settings, PyObject *given)
 /* Arguments of the constructor, all borrowed. */
 typedef struct arguments {
     PyObject *app, *limits, *scope, *asgi, *on_error, *on_refusal, *access_log, *root_path, *parser, *extensions;
-    PyObject *websockets;
+    PyObject *websockets, *ws_protocol;
     int cancels;
     tri_settings settings;
 } arguments;
 
 static int parse(arguments *in, PyObject *args, PyObject *kwargs)
 {
-    static char *const keywords[] = { "app",        "limits",     "scope",      "asgi",   "root_path", "on_error",
-                                      "on_refusal", "access_log", "date",       "server", "fields",    "parser",
-                                      "extensions", "cancels",    "websockets", NULL };
+    static char *const keywords[] = { "app",        "limits",     "scope",      "asgi",        "root_path", "on_error",
+                                      "on_refusal", "access_log", "date",       "server",      "fields",    "parser",
+                                      "extensions", "cancels",    "websockets", "ws_protocol", NULL };
     const char *server, *fields;
     Py_ssize_t server_size, fields_size;
     int date;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#OO!iO:Server", (char **)keywords, &in->app,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#OO!iOO:Server", (char **)keywords, &in->app,
                                      &PyDict_Type, &in->limits, &PyDict_Type, &in->scope, &PyDict_Type, &in->asgi,
                                      &in->root_path, &in->on_error, &in->on_refusal, &in->access_log, &date, &server,
                                      &server_size, &fields, &fields_size, &in->parser, &PyDict_Type, &in->extensions,
-                                     &in->cancels, &in->websockets))
+                                     &in->cancels, &in->websockets, &in->ws_protocol))
         return -1;
     in->settings.mem = tri_mem_libc();
     in->settings.date = date != 0;
@@ -274,8 +274,11 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     int error = set_extensions(self, in.extensions);
     if (error == 0)
         error = tri_parser_kind_init(&self->parser, in.parser);
+    if (error == 0)
+        error = tri_ws_python_kind_init(&self->ws_python, in.ws_protocol);
     if (error == 0) {
         in.settings.http = tri_parser_protocol(&self->parser);
+        in.settings.ws = tri_ws_python_protocol(&self->ws_python);
         error = tri_server_new(&self->core, &in.settings);
         if (error != 0)
             tri_server_type_raise(self->state, error);
@@ -308,7 +311,8 @@ static int server_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->context);
     Py_VISIT(self->canceller);
     Py_VISIT(self->extensions);
-    return tri_parser_kind_traverse(&self->parser, visit, arg);
+    int found = tri_parser_kind_traverse(&self->parser, visit, arg);
+    return found != 0 ? found : tri_ws_python_kind_traverse(&self->ws_python, visit, arg);
 }
 
 static int server_clear(PyObject *op)
@@ -347,6 +351,7 @@ static void server_dealloc(PyObject *op)
     tri_scope_forget(self);
     server_clear(op);
     tri_parser_kind_clear(&self->parser); /* connections that end may still have called it */
+    tri_ws_python_kind_clear(&self->ws_python);
     Py_CLEAR(self->root_path);
     type->tp_free(op);
     Py_DECREF(type);
@@ -544,7 +549,7 @@ static PyMethodDef server_methods[] = {
 static PyType_Slot server_slots[] = {
     { Py_tp_doc,
       "Server(app, *, limits, scope, asgi, root_path, on_error, on_refusal, access_log, date, server, fields, parser, "
-      "extensions, cancels, websockets)\n--\n\n"
+      "extensions, cancels, websockets, ws_protocol)\n--\n\n"
       "The C core, serving one application." },
     { Py_tp_new, server_new },
     { Py_tp_methods, server_methods },

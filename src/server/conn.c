@@ -280,26 +280,39 @@ bool tri_conn_has_more(const tri_conn *conn)
     return n > 0 && memmem(tri_buf_data(&conn->in), n, "\r\n\r\n", 4) != NULL;
 }
 
-/* The socket is readable: one read, parsed at once. */
-void tri_conn_readable(tri_conn *conn)
+enum read_outcome { READ_NOTHING, READ_SOME, READ_FULL };
+
+/* One read, parsed at once; whether it filled the buffer, so that there is likely to be more. */
+static enum read_outcome read_once(tri_conn *conn)
 {
     tri_server *server = conn->server;
     ptrdiff_t n = tri_socket_read(conn->source.fd, server->read, TRI_SERVER_READ);
     if (n == TRI_EAGAIN)
-        return;
+        return READ_NOTHING;
     if (conn->flags & TRI_CONN_LINGERING) {
         if (n <= 0)
             tri_conn_close(conn);
-        return;
+        return READ_NOTHING;
     }
     if (n < 0) {
         tri_conn_lose(conn, NULL);
-        return;
+        return READ_NOTHING;
     }
     if (n == 0)
         on_eof(conn);
     else
         take_bytes(conn, server->read, (size_t)n);
+    return n == TRI_SERVER_READ && wants_read(conn) ? READ_FULL : READ_SOME;
+}
+
+/* The socket is readable: what has come is read and parsed, but only so much before others have their turn. */
+void tri_conn_readable(tri_conn *conn)
+{
+    enum read_outcome outcome = read_once(conn);
+    if (outcome == READ_NOTHING)
+        return;
+    for (unsigned reads = 1; reads < TRI_SERVER_READS && outcome == READ_FULL; reads++)
+        outcome = read_once(conn);
     settle(conn);
 }
 

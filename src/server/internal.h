@@ -14,6 +14,7 @@
 
 enum {
     TRI_SERVER_READ = 65536,      /* bytes of the shared read buffer */
+    TRI_SERVER_READS = 4,         /* times that it is filled from one socket in a turn */
     TRI_SERVER_EVENTS = 256,      /* descriptors of one turn */
     TRI_SERVER_ACCEPTS = 64,      /* connections accepted from one listener in a turn */
     TRI_SERVER_REFUSALS = 64,     /* records that wait for the log */

@@ -189,7 +189,7 @@ static void dispatch(tri_server *server, const tri_ready *ready)
 static bool has_spare(const tri_server *server)
 {
     return server->conn_pool.idle > TRI_SERVER_SPARE || server->exchange_pool.idle > TRI_SERVER_SPARE
-           || server->chains.blocks.idle > TRI_SERVER_SPARE || server->ws.deflate.n_kept > 0;
+           || server->chains.blocks.idle > TRI_SERVER_SPARE || tri_ws_deflate_shared_has_spare(&server->ws.deflate);
 }
 
 /* Some time after a rush, what it has left in the pools and nobody has needed since goes back to the system. */

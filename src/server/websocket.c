@@ -224,6 +224,17 @@ static void fail(tri_exchange *exchange, int code, tri_span reason)
     on_last(exchange, code, reason);
 }
 
+/* What was to be sent could not be made. */
+static void on_unsent(tri_exchange *exchange, int error)
+{
+    if (exchange->conn == NULL)
+        return;
+    if (error == TRI_EPROTO)
+        fail(exchange, TRI_WS_INTERNAL, TRI_SPAN("the WebSocket's code failed"));
+    else if (error == TRI_ENOMEM)
+        tri_conn_lose(exchange->conn, "out of memory");
+}
+
 /* --- what arrives --- */
 
 static bool is_full(const tri_exchange *exchange)
@@ -264,7 +275,7 @@ static void on_ping(tri_exchange *exchange, tri_span payload)
         ws->flags |= FLAG_PONG_DUE;
     }
     if (error != 0)
-        tri_conn_lose(conn, "out of memory");
+        on_unsent(exchange, error);
 }
 
 void tri_websocket_drained(tri_exchange *exchange)
@@ -279,7 +290,7 @@ void tri_websocket_drained(tri_exchange *exchange)
     int error = ws->protocol->ops->submit_pong(ws->protocol, out, payload);
     tri_buf_release(&ws->pong, exchange->mem);
     if (error != 0)
-        tri_conn_lose(conn, "out of memory");
+        on_unsent(exchange, error);
     else
         tri_conn_queue_flush(conn);
 }
@@ -478,8 +489,9 @@ static void keep_alive(tri_exchange *exchange)
         return;
     }
     tri_chain *out = conn->protocol->ops->tunnel(conn->protocol, exchange->stream);
-    if (ws->protocol->ops->submit_ping(ws->protocol, out, (tri_span){ NULL, 0 }) != 0) {
-        tri_conn_lose(conn, "out of memory");
+    int error = ws->protocol->ops->submit_ping(ws->protocol, out, (tri_span){ NULL, 0 });
+    if (error != 0) {
+        on_unsent(exchange, error);
         return;
     }
     tri_conn_queue_flush(conn);
@@ -608,6 +620,8 @@ static int add_own_fields(tri_exchange *exchange, answer *to)
             agreed = ws->protocol->ops->negotiate(ws->protocol, value, to->extensions);
             if (agreed < 0)
                 return (int)agreed;
+            if (exchange->conn == NULL || ws->state != STATE_HANDSHAKE)
+                return TRI_ECLOSED; /* by its own code */
         }
     }
     if (agreed > 0)
@@ -662,6 +676,11 @@ int tri_websocket_accept(tri_exchange *exchange, const tri_field_out *fields, si
     int error = submit_accept(exchange, fields, n, subprotocol);
     if (error == TRI_ENOMEM)
         tri_conn_lose(exchange->conn, "out of memory");
+    if (error == TRI_EPROTO && exchange->conn != NULL) {
+        tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
+        tri_refuse(exchange->conn, 500, "the WebSocket's code failed");
+        return TRI_ECLOSED;
+    }
     if (error != 0)
         return error;
     ws->state = STATE_OPEN;
@@ -717,11 +736,11 @@ int tri_websocket_send(tri_exchange *exchange, const tri_loan *loan, enum tri_ws
         return error;
     tri_chain *out = conn->protocol->ops->tunnel(conn->protocol, exchange->stream);
     error = ws->protocol->ops->submit_message(ws->protocol, out, loan, data);
-    if (error == TRI_ENOMEM)
-        tri_conn_lose(conn, "out of memory");
-    if (error == 0 && exchange->conn != NULL) /* giving back a loan may have run code that ended it */
+    if (error != 0)
+        on_unsent(exchange, error);
+    else if (exchange->conn != NULL) /* making it or giving back a loan may have run code that ended it */
         flush_soon(conn);
-    return error;
+    return error == TRI_EPROTO ? TRI_ECLOSED : error;
 }
 
 int tri_websocket_shares(const tri_exchange *exchange, size_t n)

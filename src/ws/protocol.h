@@ -54,7 +54,8 @@ enum { TRI_WS_ANSWER_MOST = 256 };
 typedef struct tri_ws_protocol tri_ws_protocol;
 
 /* Every call returns 0 (or a count) or a negative TRI_E… . `out` is the chain that the bytes are appended to; on errors
-   it is as it was. After TRI_ENOMEM the socket can only be closed. */
+   it is as it was. After TRI_ENOMEM the socket can only be closed. TRI_EPROTO: what makes the frames has failed, and is
+   good for nothing but a close frame; TRI_ECLOSED: it had before. */
 typedef struct tri_ws_ops {
     const char *name;
     /* Reads one Sec-WebSocket-Extensions field of the request and, when it agrees to an offer of it, writes the field's

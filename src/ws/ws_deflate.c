@@ -103,14 +103,12 @@ static bool park_receiving(tri_ws_deflate *self)
     Bytef window[WINDOW_MOST];
     unsigned n = 0;
     (void)inflateGetDictionary(&self->receiving->z, window, &n);
-    const unsigned most = 1U << self->params.recv_bits;
-    unsigned kept = n < most ? n : most;
-    if (kept > 0) {
-        self->window = tri_mem_alloc(self->shared->mem, kept);
+    if (n > 0) {
+        self->window = tri_mem_alloc(self->shared->mem, n);
         if (self->window == NULL)
             return false;
-        memcpy(self->window, window + n - kept, kept);
-        self->window_n = (uint16_t)kept;
+        memcpy(self->window, window, n);
+        self->window_n = (uint16_t)n;
     }
     free_receiving(self);
     return true;
@@ -154,9 +152,10 @@ static void free_scratch(tri_ws_deflate_shared *shared)
 
 bool tri_ws_deflate_shared_trim(tri_ws_deflate_shared *shared)
 {
-    bool any = shared->scratch != NULL && shared->n_kept == 0;
+    bool any = shared->scratch_most < shared->scratch_size / 4; /* one large message is no reason to keep so much */
     if (any)
         free_scratch(shared);
+    shared->scratch_most = 0;
     while (!tri_list_empty(&shared->kept)) {
         tri_ws_stream *stream = TRI_CONTAINER(shared->kept.next, tri_ws_stream, link);
         if (stream->used == shared->used || !give_up(stream))
@@ -338,6 +337,8 @@ static int start_deflate(tri_ws_deflate *self)
 /* Sees to `size` bytes of scratch. */
 static int reserve_scratch(tri_ws_deflate_shared *shared, size_t size)
 {
+    if (size > shared->scratch_most)
+        shared->scratch_most = size;
     if (size <= shared->scratch_size)
         return TRI_OK;
     char *scratch = tri_mem_resize(shared->mem, shared->scratch, shared->scratch_size, size);

@@ -45,6 +45,7 @@ typedef struct tri_ws_deflate_shared {
     unsigned used; /* since the last trim */
     char *scratch; /* where messages are compressed to */
     size_t scratch_size;
+    size_t scratch_most; /* bytes of it that were needed since the last trim */
 } tri_ws_deflate_shared;
 
 typedef struct tri_ws_stream tri_ws_stream;
@@ -66,6 +67,11 @@ void tri_ws_deflate_shared_init(tri_ws_deflate_shared *shared, const tri_mem *me
                                 const tri_ws_deflate_options *options);
 /* Gives up what has not been used since the last call; returns whether there was any. Call it every now and then. */
 bool tri_ws_deflate_shared_trim(tri_ws_deflate_shared *shared);
+/* Whether there is anything that it may give up, now or later. */
+static inline bool tri_ws_deflate_shared_has_spare(const tri_ws_deflate_shared *shared)
+{
+    return shared->n_kept > 0 || shared->scratch != NULL;
+}
 void tri_ws_deflate_shared_fini(tri_ws_deflate_shared *shared);
 
 enum { TRI_WS_DEFLATE_ANSWER = 160 };

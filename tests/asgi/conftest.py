@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import frames
 import harness
 import parsers
 import pytest
@@ -13,19 +14,25 @@ from harness import LIBRARIES, Serve, Server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the tests be run with other parsers than the one in C."""
+    """Let the tests be run with other parsers than the one in C, and with other makers of frames."""
     parser.addoption("--http", choices=harness.PARSERS, default="tricorn", help="what reads the requests")
+    parser.addoption("--ws", choices=harness.FRAMES, default="tricorn", help="what makes the frames of WebSockets")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have the servers use that parser."""
+    """Have the servers use them."""
     harness.parser = config.getoption("--http")
+    harness.frames = config.getoption("--ws")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what the parser reads otherwise; tests of its own show how it does."""
+    """Leave out what the parser or the library of frames does otherwise; tests of its own show how it does."""
     for item in items:
-        reason = parsers.difference(harness.parser, item.name) or parsers.needs_a_library(item.name)
+        reason = (
+            parsers.difference(harness.parser, item.name)
+            or frames.difference(harness.frames, item.name)
+            or parsers.needs_a_library(item.name)
+        )
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
 

@@ -24,6 +24,9 @@ LIBRARIES = ("asyncio", "uvloop", "trio", "curio")
 PARSERS = ("tricorn", "h11", "httptools")
 parser = "tricorn"
 """What reads the requests of the servers: pytest's option ``--http``."""
+FRAMES = ("tricorn", "wsproto", "websockets")
+frames = "tricorn"
+"""What reads and writes the frames of WebSockets: pytest's option ``--ws``."""
 
 # What must never stand in a server's log, whatever a test does.
 ALARMS = re.compile(
@@ -262,8 +265,9 @@ class Server:
             listener.listen(1024)
             self.port: int = listener.getsockname()[1]
             fd = listener.fileno()
-            usual = ("--async-library", library, "--http", parser, "--app-dir", str(APPS), "--fd", str(fd))
-            self._start([app, *usual, *options], environment or {}, [fd])
+            usual = ("--async-library", library, "--app-dir", str(APPS), "--fd", str(fd))
+            chosen = ("--http", parser, "--ws", frames)
+            self._start([app, *usual, *chosen, *options], environment or {}, [fd])
 
     def _start(
         self, arguments: list[str], environment: dict[str, str], inherited: Sequence[int] = ()

@@ -296,6 +296,23 @@ static void test_announced(void)
     ws_record_close(&driver);
 }
 
+/* A message in one frame takes no more memory than it has bytes, however it comes. */
+static void test_exact_memory(void)
+{
+    static char payload[100000];
+    begin();
+    ws_record_open(&driver);
+    ws_put_frame(&in, FIN | BINARY, payload, sizeof payload);
+    size_t most = 0;
+    for (size_t at = 0; at < in.n; at += 1000) {
+        ws_record_feed(&driver, in.p + at, in.n - at < 1000 ? in.n - at : 1000);
+        most = driver.mem.bytes_out > most ? driver.mem.bytes_out : most;
+    }
+    CHECK(most == sizeof payload + sizeof(tri_ws_message));
+    CHECK(strncmp(driver.log, "binary 100000 ", 14) == 0);
+    ws_record_close(&driver);
+}
+
 /* --- how it is called --- */
 
 /* recv stops at each event, borrows what a control frame holds, and takes nothing while an event waits. */
@@ -460,6 +477,7 @@ int main(void)
     test_message_limit();
     test_fragments_limit();
     test_announced();
+    test_exact_memory();
     test_stops();
     test_over();
     test_pieces_of_control();

@@ -228,6 +228,7 @@ static void test_midst_stays(void)
     begin(1);
     open_pair(&pairs[0], both(15, false));
     open_pair(&pairs[1], both(15, false));
+    CHECK(receives(&pairs[0], text, 9) && shared.n_kept == 1);
     tri_span packed = peer_deflate(&pairs[0].peer, text);
     char copy[100];
     memcpy(copy, packed.p, packed.n);
@@ -255,24 +256,43 @@ static void test_trim(void)
 {
     const tri_span text = TRI_SPAN("some text, some text");
     begin(100);
-    CHECK(!tri_ws_deflate_shared_trim(&shared));
+    CHECK(!tri_ws_deflate_shared_trim(&shared) && !tri_ws_deflate_shared_has_spare(&shared));
     for (unsigned i = 0; i < 2; i++)
         open_pair(&pairs[i], both(12, i == 1));
     CHECK(sends(&pairs[0], text) && receives(&pairs[0], text, 5) && receives(&pairs[1], text, 5));
     CHECK(!tri_ws_deflate_shared_trim(&shared));
     CHECK(sends(&pairs[0], text));
-    CHECK(tri_ws_deflate_shared_trim(&shared));
+    CHECK(tri_ws_deflate_shared_trim(&shared) && shared.scratch != NULL);
     CHECK(has_streams(&pairs[0], true, false) && has_streams(&pairs[1], false, false));
     CHECK(pairs[0].ours.window_n == text.n);
     CHECK(pairs[1].ours.window == NULL); /* each by itself: there is nothing to keep */
-    CHECK(tri_ws_deflate_shared_trim(&shared) && shared.n_kept == 0);
+    CHECK(tri_ws_deflate_shared_trim(&shared) && shared.n_kept == 0 && shared.scratch == NULL);
     CHECK(has_streams(&pairs[0], false, false));
-    CHECK(tri_ws_deflate_shared_trim(&shared) && shared.scratch == NULL);
-    CHECK(!tri_ws_deflate_shared_trim(&shared));
+    CHECK(!tri_ws_deflate_shared_trim(&shared) && !tri_ws_deflate_shared_has_spare(&shared));
     CHECK(mem.blocks_out == 1 && mem.bytes_out == text.n); /* the window */
     CHECK(sends(&pairs[0], text) && receives(&pairs[0], text, 5) && receives(&pairs[1], text, 5));
     close_pair(&pairs[0]);
     close_pair(&pairs[1]);
+    end();
+}
+
+/* The scratch of a large message goes when there were only small ones since, though streams are kept. */
+static void test_trim_scratch(void)
+{
+    static char text[MOST];
+    begin(100);
+    open_pair(&pairs[0], both(12, false));
+    CHECK(sends(&pairs[0], (tri_span){ text, sizeof text }) && shared.scratch_size > sizeof text);
+    CHECK(!tri_ws_deflate_shared_trim(&shared));
+    CHECK(sends(&pairs[0], TRI_SPAN("small")) && sends(&pairs[0], (tri_span){ text, sizeof text / 2 }));
+    CHECK(!tri_ws_deflate_shared_trim(&shared));
+    CHECK(sends(&pairs[0], TRI_SPAN("small")) && shared.scratch_size > sizeof text);
+    CHECK(tri_ws_deflate_shared_trim(&shared) && shared.scratch == NULL && shared.n_kept == 1);
+    CHECK(sends(&pairs[0], TRI_SPAN("small")) && shared.scratch_size < 4096);
+    CHECK(!tri_ws_deflate_shared_trim(&shared));
+    close_pair(&pairs[0]);
+    CHECK(shared.n_kept == 0 && tri_ws_deflate_shared_has_spare(&shared));
+    CHECK(tri_ws_deflate_shared_trim(&shared) && !tri_ws_deflate_shared_has_spare(&shared));
     end();
 }
 
@@ -356,6 +376,7 @@ int main(void)
     test_least_recent_goes();
     test_midst_stays();
     test_trim();
+    test_trim_scratch();
     test_alone();
     test_forget_nothing();
     test_too_large();

@@ -109,6 +109,7 @@ def make_server(app: Any, library: Library, **settings: Any) -> _core.Server:
         "extensions": {},
         "cancels": 0,
         "websockets": None,
+        "ws_protocol": None,
     }
     return _core.Server(app, **{**usual, **settings})
 

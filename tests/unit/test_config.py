@@ -149,7 +149,7 @@ def test_websockets() -> None:
         "no_context": False,
         "client_no_context": False,
         "window_bits": 12,
-        "level": 6,
+        "level": 2,
         "mem_level": 5,
         "min_size": 128,
         "streams": 128,

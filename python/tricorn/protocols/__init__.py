@@ -147,40 +147,76 @@ def section_size(fields: Iterable[tuple[bytes, bytes]]) -> int:
     return sum(len(name) + len(value) + len(b":\r\n") for name, value in fields)
 
 
+class Wanted(NamedTuple):
+    """What an option names a class for, as its errors are worded.
+
+    Attributes:
+        what: What the class is.
+        makes: What it makes.
+        built_in: Names for classes of Tricorn's own that stand on a library.
+        remedy: What to do when there is no such class.
+        instead: What to do without the library.
+    """
+
+    what: str
+    makes: str
+    built_in: dict[str, str]
+    remedy: str
+    instead: str
+
+
+_WANTED = Wanted(
+    "HTTP parser",
+    "parser",
+    BUILT_IN,
+    "name a class as MODULE:CLASS with --http, or use h11, httptools or tricorn",
+    "use the parser in C with --http tricorn",
+)
+
+
 def load(name: str) -> Callable[[Limits], Parser] | None:
     """Return the class that ``--http`` names, ``None`` where it is the parser in C.
 
     Raises:
         StartupError: There is no such class, or the library that it needs is not installed.
     """
-    if name in ("auto", "tricorn"):
-        return None
-    where = BUILT_IN.get(name, name)
+    return None if name in ("auto", "tricorn") else find(name, _WANTED)
+
+
+def find(name: str, wanted: Wanted) -> Callable[..., Any]:
+    """Return the class of a name, or of ``module:Class``.
+
+    Raises:
+        StartupError: There is no such class, or the library that it needs is not installed.
+    """
+    where = wanted.built_in.get(name, name)
     module, _, attribute = where.partition(":")
     try:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
     except ModuleNotFoundError as error:
-        raise _missing(name, module, error) from None
+        raise _missing(name, module, error, wanted) from None
     except AttributeError:
-        raise StartupError(f"the module {module!r} has no attribute {attribute!r}", _REMEDY) from None
+        raise StartupError(f"the module {module!r} has no attribute {attribute!r}", wanted.remedy) from None
     if not callable(found):
-        raise StartupError(f"{where} is {type(found).__name__!r}, which makes no parser", _REMEDY)
-    parser: Callable[[Limits], Parser] = found
-    return parser
+        raise StartupError(
+            f"{where} is {type(found).__name__!r}, which makes no {wanted.makes}", wanted.remedy
+        )
+    made: Callable[..., Any] = found
+    return made
 
 
-_REMEDY = "name a class as MODULE:CLASS with --http, or use h11, httptools or tricorn"
-
-
-def _missing(name: str, module: str, error: ModuleNotFoundError) -> StartupError:
+def _missing(name: str, module: str, error: ModuleNotFoundError, wanted: Wanted) -> StartupError:
     """Say which module is not there."""
-    if name in BUILT_IN and error.name == name:
+    library = name.partition("-")[0]
+    if name in wanted.built_in and error.name == library:
         return StartupError(
-            f"the HTTP parser {name!r} is not installed",
-            f"install it with 'pip install tricorn[{name}]', or use the parser in C with --http tricorn",
+            f"the {wanted.what} {library!r} is not installed",
+            f"install it with 'pip install tricorn[{library}]', or {wanted.instead}",
         )
     if error.name is not None and (module == error.name or module.startswith(error.name + ".")):
-        return StartupError(f"there is no module {error.name!r} to take the HTTP parser from", _REMEDY)
+        return StartupError(
+            f"there is no module {error.name!r} to take the {wanted.what} from", wanted.remedy
+        )
     raise error
