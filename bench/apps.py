@@ -46,9 +46,15 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def marked(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-    """Answer as `hello` does; a request for /mark calls getpriority(2), which whoever counts instructions can see."""
-    if scope["type"] == "http" and scope["path"] == "/mark":
-        os.getpriority(os.PRIO_PROCESS, 0)
+    """Answer as `hello` and `socket_echo` do; a request for /mark calls getpriority(2).
+
+    Whoever counts instructions can see that call.
+    """
+    if scope["type"] == "http":
+        if scope["path"] == "/mark":
+            os.getpriority(os.PRIO_PROCESS, 0)
+    elif scope["type"] == "websocket":
+        return socket_echo(scope, receive, send)
     return hello(scope, receive, send)
 
 
@@ -119,9 +125,9 @@ async def produce(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def socket_echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Accept a WebSocket and send every text back; answer other requests as `marked` does."""
+    """Accept a WebSocket and send every text back; answer other requests as `hello` does."""
     if scope["type"] != "websocket":
-        await marked(scope, receive, send)
+        await hello(scope, receive, send)
         return
     await receive()
     await send({"type": "websocket.accept"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -111,13 +112,18 @@ def same_interpreter(environments: dict[str, Environment]) -> str:
 
 
 def compiled(names: Sequence[str], program: Path, *options: str) -> Path:
-    """Compile C files of this folder, unless their program is newer than all of them, and return the program."""
+    """Compile C files of this folder, unless their program is newer than all of them, and return the program.
+
+    It takes its place at once, so that others may be running or making it.
+    """
     paths = [ROOT / "bench" / name for name in names]
     if not program.exists() or program.stat().st_mtime < max(path.stat().st_mtime for path in paths):
         program.parent.mkdir(parents=True, exist_ok=True)
         settings = ("-std=gnu11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra")
         sources = [str(path) for path in paths if path.suffix == ".c"]
-        run_checked(["gcc", *settings, "-o", str(program), *sources, *options])
+        fresh = program.with_name(f"{program.name}.{os.getpid()}")
+        run_checked(["gcc", *settings, "-o", str(fresh), *sources, *options])
+        fresh.replace(program)
     return program
 
 

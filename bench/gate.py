@@ -1,7 +1,8 @@
 """The command `bench/instructions`: what a request costs in instructions, and whether that has become more.
 
 There is one connection, for counts that repeat: either each request is a turn of the server and of the library's loop,
-or 16 requests arrive at once and show what the server itself spends on each. Counts are only compared with those that
+or 16 requests arrive at once and show what the server itself spends on each. Of a WebSocket, a message and its echo are
+counted. Counts are only compared with those that
 were recorded with the same interpreter, libraries and compiler.
 """
 
@@ -22,7 +23,7 @@ from bench.callgrind import count_phases, per_request, require_valgrind
 from bench.environments import ROOT, Unusable
 from bench.measure import Subject, WrongAnswer
 from bench.servers import SERVERS
-from bench.workloads import WORKLOADS
+from bench.workloads import WORKLOADS, Workload
 
 Versions = Mapping[str, str]
 
@@ -30,6 +31,8 @@ LIBRARIES = ("asyncio", "uvloop", "trio", "curio")
 COMMITTED = ROOT / "bench" / "instructions.json"
 SHAPES = {"one": 1, "batch": 16}
 """The requests that are sent at once, by the shape's name."""
+ECHOES = {"echo 64 B": "12a", "echo 64 KiB": "12c"}
+"""The rows whose messages are sent, by the shape's name."""
 WARM, FEW, MANY = 320, 160, 2240
 """Numbers of requests, multiples of the batches: to fill caches, and two whose difference counts."""
 TOLERANCE = 0.03
@@ -72,22 +75,33 @@ class Record:
     instructions: Mapping[str, float]
 
 
+def shapes(library: str) -> dict[str, Workload]:
+    """Return what is sent over one connection to the server of a library, by the shape's name."""
+    by_row = {workload.row: workload for workload in WORKLOADS}
+    requests = {name: replace(WORKLOADS[0], depth=depth) for name, depth in SHAPES.items()}
+    echoes = {name: by_row[row] for name, row in ECHOES.items()}
+    return {
+        name: replace(workload, row=f"instructions-{library}-{name}", app="apps:marked", connections=1)
+        for name, workload in {**requests, **echoes}.items()
+    }
+
+
 def count_library(library: str) -> dict[str, float]:
     """Return the instructions of a request on a library, by library and shape."""
     own = environments.Environment(ROOT / ".venv" / "bin", "", {})
-    workload = replace(WORKLOADS[0], row=f"instructions-{library}", app="apps:marked", connections=1)
-    shapes = [replace(workload, row=f"{workload.row}-{name}", depth=depth) for name, depth in SHAPES.items()]
-    phases = [(shape, requests) for shape in shapes for requests in (WARM, FEW, MANY)]
-    counts = count_phases(Subject(workload, SERVERS[f"tricorn-{library}"], own), phases)
+    sent = shapes(library)
+    phases = [(shape, requests) for shape in sent.values() for requests in (WARM, FEW, MANY)]
+    counts = count_phases(Subject(sent["one"], SERVERS[f"tricorn-{library}"], own), phases)
     return {
         f"{library} {name}": per_request((FEW, counts[3 * at + 1]), (MANY, counts[3 * at + 2]))
-        for at, name in enumerate(SHAPES)
+        for at, name in enumerate(sent)
     }
 
 
 def count_all(libraries: Sequence[str]) -> dict[str, float]:
     """Return the instructions of a request for each library and shape."""
     environments.load_generator()
+    environments.socket_load_generator()
     environments.steady_clock()
     with ThreadPoolExecutor(JOBS) as pool:
         return {name: value for each in pool.map(count_library, libraries) for name, value in each.items()}

@@ -339,18 +339,21 @@ static void sock_begin_frame(sock *s)
     f->control_size = 0;
 }
 
+/* How long the head of a frame is, as far as it is known. */
+static unsigned head_length(const frame *f)
+{
+    unsigned length = f->head_size < 2 ? 0 : f->head[1] & 127;
+    return length < 126 ? 2 : length == 126 ? 4 : 10;
+}
+
 /* Takes bytes of a frame's head; returns how many. */
 static size_t sock_take_head(sock *s, const unsigned char *p, size_t n)
 {
     frame *f = &s->frame;
-    unsigned size = 2;
     size_t taken = 0;
-    while (f->head_size < size && taken < n) {
+    while (f->head_size < head_length(f) && taken < n)
         f->head[f->head_size++] = p[taken++];
-        if (f->head_size >= 2)
-            size = (f->head[1] & 127) < 126 ? 2 : (f->head[1] & 127) == 126 ? 4 : 10;
-    }
-    if (f->head_size < size || f->head_size < 2)
+    if (f->head_size < head_length(f))
         return taken;
     sock_begin_frame(s);
     f->head_size = sizeof f->head + 1; /* the payload is next */

@@ -82,7 +82,7 @@ def choose_workloads(rows: str) -> list[Workload]:
     chosen: dict[str, Workload] = {}
     for row in rows.split(","):
         exact = [workload for workload in WORKLOADS if workload.row == row]
-        found = exact or [workload for workload in WORKLOADS if workload.row.rstrip("abcdef") == row]
+        found = exact or [workload for workload in WORKLOADS if workload.row.rstrip("abcdefg") == row]
         if not found:
             known = ", ".join(workload.row for workload in WORKLOADS)
             raise Unusable(f"no such row: {row}; there are {known}")

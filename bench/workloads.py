@@ -356,20 +356,20 @@ def echo(row: str, size: str, message: bytes, *switches: str) -> Workload:
     )
 
 
-def fan_out(row: str, *switches: str) -> Workload:
+def fan_out(row: str, kib: int, *switches: str) -> Workload:
     """Make the workload of a message that every one of 1,000 WebSockets gets."""
     deflated = "deflate" in switches
     return Workload(
         row=row,
-        title=f"WebSocket: a text of 1 KiB to 1,000 sockets, {'with' if deflated else 'without'} deflate",
+        title=f"WebSocket: a text of {kib} KiB to 1,000 sockets, {'with' if deflated else 'without'} deflate",
         servers=BROADCASTING,
         kind="broadcasts",
         app="apps:socket_broadcast",
         request=OFFER if deflated else UPGRADE,
-        body=telegram(1024),
+        body=telegram(1024 * kib),
         connections=1000,
         sockets=("broadcast", *switches),
-        targets=at_most(1 / 10, "uvicorn", *OWN),
+        targets=(*at_most(1 / 10, "uvicorn", *OWN), *at_most(1 / 10, "uvicorn", *OWN, metric="user")),
     )
 
 
@@ -378,8 +378,9 @@ SOCKETS = (
     echo("12b", "64 bytes", telegram(64), "deflate"),
     echo("12c", "64 KiB", telegram(65536)),
     echo("12d", "64 KiB", telegram(65536), "deflate"),
-    fan_out("12e"),
-    fan_out("12f", "deflate"),
+    fan_out("12e", 1),
+    fan_out("12f", 1, "deflate"),
+    fan_out("12g", 16, "deflate"),
     Workload(
         row="16",
         title="5,000 idle WebSockets after one echo, deflate agreed on: memory for each, and what comes back",

@@ -44,13 +44,18 @@ def test_counts_are_multiples_of_the_batches() -> None:
 
 
 def test_phases_are_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs = {1: 1000, 16: 100}
+    costs = {(1, 13): 1000, (16, 13): 100, (1, 64): 500, (1, 65536): 70_000}
 
     def count(subject: object, phases: list[tuple[gate.Workload, int]]) -> list[int]:
-        return [77 + costs[workload.depth] * requests for workload, requests in phases]
+        return [77 + costs[workload.depth, len(workload.body)] * requests for workload, requests in phases]
 
     monkeypatch.setattr(gate, "count_phases", count)
-    assert gate.count_library("trio") == {"trio one": 1000, "trio batch": 100}
+    assert gate.count_library("trio") == {
+        "trio one": 1000,
+        "trio batch": 100,
+        "trio echo 64 B": 500,
+        "trio echo 64 KiB": 70_000,
+    }
 
 
 @pytest.mark.parametrize(
