@@ -3,7 +3,7 @@
 ``["take"]`` receives an event, ``["note"]`` notes it as well, ``["drain"]`` does so up to the disconnect;
 ``["send", message]`` sends; ``["try", message]`` notes what is raised then; ``["note-scope"]`` notes the scope;
 ``["echo"]`` answers every message with itself up to the disconnect, which is noted; ``["flood", bytes, count]`` sends
-messages until that raises; ``["sleep", seconds]`` and ``["wait"]``, up to ``/release``, need an async library;
+messages until that raises; ``["stream", count, bytes]`` sends pieces of an answer; ``["sleep", seconds]`` and ``["wait"]``, up to ``/release``, need an async library;
 ``["raise"]`` fails; ``["done"]`` notes that all went well. Bytes are written ``{"bytes": text}``, as they are in the
 notes, which stand at ``/notes``.
 """
@@ -102,6 +102,12 @@ async def flood(socket: Socket, size: int, count: int) -> None:
     socket.note([count, "sent"])
 
 
+async def stream(socket: Socket, count: int, size: int) -> None:
+    for number in range(count):
+        data = b"%d" % (number % 10) * size
+        await socket.send({"type": "websocket.http.response.body", "body": data, "more_body": True})
+
+
 async def sleep(socket: Socket, seconds: float) -> None:
     await aio.sleep(seconds)
 
@@ -128,6 +134,7 @@ STEPS: dict[str, Callable[..., Awaitable[None]]] = {
     "note-scope": note_scope,
     "echo": echo,
     "flood": flood,
+    "stream": stream,
     "sleep": sleep,
     "wait": wait,
     "raise": fail,
