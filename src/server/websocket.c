@@ -448,9 +448,9 @@ void tri_websocket_eof(tri_exchange *exchange)
     tri_websocket *ws = exchange->ws;
     tri_exchange_ref(exchange);
     ws->flags |= FLAG_EOF;
-    if (ws->state == STATE_HANDSHAKE)
+    if (ws->state == STATE_HANDSHAKE || ws->state == STATE_DENIED)
         tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
-    else if (ws->state != STATE_DENIED && tri_buf_len(&exchange->body) == 0 && !(ws->flags & FLAG_FEEDING))
+    else if (tri_buf_len(&exchange->body) == 0 && !(ws->flags & FLAG_FEEDING))
         on_end_of_input(exchange);
     tri_exchange_unref(exchange);
 }
@@ -459,9 +459,8 @@ void tri_websocket_lose(tri_exchange *exchange)
 {
     tri_websocket *ws = exchange->ws;
     exchange->deadline = 0;
-    if (ws->state == STATE_DENIED)
-        return;
-    ws->state = STATE_CLOSED;
+    if (ws->state != STATE_DENIED)
+        ws->state = STATE_CLOSED;
     tri_buf_release(&exchange->body, exchange->mem);
     tri_buf_release(&ws->pong, exchange->mem);
     if (!(ws->flags & FLAG_FEEDING))
