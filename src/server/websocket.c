@@ -216,12 +216,20 @@ static void on_last(tri_exchange *exchange, int code, tri_span reason)
         set_due(exchange, ANSWER_MS);
 }
 
-/* The peer is at fault: the log gets a line. `reason` is static and terminated. */
+/* The peer is at fault: the log gets a line. One that does not read either is not waited for. `reason` is static and
+   terminated. */
 static void fail(tri_exchange *exchange, int code, tri_span reason)
 {
-    if (exchange->conn != NULL)
-        tri_refuse_record(exchange->conn, 0, reason.p);
-    on_last(exchange, code, reason);
+    tri_conn *conn = exchange->conn;
+    if (conn != NULL)
+        tri_refuse_record(conn, 0, reason.p);
+    if (conn == NULL || !(conn->flags & TRI_CONN_BLOCKED)) {
+        on_last(exchange, code, reason);
+        return;
+    }
+    note_end(exchange, code, reason);
+    tri_socket_discard(conn->source.fd);
+    tri_conn_close(conn);
 }
 
 /* What was to be sent could not be made. */
