@@ -329,16 +329,6 @@ def test_peer_that_never_finishes_the_close(shared: Serve, library: str) -> None
     until(lambda: server.descriptors() <= before, "the descriptors are back")
 
 
-def test_peer_that_never_reads_the_close(shared: Serve, library: str) -> None:
-    """The close frame itself is stuck behind messages that are not read."""
-    server = shared(APP, library, "--ws-close-timeout", "0.5", "--limit-send-buffer", "16384")
-    before = server.descriptors()
-    script = Script(CONNECT, ACCEPT, *[["flood", 30_000, 1]] * 5, closes(4007), ["note"])
-    with reach(server, script.target, room=4096) as peer:
-        until(lambda: server.descriptors() <= before, "the connection is let go of", 10)
-        assert peer.gone()
-
-
 def test_connection_ends_when_the_peer_has_closed(shared: Serve, library: str) -> None:
     """The server is the first to end it (RFC 6455 §7.1.1), and does so soon."""
     with reach(shared(APP, library)) as peer:

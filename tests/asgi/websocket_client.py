@@ -315,7 +315,9 @@ class Deflater:
     def __call__(self, data: bytes) -> bytes:
         """Return a message's payload."""
         if self._deflate is None or self._afresh:
-            self._deflate = zlib.compressobj(9, zlib.DEFLATED, self._bits)
+            # zlib makes no windows of 8 bits; what is only stored looks back nowhere.
+            level = 9 if self._bits < -8 else 0
+            self._deflate = zlib.compressobj(level, zlib.DEFLATED, min(self._bits, -9))
         payload: bytes = self._deflate.compress(data) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         assert payload.endswith(TAIL)
         return payload[: -len(TAIL)]
