@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from typing import Any
@@ -352,7 +353,5 @@ def test_bytes_behind_the_handshake_of_a_refused_one_are_no_request(shared: Serv
         peer.ask_upgrade(Script(CONNECT, closes()).target, behind=b"GET /asked HTTP/1.1\r\nHost: a\r\n\r\n")
         answer = peer.answer()
         assert answer.status == 403
-        try:
+        with contextlib.suppress(Closed):
             assert peer.rest() == b""
-        except Closed:
-            pass
