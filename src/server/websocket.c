@@ -216,12 +216,20 @@ static void on_last(tri_exchange *exchange, int code, tri_span reason)
         set_due(exchange, ANSWER_MS);
 }
 
-/* The peer is at fault: the log gets a line. `reason` is static and terminated. */
+/* The peer is at fault: the log gets a line. One that does not read either is not waited for. `reason` is static and
+   terminated. */
 static void fail(tri_exchange *exchange, int code, tri_span reason)
 {
-    if (exchange->conn != NULL)
-        tri_refuse_record(exchange->conn, 0, reason.p);
-    on_last(exchange, code, reason);
+    tri_conn *conn = exchange->conn;
+    if (conn != NULL)
+        tri_refuse_record(conn, 0, reason.p);
+    if (conn == NULL || !(conn->flags & TRI_CONN_BLOCKED)) {
+        on_last(exchange, code, reason);
+        return;
+    }
+    note_end(exchange, code, reason);
+    tri_socket_discard(conn->source.fd);
+    tri_conn_close(conn);
 }
 
 /* What was to be sent could not be made. */
@@ -448,9 +456,9 @@ void tri_websocket_eof(tri_exchange *exchange)
     tri_websocket *ws = exchange->ws;
     tri_exchange_ref(exchange);
     ws->flags |= FLAG_EOF;
-    if (ws->state == STATE_HANDSHAKE)
+    if (ws->state == STATE_HANDSHAKE || ws->state == STATE_DENIED)
         tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
-    else if (ws->state != STATE_DENIED && tri_buf_len(&exchange->body) == 0 && !(ws->flags & FLAG_FEEDING))
+    else if (tri_buf_len(&exchange->body) == 0 && !(ws->flags & FLAG_FEEDING))
         on_end_of_input(exchange);
     tri_exchange_unref(exchange);
 }
@@ -459,9 +467,8 @@ void tri_websocket_lose(tri_exchange *exchange)
 {
     tri_websocket *ws = exchange->ws;
     exchange->deadline = 0;
-    if (ws->state == STATE_DENIED)
-        return;
-    ws->state = STATE_CLOSED;
+    if (ws->state != STATE_DENIED)
+        ws->state = STATE_CLOSED;
     tri_buf_release(&exchange->body, exchange->mem);
     tri_buf_release(&ws->pong, exchange->mem);
     if (!(ws->flags & FLAG_FEEDING))

@@ -43,7 +43,9 @@ def closes(code: int | None = None, reason: str | None = None) -> list[Any]:
     return ["send", message]
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 4999])
+@pytest.mark.parametrize(
+    "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 4999]
+)
 @pytest.mark.parametrize("reason", ["", "auf Wiedersehen, schönen Tag"])
 def test_W8_client_closes(shared: Serve, library: str, code: int, reason: str) -> None:
     """Its code and reason reach the application, and the code comes back."""
@@ -94,7 +96,9 @@ def test_W8_connection_that_breaks_is_1006(shared: Serve, library: str, how: str
         assert script.noted(server, 3) == [said("whole"), ended(1006), ended(1006)]
 
 
-@pytest.mark.parametrize("code", [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 65535])
+@pytest.mark.parametrize(
+    "code", [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 65535]
+)
 def test_invalid_code_on_the_wire(shared: Serve, library: str, code: int) -> None:
     script = Script(CONNECT, ACCEPT, ["drain"])
     server = shared(APP, library)
@@ -215,7 +219,9 @@ def test_W7_close_before_connect_was_received(shared: Serve, library: str) -> No
 def test_W9_G8_send_after_the_clients_close_raises(own: Serve, library: str) -> None:
     """An OSError of our own, which is not logged when it comes back out of the application."""
     server = own(APP, library)
-    script = Script(CONNECT, ACCEPT, ["drain"], ["try", MESSAGE], ["try", CLOSING], sends("out of the application"))
+    script = Script(
+        CONNECT, ACCEPT, ["drain"], ["try", MESSAGE], ["try", CLOSING], sends("out of the application")
+    )
     with reach(server, script.target) as peer:
         assert peer.leave(3003)[0] == 3003
     _, raised, closed = script.noted(server, 3)
@@ -227,7 +233,9 @@ def test_W9_G8_send_after_the_clients_close_raises(own: Serve, library: str) -> 
 
 def test_W9_send_after_the_connection_broke_raises(own: Serve, library: str) -> None:
     server = own(APP, library)
-    script = Script(CONNECT, ACCEPT, ["drain"], ["try", MESSAGE], ["try", CLOSING], sends("out of the application"))
+    script = Script(
+        CONNECT, ACCEPT, ["drain"], ["try", MESSAGE], ["try", CLOSING], sends("out of the application")
+    )
     peer = reach(server, script.target)
     peer.reset()
     end, raised, closed = script.noted(server, 3)
@@ -238,7 +246,9 @@ def test_W9_send_after_the_connection_broke_raises(own: Serve, library: str) -> 
 
 def test_W9_send_after_the_own_close_raises(shared: Serve, library: str) -> None:
     """A second close is ignored, and so are its code and reason."""
-    script = Script(CONNECT, ACCEPT, closes(4003), ["try", MESSAGE], ["try", {**CLOSING, "code": 4004}], ["note"])
+    script = Script(
+        CONNECT, ACCEPT, closes(4003), ["try", MESSAGE], ["try", {**CLOSING, "code": 4004}], ["note"]
+    )
     server = shared(APP, library)
     with reach(server, script.target) as peer:
         assert peer.failed() == 4003

@@ -117,7 +117,12 @@ class Peer(Client):
         self._inflate: Any = None
 
     def ask_upgrade(
-        self, target: str = "/echo", fields: Iterable[Field] = FIELDS, *, behind: bytes = b"", method: str = "GET"
+        self,
+        target: str = "/echo",
+        fields: Iterable[Field] = FIELDS,
+        *,
+        behind: bytes = b"",
+        method: str = "GET",
     ) -> None:
         """Send a handshake, and bytes right behind it."""
         lines = [f"{method} {target} HTTP/1.1", "Host: test.example"]
@@ -389,5 +394,3 @@ def sends(text: str | None = None, data: bytes | None = None) -> list[Any]:
 def targets_of(access: str) -> list[str]:
     """Return the lines of an access log, without the clients' addresses."""
     return re.findall(r'127\.0\.0\.1:\d+ - (".*)', access)
-
-
