@@ -202,12 +202,14 @@ def test_a_generator_of_sends(shared: Serve, library: str) -> None:
 
 
 def test_thousands_by_one_task(shared: Serve, library: str) -> None:
-    """What one task broadcasts without a pause gets out while it does so, so that a client that reads misses nothing."""
+    """What one task broadcasts without a pause gets out meanwhile: a client that reads misses nothing."""
     room = Room(shared(APP, library), "thousands")
     with ExitStack() as stack:
         [peer] = room.join(stack)
         with room.server.connect() as client:
-            client.request(target="/broadcast?" + urlencode({"room": room.name, "times": 20_000, "text": "x"}))
+            client.request(
+                target="/broadcast?" + urlencode({"room": room.name, "times": 20_000, "text": "x"})
+            )
             for _ in range(20_000):
                 assert peer.exactly(3) == b"\x81\x01x"
             assert json.loads(client.answer().body) == []

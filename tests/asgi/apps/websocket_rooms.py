@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kit import Exchange, application, as_routes
+
 from tricorn import broadcast
 
 rooms: dict[str, list[Any]] = {}
