@@ -390,24 +390,48 @@ def test_many_that_never_finish_the_handshake(shared: Serve, library: str) -> No
         until(lambda: server.descriptors() <= before, "they are gone", 5)
 
 
+def talk_too_early(peer: Peer, target: str) -> int:
+    """Ask for a WebSocket and send messages before the answer, until nobody takes more or the connection ends."""
+    peer.ask_upgrade(target)
+    peer.socket.setblocking(False)
+    total, stuck = 0, 0
+    data = frame(BINARY, bytes(100_000))
+    while total < 64 << 20 and stuck < 25:
+        try:
+            total += peer.socket.send(data)
+            stuck = 0
+        except BlockingIOError:
+            stuck += 1
+            time.sleep(0.01)
+        except OSError:
+            break
+    return total
+
+
 def test_bytes_without_end_before_the_accept(shared: Serve, library: str) -> None:
     """A client that talks before it is accepted is not read without bounds."""
-    server = shared(APP, library)
+    server = shared(APP, library, "--ws-handshake-timeout", "2")
     script = Script(CONNECT, ["note"])
     with bounded(server, 4 << 20), Peer(server.connect().socket) as peer:
-        peer.ask_upgrade(script.target)
-        peer.socket.setblocking(False)
-        total, stuck = 0, 0
-        data = frame(BINARY, bytes(100_000))
-        while total < 64 << 20 and stuck < 25:
-            try:
-                total += peer.socket.send(data)
-                stuck = 0
-            except BlockingIOError:
-                stuck += 1
-                time.sleep(0.01)
-        assert total < 32 << 20, "the reading has stopped"
-        assert script.notes(server) == []
+        assert talk_too_early(peer, script.target) < 32 << 20, "the reading has stopped"
+    assert script.note(server)["code"] == 1006
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_client_that_talks_before_the_accept_and_goes(own: Serve, library: str, how: str) -> None:
+    """The application is told, nothing is held, and the server can stop."""
+    server = own(APP, library)
+    before = server.descriptors()
+    script = Script(CONNECT, ["note"])
+    peer = Peer(server.connect().socket)
+    talk_too_early(peer, script.target)
+    if how == "close":
+        peer.close()
+    else:
+        peer.reset()
+    until(lambda: server.descriptors() <= before, "the descriptor is given back", 5)
+    assert script.note(server)["code"] == 1006
+    assert server.stop() == 0
 
 
 def test_many_connections_in_every_state(shared: Serve, library: str) -> None:
