@@ -156,8 +156,7 @@ static void finish(tri_exchange *exchange)
     tri_buf_release(&exchange->body, exchange->mem);
     tri_buf_release(&ws->pong, exchange->mem);
     ws->flags &= (uint16_t)~FLAG_PONG_DUE;
-    if (!(ws->flags & FLAG_FEEDING))
-        ws->protocol->ops->fini(ws->protocol);
+    ws->protocol->ops->fini(ws->protocol);
     if (conn != NULL)
         tri_exchange_end(exchange);
 }
@@ -374,8 +373,6 @@ static size_t feed(tri_exchange *exchange, char *bytes, size_t n)
         }
     }
     ws->flags &= (uint16_t)~FLAG_FEEDING;
-    if (is_over(ws))
-        ws->protocol->ops->fini(ws->protocol);
     return is_over(ws) || (ws->flags & FLAG_OVER) ? n : done;
 }
 
@@ -471,8 +468,7 @@ void tri_websocket_lose(tri_exchange *exchange)
         ws->state = STATE_CLOSED;
     tri_buf_release(&exchange->body, exchange->mem);
     tri_buf_release(&ws->pong, exchange->mem);
-    if (!(ws->flags & FLAG_FEEDING))
-        ws->protocol->ops->fini(ws->protocol);
+    ws->protocol->ops->fini(ws->protocol);
     tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
 }
 

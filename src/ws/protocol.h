@@ -81,7 +81,8 @@ typedef struct tri_ws_ops {
     /* A message in one frame that is made already, compressed by itself as `shares` says or not at all. The loan is
        taken as in submit_message. */
     int (*submit_shared)(tri_ws_protocol *self, tri_chain *out, const tri_loan *frame, bool compressed);
-    /* Gives all memory back. */
+    /* Gives all memory back; also between recv and next_event, and within what a call of it runs. From then on it takes
+       bytes, gives no events, and appends nothing to a chain. */
     void (*fini)(tri_ws_protocol *self);
 } tri_ws_ops;
 
