@@ -78,7 +78,10 @@ WRONG = {
     "rsv-of-a-close": (frame(CLOSE, b"\x03\xe8", rsv=1), 1002),
     **{f"opcode-{code}": (frame(code, b"hello"), 1002) for code in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)},
     "continuation-of-nothing": (frame(CONTINUATION, b"hello"), 1002),
-    "continuation-after-the-end": (frame(TEXT, b"a", fin=False) + frame(CONTINUATION) + frame(CONTINUATION), 1002),
+    "continuation-after-the-end": (
+        frame(TEXT, b"a", fin=False) + frame(CONTINUATION) + frame(CONTINUATION),
+        1002,
+    ),
     "text-within-a-message": (frame(TEXT, b"a", fin=False) + frame(TEXT, b"b"), 1002),
     "binary-within-a-message": (frame(BINARY, b"a", fin=False) + frame(BINARY, b"b", fin=False), 1002),
     "ping-in-fragments": (frame(PING, b"a", fin=False), 1002),
@@ -286,7 +289,9 @@ def test_ping_flood_of_a_client_that_reads(shared: Serve, library: str) -> None:
     server = shared(APP, library, "--ws-max-control-rate", "0")
     with bounded(server, 2 << 20, 30), reach(server) as peer:
         for turn in range(20):
-            peer.send(b"".join(frame(PING, b"%d" % number) for number in range(1000)) + frame(TEXT, b"%d" % turn))
+            peer.send(
+                b"".join(frame(PING, b"%d" % number) for number in range(1000)) + frame(TEXT, b"%d" % turn)
+            )
             pongs = []
             found = peer.read()
             while found.opcode == PONG:

@@ -327,7 +327,9 @@ def test_compressed_message_in_fragments(shared: Serve, library: str, size: int)
 def test_compressed_message_with_empty_fragments(shared: Serve, library: str) -> None:
     with reach(shared(APP, library), offer=DEFLATE) as peer:
         payload = Deflater(peer.agreed)(b"hello")
-        peer.send(frame(TEXT, rsv=4, fin=False) + frame(CONTINUATION, payload, fin=False) + frame(CONTINUATION))
+        peer.send(
+            frame(TEXT, rsv=4, fin=False) + frame(CONTINUATION, payload, fin=False) + frame(CONTINUATION)
+        )
         assert peer.message() == "hello"
 
 

@@ -166,7 +166,9 @@ def test_large_message_in_a_small_queue(shared: Serve, library: str) -> None:
 
 def test_client_that_goes_while_the_reading_is_stopped(shared: Serve, library: str) -> None:
     """The next ping notices a reset, for an application that does not look; it sees it later."""
-    server = shared(APP, library, "--ws-max-queue", "2", "--ws-ping-interval", "0.3", "--ws-ping-timeout", "0.3")
+    server = shared(
+        APP, library, "--ws-max-queue", "2", "--ws-ping-interval", "0.3", "--ws-ping-timeout", "0.3"
+    )
     before = server.descriptors()
     script = Script(CONNECT, ACCEPT, ["wait"], ["drain"])
     peer = reach(server, script.target)
