@@ -36,6 +36,9 @@ ECHOES = {"echo 64 B": "12a", "echo 64 KiB": "12c"}
 WARM, FEW, MANY = 320, 160, 2240
 """Numbers of requests, multiples of the batches: to fill caches, and two whose difference counts."""
 TOLERANCE = 0.03
+LOOSE = {"echo 64 KiB": 0.1}
+"""What is tolerated of shapes that repeat less well: a message of several reads takes more or fewer turns of the loop,
+as its parts arrive."""
 JOBS = 2
 
 CONFIGURED = "import sysconfig; print(sysconfig.get_config_var('CONFIG_ARGS'))"
@@ -57,7 +60,8 @@ class Change:
     @property
     def failed(self) -> bool:
         """Tell whether the request has become dearer than the tolerance allows."""
-        return self.ratio is not None and self.ratio > 1 + TOLERANCE
+        shape = self.name.partition(" ")[2]
+        return self.ratio is not None and self.ratio > 1 + LOOSE.get(shape, TOLERANCE)
 
     @property
     def mark(self) -> str:

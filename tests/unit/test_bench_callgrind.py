@@ -72,6 +72,12 @@ def test_more_than_the_tolerance_fails(now: float, before: float | None, failed:
     assert (change.failed, change.mark) == (failed, mark)
 
 
+@pytest.mark.parametrize(("now", "failed"), [(109, False), (111, True)])
+def test_a_message_of_several_reads_may_vary_more(now: float, failed: bool) -> None:
+    assert gate.Change("trio echo 64 KiB", now, 100).failed is failed
+    assert gate.Change("trio echo 64 B", now, 100).failed
+
+
 def test_table_shows_the_change() -> None:
     changes = gate.compare(
         {"trio one": 1050, "curio one": 900, "new": 7}, {"trio one": 1000, "curio one": 1000}
