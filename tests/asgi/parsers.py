@@ -35,7 +35,7 @@ DIFFERENCES: dict[str, dict[str, str]] = {
 NEED_A_LIBRARY = re.compile(
     r"\[none.*-(?:chunked-while-waiting|pipelined|later)\]|"
     r"(?:after_good_requests|over_the_concurrency|has_no_deadline|ends_a_pipeline|behind_a_waiting|comes_after_the"
-    r"|F3_concurrent|unread_upload|out_of_descriptors).*\[none"
+    r"|F3_concurrent|unread_upload|out_of_descriptors|application_that_does_not_end).*\[none"
 )
 """Tests whose application waits for something else than ``receive()`` and ``send()``."""
 

@@ -81,7 +81,10 @@ WELL: dict[str, list[Field]] = {
     "in-two-fields": [("Connection", "keep-alive"), ("Upgrade", "foo/2"), *FIELDS],
     "with-an-empty-body": [*FIELDS, ("Content-Length", "0")],
     "with-an-origin": [*FIELDS, ("Origin", "http://elsewhere.example")],
-    "with-unknown-extensions": [*FIELDS, ("Sec-WebSocket-Extensions", "x-webkit-deflate-frame, bbf-usp; a=1")],
+    "with-unknown-extensions": [
+        *FIELDS,
+        ("Sec-WebSocket-Extensions", "x-webkit-deflate-frame, bbf-usp; a=1"),
+    ],
 }
 
 
@@ -236,7 +239,13 @@ def test_W5_accept_without_a_subprotocol(shared: Serve, library: str, message: d
 
 
 def test_W5_accept_with_fields(shared: Serve, library: str) -> None:
-    headers = [(b"x-b", b"1"), (b"set-cookie", b"a=b"), (b"x-a", b"2"), (b"set-cookie", b"c=d"), (b"x-b", b"")]
+    headers = [
+        (b"x-b", b"1"),
+        (b"set-cookie", b"a=b"),
+        (b"x-a", b"2"),
+        (b"set-cookie", b"c=d"),
+        (b"x-b", b""),
+    ]
     script = Script(CONNECT, ["send", {"type": "websocket.accept", "headers": headers}], ["echo"])
     with reach(shared(APP, library), script.target) as peer:
         assert peer.answered is not None

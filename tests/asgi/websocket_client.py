@@ -117,7 +117,12 @@ class Peer(Client):
         self._inflate: Any = None
 
     def ask_upgrade(
-        self, target: str = "/echo", fields: Iterable[Field] = FIELDS, *, behind: bytes = b"", method: str = "GET"
+        self,
+        target: str = "/echo",
+        fields: Iterable[Field] = FIELDS,
+        *,
+        behind: bytes = b"",
+        method: str = "GET",
     ) -> None:
         """Send a handshake, and bytes right behind it."""
         lines = [f"{method} {target} HTTP/1.1", "Host: test.example"]
@@ -310,7 +315,9 @@ class Deflater:
     def __call__(self, data: bytes) -> bytes:
         """Return a message's payload."""
         if self._deflate is None or self._afresh:
-            self._deflate = zlib.compressobj(9, zlib.DEFLATED, self._bits)
+            # zlib makes no windows of 8 bits; what is only stored looks back nowhere.
+            level = 9 if self._bits < -8 else 0
+            self._deflate = zlib.compressobj(level, zlib.DEFLATED, min(self._bits, -9))
         payload: bytes = self._deflate.compress(data) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         assert payload.endswith(TAIL)
         return payload[: -len(TAIL)]
@@ -387,5 +394,3 @@ def sends(text: str | None = None, data: bytes | None = None) -> list[Any]:
 def targets_of(access: str) -> list[str]:
     """Return the lines of an access log, without the clients' addresses."""
     return re.findall(r'127\.0\.0\.1:\d+ - (".*)', access)
-
-
