@@ -77,9 +77,13 @@ class Site:
 
     def stop(self) -> int:
         """Ask the server to stop, as a supervisor does, and return its exit code."""
+        self.ask_to_stop()
+        return self.wait()
+
+    def ask_to_stop(self) -> None:
+        """Ask the server to stop, as a supervisor does."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self.wait()
 
     def wait(self) -> int:
         """Wait until the server has ended, and return its exit code."""
