@@ -351,9 +351,4 @@ def test_bytes_behind_the_handshake_of_a_refused_one_are_no_request(shared: Serv
         peer.ask_upgrade(Script(CONNECT, closes()).target, behind=b"GET /asked HTTP/1.1\r\nHost: a\r\n\r\n")
         answer = peer.answer()
         assert answer.status == 403
-<<<<<<< HEAD
-        with contextlib.suppress(Closed):
-            assert peer.rest() == b""
-=======
         assert peer.closed()
->>>>>>> 306ced83ca8da5ab7a56e487e88a793c7f79e1f9
