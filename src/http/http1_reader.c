@@ -6,6 +6,11 @@
 
 enum { CHUNK_LINES = 1024 }; /* bytes of sizes and line ends that may come between two pieces of a body */
 
+bool tri_http1_reader_tunnels(const tri_http1 *self)
+{
+    return self->in_state == TRI_IN_TUNNEL;
+}
+
 bool tri_http1_reader_wants(const tri_http1 *self)
 {
     return self->pending == 0 && self->in_state < TRI_IN_DONE;

@@ -9,6 +9,8 @@
 /* The operations of HTTP/1.1, for a protocol that puts others in the place of recv and next_event. */
 extern const tri_protocol_ops tri_http1_ops;
 
+/* Whether the connection carries another protocol by now: its bytes are taken by HTTP/1.1's own recv. */
+bool tri_http1_reader_tunnels(const tri_http1 *self);
 /* Whether bytes are wanted: neither an event waits, nor is a request complete that has no answer yet. */
 bool tri_http1_reader_wants(const tri_http1 *self);
 /* The parser is about to be given these bytes. */

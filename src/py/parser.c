@@ -312,6 +312,8 @@ static Py_ssize_t give(tri_parser *self, const char *bytes, size_t n)
 static ptrdiff_t recv_bytes(tri_protocol *protocol, char *bytes, size_t n)
 {
     tri_parser *self = (tri_parser *)protocol;
+    if (tri_http1_reader_tunnels(&self->http1))
+        return tri_http1_ops.recv(protocol, bytes, n);
     if (!tri_http1_reader_wants(&self->http1) || (self->flags & TRI_PARSER_AHEAD))
         return 0;
     PyObject *type, *value, *traceback;
