@@ -245,6 +245,15 @@ static void on_eof(tri_conn *conn)
     }
 }
 
+/* Whether a WebSocket's handshake is at work: its client is to wait for the answer (RFC 6455 §4.1). */
+static bool awaits_accept(const tri_conn *conn)
+{
+    if (tri_list_empty(&conn->exchanges))
+        return false;
+    const tri_exchange *exchange = TRI_CONTAINER(conn->exchanges.next, tri_exchange, link);
+    return exchange->ws != NULL && tri_websocket_is_undecided(exchange);
+}
+
 /* Bytes of a request behind the one at work: kept for later, parsed now if that is possible. */
 static void take_bytes(tri_conn *conn, char *bytes, size_t n)
 {
@@ -258,6 +267,8 @@ static void take_bytes(tri_conn *conn, char *bytes, size_t n)
     tri_span rest = { bytes + took, n - took };
     if (tri_buf_append(&conn->in, conn->server->mem, rest, TRI_SERVER_AHEAD + TRI_SERVER_READ) != 0)
         tri_conn_lose(conn, "out of memory");
+    else if (tri_buf_len(&conn->in) >= TRI_SERVER_AHEAD && awaits_accept(conn))
+        tri_refuse(conn, 400, "too much came before the WebSocket was accepted");
     else if (tri_list_empty(&conn->exchanges))
         feed_ahead(conn);
     if (conn->server->stopping)

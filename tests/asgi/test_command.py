@@ -291,6 +291,25 @@ def test_library_that_is_not_installed_is_one_line(missing: str, tmp_path: Path)
     assert f"'{missing}' is not installed" in line and f"pip install tricorn[{missing}]" in line
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "missing"),
+    [
+        ("--http", "h11", "h11"),
+        ("--http", "httptools", "httptools"),
+        ("--ws", "wsproto", "wsproto"),
+        ("--ws", "websockets", "websockets"),
+        ("--ws", "websockets-sansio", "websockets"),
+    ],
+)
+def test_reader_that_is_not_installed_is_one_line(
+    option: str, name: str, missing: str, tmp_path: Path
+) -> None:
+    environment = without(missing, tmp_path)
+    (line,) = fails(APP, option, name, code=3, environment=environment)
+    assert f"{missing!r} is not installed" in line and f"pip install tricorn[{missing}]" in line
+    assert line.endswith(f"with {option} tricorn")
+
+
 @pytest.mark.parametrize("missing", ["uvloop", "trio", "curio"])
 def test_other_libraries_need_not_be_installed(run: Run, missing: str, tmp_path: Path) -> None:
     server = run(APP, *HERE, "--port", "0", environment=without(missing, tmp_path))

@@ -107,6 +107,7 @@ def last_block(data: bytes) -> bytes:
 
 # A block of a hundred bytes as they are, of which three are there.
 CUT = frame(BINARY, b"\x00\x64\x00\x9b\xffabc", rsv=4)
+DIGITS = b"".join(b"%d" % number**2 for number in range(5000))
 TWO = last_block(b"hello") + last_block(b"hello")
 
 CASES: dict[tuple[str, str], list[tuple[Case, object, object]]] = {
@@ -146,7 +147,8 @@ CASES: dict[tuple[str, str], list[tuple[Case, object, object]]] = {
         ),
     ],
     ("wsproto", "the level and the memory"): [
-        (sizes(("--ws-deflate-level", "1"), bytes(range(256)) * 40), False, True),
+        (sizes(("--ws-deflate-level", "9"), DIGITS), False, True),
+        (sizes(("--ws-deflate-mem-level", "1"), DIGITS), False, True),
     ],
     ("wsproto", "answers 1007 to what comes behind"): [
         (echoes(TWO, DEFLATE), [b"hello", 1007], [b"hello", b"hello", 1000]),

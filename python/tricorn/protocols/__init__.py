@@ -210,7 +210,7 @@ def find(name: str, wanted: Wanted) -> Callable[..., Any]:
 def _missing(name: str, module: str, error: ModuleNotFoundError, wanted: Wanted) -> StartupError:
     """Say which module is not there."""
     library = name.partition("-")[0]
-    if name in wanted.built_in and error.name == library:
+    if name in wanted.built_in and (error.name or "").partition(".")[0] == library:
         return StartupError(
             f"the {wanted.what} {library!r} is not installed",
             f"install it with 'pip install tricorn[{library}]', or {wanted.instead}",

@@ -140,6 +140,73 @@ def leaving() -> tuple[Callable[[], None], Callable[[], None]]:
     return run, end
 
 
+UPGRADE = (
+    b"GET /%b HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: one, two\r\n"
+    b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+)
+FRAMES = (
+    b"\x81\x85\0\0\0\0hello",
+    b"\x82\x83\0\0\0\0\x01\x02\x03\x89\x81\0\0\0\0p",
+    b"\xc1\x85\0\0\0\0\x02\x06\0\0\0",  # compressed
+    b"\x88\x85\0\0\0\0\x0f\xa0bye",
+)
+
+
+async def talk(scope: Any, receive: Any, send: Any) -> None:
+    """Do a little of everything that a WebSocket's application can do."""
+    await receive()
+    if scope["path"] == "/refused":
+        await send({"type": "websocket.close"})
+        return
+    if scope["path"] == "/denied":
+        await send({"type": "websocket.http.response.start", "status": 403, "headers": [(b"x-a", b"b")]})
+        await send({"type": "websocket.http.response.body", "body": b"no"})
+        return
+    fields = [(b"x-a", b"b")] * 40
+    await send({"type": "websocket.accept", "subprotocol": scope["subprotocols"][1], "headers": fields})
+    while (event := await receive())["type"] == "websocket.receive":
+        await send(event | {"type": "websocket.send"})
+        await send({"type": "websocket.send", "bytes": bytearray(b"view" * 100)})
+        missed, foreign, pause = _core.broadcast([send] * 70 + [print], {"text": "a" * 500 + "ä"})
+        if missed or len(foreign) != 1:
+            raise RuntimeError("bad broadcast")
+        if pause is not None:
+            await pause
+    await send({"type": "websocket.close", "code": 3000, "reason": "ü"})
+
+
+def talking() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Open WebSockets, exchange messages and close them."""
+    at = Bench(talk, access_log=lambda *_: None, websockets={"level": 1})
+    clients = [at.client, *(socket.create_connection(at.client.getpeername()) for _ in range(3))]
+
+    def run() -> None:
+        runners: list[Any] = [at.server.runner()]
+        for client, path in zip(clients, (b"talks", b"closes", b"refused", b"denied"), strict=True):
+            client.sendall(UPGRADE % path)
+            for frame in (b"", *FRAMES) if path == b"talks" else (b"",):
+                with contextlib.suppress(OSError):
+                    client.sendall(frame)
+                for _ in range(5):
+                    step(at, runners)
+                    if at.library.spawned:
+                        at.library.spawned -= 1
+                        runners.append(at.server.runner())
+        at.server.stop()
+        for runner in runners:
+            runner.close()
+
+    def end() -> None:
+        for told in at.library.errors:
+            note("told", told)
+        for client in clients:
+            client.close()
+        at.server.close()
+
+    return run, end
+
+
 def parsing() -> tuple[Callable[[], None], Callable[[], None]]:
     """Have the protocol read and written by a class in Python."""
     at = Bench(
@@ -235,7 +302,7 @@ def bridging() -> tuple[Callable[[], None], Callable[[], None]]:
     return run, loop.due.clear
 
 
-SCENARIOS = (serving, leaving, parsing, loading, opening, bridging)
+SCENARIOS = (serving, leaving, talking, parsing, loading, opening, bridging)
 
 
 def fail_at(number: int, scenario: Callable[[], tuple[Callable[[], None], Callable[[], None]]]) -> bool:
