@@ -39,7 +39,7 @@ WARM, FEW, MANY = 320, 160, 2240
 """Numbers of requests, multiples of the batches: to fill caches, and two whose difference counts."""
 TOLERANCE = 0.03
 LOOSE = {"echo 64 KiB": 0.1}
-"""What is tolerated of shapes that repeat less well: parts of a large message may arrive in further turns of the loop."""
+"""What is tolerated of shapes that repeat less well: a large message may arrive in further turns of the loop."""
 JOBS = 2
 
 CONFIGURED = "import sysconfig; print(sysconfig.get_config_var('CONFIG_ARGS'))"
