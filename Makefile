@@ -31,9 +31,12 @@ CORPORA := build/corpora/.fetched
 ASAN_SITE := build/asan-site
 COVERAGE_SITE := build/coverage-site
 # Not there: tests of other interpreters, which the sanitizers' run-time would be preloaded into, those that weigh memory, the
-# examples, as curio ends with a worker thread of its own left, those of Python alone, and uvloop, which takes asyncio's paths.
+# examples, as curio ends with a worker thread of its own left, those of Python alone, and the libraries that take the same
+# paths through the C as another: uvloop as asyncio, curio as trio.
 ASAN_TESTS ?= $(filter-out tests/leaks,$(TESTS)) $(patsubst %,--ignore=tests/unit/test_%.py,curio_import embedding_examples \
     backend_suite backend_mutants uvicorn_api uvicorn_differences plugin cli options config importer)
+
+ASAN_ONLY ?= not uvloop and not curio
 
 # Under the sanitizers the interpreter's own allocator is off, and a leak that passes through our code fails the run.
 ASAN_ENV = PATH=$(CURDIR)/build/unsanitized:$$PATH PYTHONPATH=$(CURDIR)/$(ASAN_SITE) PYTHONMALLOC=malloc TRICORN_TEST_SANITIZED=1 \
@@ -71,7 +74,7 @@ test-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) ## the Python tests (TESTS=pa
 	@$(PYTEST) $(TESTS) $(PARALLEL) $(ARGS)
 
 # What the parsers have a part in; nearly all of it waits, so more of it runs at once.
-HTTP_TESTS ?= $(patsubst %,tests/asgi/test_%.py,answers answers_lint bodies damage deadlines disconnects general http1 limits messages model parsers refusals scope slow_peers wire without_library)
+HTTP_TESTS ?= $(patsubst %,tests/asgi/test_%.py,answers answers_lint bodies damage deadlines disconnects general http1 limits messages model parsers refusals scope slow_peers wire without_library websocket_handshake websocket_close)
 
 PARSERS ?= h11 httptools
 
@@ -92,7 +95,7 @@ asan-c: $(SETUP_TEST) build/asan/build.ninja
 	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(BIN)/python tools/test-c build/asan
 
 asan-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) build/.asan-installed
-	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) -k 'not uvloop' $(ARGS)
+	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) -k '$(ASAN_ONLY)' $(ARGS)
 
 # The binding's cases are the same on each library: one of them and the tests without a library take its branches.
 COVERAGE_TESTS ?= tests/asgi tests/unit/test_core_*.py -k 'asyncio or core'

@@ -2,10 +2,11 @@
 
 ``["take"]`` receives an event, ``["note"]`` notes it as well, ``["drain"]`` does so up to the disconnect;
 ``["send", message]`` sends; ``["try", message]`` notes what is raised then; ``["note-scope"]`` notes the scope;
-``["echo"]`` answers every message with itself up to the disconnect, which is noted; ``["flood", bytes, count]``
-sends messages until that raises; ``["stream", count, bytes]`` sends pieces of an answer; ``["sleep", seconds]``
-and ``["wait"]``, up to ``/release``, need an async library; ``["raise"]`` fails; ``["done"]`` notes that all went
-well. Bytes are written ``{"bytes": text}``, as they are in the notes, which stand at ``/notes``.
+``["echo"]`` answers every message with itself up to the disconnect, which is noted; ``["flood", bytes, count]`` sends
+messages until that raises; ``["stream", count, bytes]`` sends pieces of an answer; ``["sleep", seconds]`` and
+``["wait"]``, up to ``/release``, need an async library;
+``["raise"]`` fails; ``["done"]`` notes that all went well. Bytes are written ``{"bytes": text}``, as they are in the
+notes, which stand at ``/notes``.
 """
 
 from __future__ import annotations
