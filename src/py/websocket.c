@@ -7,12 +7,24 @@
 
 /* --- events --- */
 
+/* A message as a str or bytes. */
+static PyObject *message_data(const tri_ws_message *message)
+{
+    Py_ssize_t n = (Py_ssize_t)message->n;
+    if (!message->text)
+        return PyBytes_FromStringAndSize(message->bytes, n);
+    if (!message->ascii || n < 2)
+        return PyUnicode_DecodeUTF8(message->bytes, n, NULL); /* which shares texts of one character */
+    PyObject *text = PyUnicode_New(n, 127);
+    if (text != NULL)
+        memcpy(PyUnicode_1BYTE_DATA(text), message->bytes, message->n);
+    return text;
+}
+
 /* {"type": "websocket.receive", "text": …, "bytes": …}: one of them is None (statement W6). */
 static int fill_message(PyObject *event, const tri_state *state, const tri_ws_message *message)
 {
-    Py_ssize_t n = (Py_ssize_t)message->n;
-    PyObject *data =
-        message->text ? PyUnicode_DecodeUTF8(message->bytes, n, NULL) : PyBytes_FromStringAndSize(message->bytes, n);
+    PyObject *data = message_data(message);
     int error = data == NULL || PyDict_SetItem(event, state->names.type, state->names.websocket_receive)
                 || PyDict_SetItem(event, state->names.bytes, message->text ? Py_None : data)
                 || PyDict_SetItem(event, state->names.text, message->text ? data : Py_None);

@@ -241,6 +241,7 @@ static int end_frame(tri_ws *self)
         if (error != TRI_OK || self->pending == TRI_WS_EVENT_FAIL)
             return error;
     }
+    self->message->ascii = !self->utf8.beyond_ascii;
     if (self->message->text && !tri_ws_utf8_complete(&self->utf8))
         fail(self, TRI_WS_INVALID_DATA, "the text ends within a character");
     else

@@ -9,6 +9,7 @@ tri_ws_message *tri_ws_message_new(const tri_mem *mem, size_t room)
     message->n = 0;
     message->room = room;
     message->text = false;
+    message->ascii = false;
     return message;
 }
 

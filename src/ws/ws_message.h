@@ -10,11 +10,12 @@
 #include "base/mem.h"
 
 typedef struct tri_ws_message {
-    tri_list link; /* for whoever queues it */
-    size_t n;      /* bytes that have come */
-    size_t room;   /* bytes that it has memory for */
-    bool text;     /* UTF-8, validated; else binary */
-    char bytes[];
+    tri_list link;             /* for whoever queues it */
+    size_t n;                  /* bytes that have come */
+    size_t room;               /* bytes that it has memory for */
+    bool text;                 /* UTF-8, validated; else binary */
+    bool ascii;                /* of a text: it is known to be nothing else */
+    _Alignas(16) char bytes[]; /* so that they can be read in words */
 } tri_ws_message;
 
 /* An empty message with memory for `room` bytes; NULL when there is none. Ends with tri_ws_message_free. */

@@ -7,6 +7,7 @@ static bool begin(tri_ws_utf8 *self, uint8_t byte)
 {
     if (byte < 0xC2 || byte > 0xF4)
         return false;
+    self->beyond_ascii = true;
     self->missing = byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
     self->low = byte == 0xE0 ? 0xA0 : byte == 0xF0 ? 0x90 : 0x80;  /* no longer form than is needed */
     self->high = byte == 0xED ? 0x9F : byte == 0xF4 ? 0x8F : 0xBF; /* no surrogates, nothing above U+10FFFF */

@@ -11,6 +11,7 @@ typedef struct tri_ws_utf8 {
     uint8_t missing; /* bytes of the character that is under way */
     uint8_t low;     /* the next byte's range, while some are missing */
     uint8_t high;
+    bool beyond_ascii; /* a character of several bytes has begun */
 } tri_ws_utf8;
 
 /* Reads the next bytes; false at the first that is wrong: the state is of no more use then. */

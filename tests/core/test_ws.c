@@ -383,7 +383,7 @@ static void test_pieces_of_control(void)
 static void test_size(void)
 {
     CHECK(sizeof(tri_ws) <= 168);
-    CHECK(sizeof(tri_ws_message) <= 40);
+    CHECK(sizeof(tri_ws_message) <= 48);
     begin();
     ws_record_open(&driver);
     CHECK(strcmp(driver.protocol->ops->name, "tricorn") == 0);
