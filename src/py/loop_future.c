@@ -14,7 +14,8 @@ typedef struct tri_py_bridge {
     PyObject *call_soon;
     PyObject *cancelled; /* the library's exception class for a cancellation */
     PyObject *leader;    /* the LoopFuture that waits for the descriptor, or NULL */
-    PyObject *woken;     /* list of LoopFutures: while the callback steps the leader, those that it wakes; else NULL */
+    PyObject *woken;     /* list of LoopFutures that the leader has woken, NULL for none */
+    bool stepping;       /* the callback steps the leader: those that it wakes are kept in `woken` */
     PyTypeObject *future_type;
 } tri_py_bridge;
 
@@ -89,15 +90,24 @@ static int step_now(tri_py_loop_future *self)
     return result == NULL ? -1 : 0;
 }
 
+/* Has the reader callback step the waiting task once the leader waits again, or the loop if there are many. */
+static int step_soon(tri_py_loop_future *self)
+{
+    tri_py_bridge *bridge = self->bridge;
+    if (bridge->woken == NULL && (bridge->woken = PyList_New(0)) == NULL)
+        return -1;
+    if (PyList_GET_SIZE(bridge->woken) == STEPS_MOST)
+        return schedule(self);
+    return PyList_Append(bridge->woken, (PyObject *)self);
+}
+
 static PyObject *future_wake(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     tri_py_loop_future *self = (tri_py_loop_future *)op;
-    PyObject *woken = self->bridge->woken;
     if (self->state != FUTURE_PENDING)
         Py_RETURN_NONE;
     self->state = FUTURE_WOKEN;
-    bool later = woken == NULL || PyList_GET_SIZE(woken) == STEPS_MOST;
-    if ((later ? schedule(self) : PyList_Append(woken, op)) != 0)
+    if ((self->bridge->stepping ? step_soon(self) : schedule(self)) != 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -372,12 +382,13 @@ static int step_woken(PyObject *woken)
 /* Steps the leader's task, and then those that it has woken. */
 static int step_leader(tri_py_bridge *self, tri_py_loop_future *leader)
 {
-    PyObject *woken = PyList_New(0);
-    if (woken == NULL)
-        return -1;
     leader->state = FUTURE_WOKEN;
-    self->woken = woken;
+    self->stepping = true;
     int error = step_now(leader);
+    self->stepping = false;
+    PyObject *woken = self->woken;
+    if (woken == NULL)
+        return error;
     self->woken = NULL;
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
@@ -414,6 +425,7 @@ static int bridge_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->call_soon);
     Py_VISIT(self->cancelled);
     Py_VISIT(self->leader);
+    Py_VISIT(self->woken);
     Py_VISIT((PyObject *)self->future_type);
     return 0;
 }
@@ -425,6 +437,7 @@ static int bridge_clear(PyObject *op)
     Py_CLEAR(self->call_soon);
     Py_CLEAR(self->cancelled);
     Py_CLEAR(self->leader);
+    Py_CLEAR(self->woken);
     Py_CLEAR(self->future_type);
     return 0;
 }

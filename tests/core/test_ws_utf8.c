@@ -204,7 +204,7 @@ static void test_random(void)
 
 int main(void)
 {
-    CHECK(sizeof(tri_ws_utf8) == 3);
+    CHECK(sizeof(tri_ws_utf8) == 4);
     test_all_short();
     test_boundaries();
     test_all_values();
