@@ -34,7 +34,8 @@ class Mirror(Server):
             listener.bind(("127.0.0.1", 0) if on_port else path)
             listener.listen(1024)
             self.address = Address(port=listener.getsockname()[1]) if on_port else Address(path=path)
-            self._start([*usual, "--fd", str(listener.fileno())], {}, [listener.fileno()])
+            # The corpora's upgrades are no handshakes, and are read as requests.
+            self._start([*usual, "--ws", "none", "--fd", str(listener.fileno())], {}, [listener.fileno()])
 
 
 @pytest.fixture(scope="session")
