@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 
 from websockets.exceptions import InvalidHeader, NegotiationError
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -33,6 +34,12 @@ class Frames:
         self._text = codecs.getincrementaldecoder("utf-8")()
         self._is_text = False
         self._frames = 0
+
+    def __del__(self) -> None:
+        """Let go of what was read: the library's reader holds itself, and would wait for the collector."""
+        with suppress(AttributeError):
+            self._reader.parser.close()
+            self._reader.parser_exc = None
 
     def negotiate(self, offers: str) -> str | None:
         """Agree to the first offer of permessage-deflate that the library can make."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import (
@@ -58,6 +59,12 @@ class Frames:
         self._plain = self._packed = FrameProtocol(False, [])
         self._parts: list[str | bytes] = []
         self._size = self._frames = 0
+
+    def __del__(self) -> None:
+        """Let go of what was read: the library's readers hold themselves, and would wait for the collector."""
+        with suppress(AttributeError):
+            for reader in (self._plain, self._packed):
+                reader._parse_more.close()
 
     def negotiate(self, offers: str) -> str | None:
         """Agree to the first offer of permessage-deflate that the library can make."""
