@@ -52,7 +52,7 @@ $(shell rm -f .venv/.setup-*)
 endif
 endif
 
-.PHONY: help run build test test-c test-python test-parsers lint format asan asan-c asan-python coverage autobahn fuzz bench bench-quick instructions clean
+.PHONY: help run build test test-c test-python test-parsers test-frames lint format asan asan-c asan-python coverage autobahn fuzz bench bench-quick instructions clean
 
 help: ## this list
 	@echo 'Tricorn. Commands:'
@@ -80,6 +80,11 @@ PARSERS ?= h11 httptools
 
 test-parsers: $(SETUP_TEST) $(INSTALLED) ## the tests of HTTP with requests read by h11 and by httptools (PARSERS=one, ONLY='asyncio or trio')
 	@set -e; for parser in $(PARSERS); do $(PYTEST) -q $(HTTP_TESTS) --http $$parser -n 5 --dist loadfile -k '$(ONLY)' $(ARGS); done
+
+FRAMES ?= wsproto websockets
+
+test-frames: $(SETUP_TEST) $(INSTALLED) ## the tests of WebSockets with frames by wsproto and by websockets (FRAMES=one, ONLY='asyncio or trio')
+	@set -e; for frames in $(FRAMES); do $(PYTEST) -q tests/asgi/test_websocket_*.py --ws $$frames -n 5 --dist loadfile -k '$(ONLY)' $(ARGS); done
 
 lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the house, formatters, types
 	@$(PYTEST) -q tests/lint
