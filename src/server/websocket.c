@@ -529,7 +529,8 @@ void tri_websocket_stop(tri_exchange *exchange)
     if (ws->state != STATE_OPEN)
         return;
     tri_exchange_ref(exchange);
-    ws->code = exchange->server->ws_stop_code;
+    if (ws->code == 0) /* else the peer has ended it already */
+        ws->code = exchange->server->ws_stop_code;
     begin_close(exchange, ws->code, (tri_span){ NULL, 0 });
     tri_exchange_unref(exchange);
 }

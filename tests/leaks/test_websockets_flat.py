@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +29,7 @@ MESSAGES = 40_000
 VISITS = 60
 CROWD = 300
 GROWTH = 2 << 20
+SETTLES = 10.0
 WORDS = "a text that can be compressed, " * 8
 
 
@@ -153,4 +155,9 @@ def test_memory_returns_after_many_at_once(server: Server) -> None:
     at_rest = server.memory()
     for _ in range(4):
         crowd()
-    assert server.memory() - at_rest < GROWTH
+    deadline = time.monotonic() + SETTLES
+    while (
+        server.memory() - at_rest >= GROWTH
+    ):  # streams of zlib are given up when nobody has used them for a while
+        assert time.monotonic() < deadline, (at_rest, server.memory())
+        time.sleep(0.1)
