@@ -35,6 +35,7 @@ def test_every_allocation_may_fail() -> None:
         "serving": 200,
         "leaving": 40,
         "talking": 150,
+        "framing": 100,
         "parsing": 100,
         "loading": 100,
         "opening": 20,

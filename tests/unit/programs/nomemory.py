@@ -26,8 +26,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core_bench import HEAD, POST, Bench, Library, answer, make_server, suspend
 from scgi import SCGI
+from test_core_frames import Frames, frame
 
 from tricorn import _core, protocols
+from tricorn.protocols.websocket import Binding
 
 REQUESTS = (
     b"GET /a%20b?c=d HTTP/1.1\r\nHost: test.example\r\nX-Unknown: one\r\nCookie: two\r\n\r\n",
@@ -207,6 +209,48 @@ def talking() -> tuple[Callable[[], None], Callable[[], None]]:
     return run, end
 
 
+def framing() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Have the frames of a WebSocket read and written by a class in Python."""
+    binding = Binding(Frames, lambda error: note("frames", error))  # type: ignore[arg-type]
+    at = Bench(echo, websockets={}, ws_protocol=binding, limits={"ws_ping_ms": 1})
+
+    def run() -> None:
+        runners: list[Any] = [at.server.runner()]
+        pieces = (
+            frame(1, b"a") + frame(9, b"p"),
+            frame(1, b"b" * 100),
+            frame(10, b""),
+            frame(8, b"\x0f\xa0bye"),
+        )
+        for piece in (UPGRADE % b"frames", *pieces):
+            with contextlib.suppress(OSError):
+                at.client.sendall(piece)
+            for _ in range(4):
+                step(at, runners)
+                if at.library.spawned:
+                    at.library.spawned -= 1
+                    runners.append(at.server.runner())
+        for runner in runners:
+            runner.close()
+
+    def end() -> None:
+        for told in at.library.errors:
+            note("told", told)
+        at.client.close()
+        at.server.close()
+
+    return run, end
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Send every message back."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (event := await receive())["type"] == "websocket.receive":
+        await send(event | {"type": "websocket.send"})
+        _core.broadcast([send], {"text": "to all"})
+
+
 def parsing() -> tuple[Callable[[], None], Callable[[], None]]:
     """Have the protocol read and written by a class in Python."""
     at = Bench(
@@ -295,6 +339,13 @@ def bridging() -> tuple[Callable[[], None], Callable[[], None]]:
             woken.wake()
             cancelled.cancel("why")
             bridge.ready()
+            first, second, leading = bridge.park(), bridge.park(), bridge.wait()
+            first.add_done_callback(called.append, **give_context)
+            second.add_done_callback(called.append, **give_context)
+            leading.add_done_callback(
+                lambda _, both=(first, second): [one.wake() for one in both], **give_context
+            )
+            bridge.ready()
             next(iter(bridge.park()))
             with contextlib.suppress(asyncio.CancelledError):
                 cancelled.result()
@@ -302,7 +353,7 @@ def bridging() -> tuple[Callable[[], None], Callable[[], None]]:
     return run, loop.due.clear
 
 
-SCENARIOS = (serving, leaving, talking, parsing, loading, opening, bridging)
+SCENARIOS = (serving, leaving, talking, framing, parsing, loading, opening, bridging)
 
 
 def fail_at(number: int, scenario: Callable[[], tuple[Callable[[], None], Callable[[], None]]]) -> bool:
