@@ -371,3 +371,44 @@ def test_a_future_of_the_bridge_keeps_its_contract() -> None:
         assert one.remove_done_callback(print) == 0
 
     asyncio.run(main())
+
+
+class Turns:
+    """What a bridge needs of an asyncio loop: it keeps what is to be called in its next turn."""
+
+    def __init__(self) -> None:
+        self.due: list[Any] = []
+
+    def call_soon(self, callback: Any, *arguments: Any, context: Any = None) -> object:
+        """Keep the call."""
+        self.due.append((callback, arguments))
+        return self
+
+
+def test_the_reader_callback_steps_those_that_the_leader_wakes() -> None:
+    """Up to a number; the rest, and those behind one that ends the loop, go on in the loop's next turn."""
+    loop, stepped = Turns(), list[int]()
+    bridge = _core.LoopBridge(loop, LookupError)
+
+    def wake(count: int, failing: int) -> None:
+        waiting = [bridge.park() for _ in range(count)]
+        for number, future in enumerate(waiting):
+
+            def step(_: Any, number: int = number) -> None:
+                stepped.append(number)
+                if number == failing:
+                    raise KeyboardInterrupt
+
+            future.add_done_callback(step)
+        leader = bridge.wait()
+        leader.add_done_callback(lambda _: [future.wake() for future in waiting])
+
+    wake(300, -1)
+    bridge.ready()
+    assert stepped == list(range(len(stepped))) and len(stepped) + len(loop.due) == 300 and loop.due
+    stepped.clear()
+    loop.due.clear()
+    wake(3, 0)
+    with pytest.raises(KeyboardInterrupt):
+        bridge.ready()
+    assert stepped == [0] and len(loop.due) == 2

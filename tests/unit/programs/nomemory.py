@@ -187,9 +187,9 @@ def talking() -> tuple[Callable[[], None], Callable[[], None]]:
         runners: list[Any] = [at.server.runner()]
         for client, path in zip(clients, (b"talks", b"closes", b"refused", b"denied"), strict=True):
             client.sendall(UPGRADE % path)
-            for frame in (b"", *FRAMES) if path == b"talks" else (b"",):
+            for piece in (b"", *FRAMES) if path == b"talks" else (b"",):
                 with contextlib.suppress(OSError):
-                    client.sendall(frame)
+                    client.sendall(piece)
                 for _ in range(5):
                     step(at, runners)
                     if at.library.spawned:
