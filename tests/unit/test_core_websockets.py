@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -149,3 +151,25 @@ def test_the_scheme_follows_that_of_requests(scheme: Any) -> None:
     assert seen == ["wss" if scheme == "https" else "ws"]
     runner.close()
     at.server.close()
+
+
+def test_the_collector_sees_what_a_server_holds() -> None:
+    """Else a server in a cycle with its application would never go."""
+
+    def made(name: str) -> Any:
+        return type(name, (), {"__call__": lambda self, *_: None})
+
+    names = ("app", "on_error", "on_refusal", "access_log")
+    calls = {name: made(name)() for name in names}
+    reading = {name: made(name) for name in ("make", "on_error", "head", "body", "end", "reject", "answer")}
+    framing = {name: made(name) for name in ("make", "on_error", "message", "ping", "pong", "close", "fail")}
+    server = make_server(
+        calls.pop("app"),
+        Library(),
+        websockets={},
+        parser=SimpleNamespace(**reading),
+        ws_protocol=SimpleNamespace(**framing),
+        **calls,
+    )
+    for held in (*calls.values(), *reading.values(), *framing.values()):
+        assert any(referrer is server for referrer in gc.get_referrers(held)), held
