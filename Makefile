@@ -31,12 +31,12 @@ CORPORA := build/corpora/.fetched
 ASAN_SITE := build/asan-site
 COVERAGE_SITE := build/coverage-site
 # Not there: tests of other interpreters, which the sanitizers' run-time would be preloaded into, those that weigh memory, the
-# examples, as curio ends with a worker thread of its own left, those of Python alone, and the libraries that take the same
-# paths through the C as another: uvloop as asyncio, curio as trio.
+# examples, as curio ends with a worker thread of its own left, those of Python alone, and all libraries but
+# asyncio, which has C of its own, and none, which is stepped from C alone: the others take the same paths as these.
 ASAN_TESTS ?= $(filter-out tests/leaks,$(TESTS)) $(patsubst %,--ignore=tests/unit/test_%.py,curio_import embedding_examples \
     backend_suite backend_mutants uvicorn_api uvicorn_differences plugin cli options config importer)
 
-ASAN_ONLY ?= not uvloop and not curio
+ASAN_ONLY ?= not uvloop and not curio and not trio
 
 # Under the sanitizers the interpreter's own allocator is off, and a leak that passes through our code fails the run.
 ASAN_ENV = PATH=$(CURDIR)/build/unsanitized:$$PATH PYTHONPATH=$(CURDIR)/$(ASAN_SITE) PYTHONMALLOC=malloc TRICORN_TEST_SANITIZED=1 \
