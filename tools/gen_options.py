@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "python"))
 from tricorn.option import Option  # noqa: E402
 from tricorn.options import APP, GROUPS, LIMITS, OPTIONS, TIMEOUTS, WEBSOCKETS  # noqa: E402
 
-NOTE = "<!-- Written by tools/gen_options.py from python/tricorn/options.py: change that table. -->"
+NOTE = "<!-- Written by tools/gen_options.py from python/tricorn/table: change that table. -->"
 
 OPTIONS_HEAD = f"""{NOTE}
 # Options

@@ -153,7 +153,7 @@ int main(int argc, char **argv)
     int n = tri_listener_tcp("127.0.0.1", (uint16_t)port, 2048, fds);
     int error = n < 0 ? n : 0;
     for (int i = 0; i < n; i++)
-        error = tri_server_listen(server, fds[i]) == 0 ? error : TRI_ESYS;
+        error = tri_server_listen(server, fds[i], 0) == 0 ? error : TRI_ESYS;
     if (error == 0)
         error = serve(server);
     tri_server_free(server);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -19,6 +19,7 @@ from tricorn.config import Config
 from tricorn.errors import StartupError, UsageError
 from tricorn.importer import Application
 from tricorn.lifespan import Flag, settle
+from tricorn.listening import Listener
 from tricorn.server import Service
 
 
@@ -269,8 +270,8 @@ def of_its_own(config: Config) -> Backend:
     return _backends.load(libraries.declared(config.load_app(), name) or "auto")
 
 
-def make(config: Config, backend: Backend) -> Service:
-    """Return a server that is bound to its addresses."""
+def make(config: Config, backend: Backend, listeners: Sequence[Listener] | None = None) -> Service:
+    """Return a server that is bound to its addresses, or to these listeners."""
     if config.library not in ("auto", backend.name):
         raise UsageError(
             f"the library {config.library!r} was asked for, and {backend.name} runs here",
@@ -278,7 +279,7 @@ def make(config: Config, backend: Backend) -> Service:
         )
     app = config.load_app()
     logs.enable()
-    return Service(config, app, backend)
+    return Service(config, app, backend, listeners=listeners)
 
 
 def _check(code: int | None) -> None:

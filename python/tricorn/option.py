@@ -221,6 +221,28 @@ def _plugins(group: str) -> set[str]:
     return {entry.name for entry in metadata.entry_points(group=group)} if group else set()
 
 
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """An address to listen on: a host and port, the path of a Unix socket, or an inherited descriptor.
+
+    Attributes:
+        host: An address or a name; empty is every address of the machine.
+        port: The port; 0 takes any free one.
+        path: The path of a Unix socket instead.
+        fd: An inherited descriptor of a stream socket instead.
+    """
+
+    host: str = ""
+    port: int = 0
+    path: str | None = None
+    fd: int | None = None
+
+    def __str__(self) -> str:
+        if self.fd is not None:
+            return f"fd://{self.fd}"
+        return self.path if self.path is not None else f"{self.host}:{self.port}"
+
+
 # RFC 9110 §5.6.2 (token) and §5.5 (field-value).
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import importlib.metadata
 import logging
 import os
 import signal
-import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tricorn import _core, importer, libraries, logs, protocols
+from tricorn import _core, importer, libraries, listening, logs, protocols
 from tricorn._backends import current, load
 from tricorn._backends.base import Backend, TaskGroup
 from tricorn._version import __version__
 from tricorn.config import Config
-from tricorn.errors import StartupError, UsageError
+from tricorn.errors import UsageError
 from tricorn.lifespan import Flag, Lifespan, Shutdown, settle
+from tricorn.listening import Listener
 from tricorn.protocols import websocket
 
 _logger = logging.getLogger("tricorn.error")
@@ -96,6 +94,7 @@ class Service:
         app: The application.
         backend: A backend of the server's own.
         owns_process: Whether the process is there for this server alone, so that the collector is tuned for it.
+        listeners: Where to listen; by default the addresses of the options are bound. The core owns them from now on.
 
     Attributes:
         core: The server in C.
@@ -105,7 +104,13 @@ class Service:
     """
 
     def __init__(
-        self, config: Config, app: importer.Application, backend: Backend, *, owns_process: bool = False
+        self,
+        config: Config,
+        app: importer.Application,
+        backend: Backend,
+        *,
+        owns_process: bool = False,
+        listeners: Sequence[Listener] | None = None,
     ) -> None:
         self._config = config
         self._backend = backend
@@ -147,11 +152,10 @@ class Service:
             ws_protocol=_ws_protocol(config),
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
-        self.urls = _listen(self.core, config)
-
-    def listen_fd(self, fd: int) -> None:
-        """Listen on one more descriptor of a listening socket, which the core then owns."""
-        self.urls += [_url(address, fd) for address in self.core.listen_fd(fd, self._config.backlog)]
+        self._listeners = list(listeners) if listeners is not None else listening.open_all(config)
+        for listener in self._listeners:
+            self.core.listen(listener.fd, config.backlog, listener.server)
+        self.urls = [listener.url for listener in self._listeners]
 
     def _parser(self, config: Config) -> protocols.Binding | None:
         """Return what reads the requests, ``None`` for the parser in C."""
@@ -225,7 +229,7 @@ class Service:
 
     async def main(self) -> int:
         """Serve from the application's start-up to its shutdown; returns the exit code."""
-        with _socket_file(self._config.uds):
+        with listening.files(self._listeners):
             return await self._main()
 
     async def _main(self) -> int:
@@ -429,96 +433,13 @@ def _spare_the_collector() -> None:
 
 def _common_scope(config: Config) -> dict[str, Any]:
     """Return what the scopes of all requests have in common."""
-    path = _socket_path(config)
     return {
         "type": "http",
         "http_version": "1.1",
         "scheme": "http",
         "root_path": config.root_path,
-        "server": (path, None) if path else None,
+        "server": None,
     }
-
-
-def _socket_path(config: Config) -> str | None:
-    """Return the path of the Unix socket that is listened on, if it is one; an inherited one tells its own."""
-    if config.fd is None:
-        return config.uds
-    try:
-        with socket.socket(fileno=os.dup(config.fd)) as inherited:
-            name = inherited.getsockname() if inherited.family == socket.AF_UNIX else None
-    except OSError:
-        return None  # listening will say what is wrong with it
-    return name if isinstance(name, str) else None
-
-
-def _listen(core: _core.Server, config: Config) -> list[str]:
-    """Bind what the configuration names; returns the URLs.
-
-    Raises:
-        StartupError: The address is in use, forbidden or unknown.
-    """
-    try:
-        if config.fd is not None:
-            return [_url(address, config.fd) for address in core.listen_fd(config.fd, config.backlog)]
-        if config.uds is not None:
-            core.listen_unix(config.uds, _socket_mode(config), config.backlog)
-            return [f"unix:{config.uds}"]
-        return [_url(address, None) for address in core.listen_tcp(config.host, config.port, config.backlog)]
-    except ValueError:
-        raise StartupError(
-            f"the host {config.host!r} has no address", "give an address of this machine with --host"
-        ) from None
-    except OSError as error:
-        raise _bind_error(config, error) from None
-
-
-@contextmanager
-def _socket_file(uds: str | None) -> Iterator[None]:
-    """Remove a Unix socket's file at the end, unless another server has put its own there meanwhile."""
-    if uds is None:
-        yield
-        return
-    path = Path(uds)
-    bound = path.stat()
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            now = path.stat()
-            if (now.st_dev, now.st_ino) == (bound.st_dev, bound.st_ino):
-                path.unlink()
-
-
-def _socket_mode(config: Config) -> int:
-    """Return the permissions of a Unix socket: as set, else (-1) those of the file in its place, else 666."""
-    if config.uds_mode is not None:
-        return config.uds_mode
-    return -1 if config.uds and Path(config.uds).exists() else 0o666
-
-
-def _url(address: tuple[str, int] | None, fd: int | None) -> str:
-    """Return the URL of a bound address."""
-    if address is None:
-        return f"fd://{fd}"
-    host, port = address
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _bind_error(config: Config, error: OSError) -> StartupError:
-    """Say in one line why a socket could not be had, and what to do."""
-    if config.fd is not None:
-        problem = f"the descriptor {config.fd} cannot be listened on: {error.strerror}"
-        return StartupError(problem, "--fd wants a stream socket that was inherited")
-    where = config.uds if config.uds is not None else f"{config.host}:{config.port}"
-    remedies = {
-        errno.EADDRINUSE: "stop the server that uses it, or choose another with --port or --uds",
-        errno.EACCES: "choose a port above 1023 or a path that you may write to",
-        errno.EADDRNOTAVAIL: "give an address of this machine with --host",
-        errno.EEXIST: "there is a file that is not a socket: remove it or choose another path",
-        errno.ENOENT: "create the directory of the socket first",
-    }
-    remedy = remedies.get(error.errno or 0, "choose another address")
-    return StartupError(f"cannot listen on {where}: {error.strerror}", remedy)
 
 
 def _library_text(name: str) -> str:

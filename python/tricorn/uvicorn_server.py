@@ -17,6 +17,7 @@ from tricorn.config import Config
 from tricorn.embedding import ServiceTask, library, make, of_its_own
 from tricorn.errors import StartupError
 from tricorn.lifespan import Flag
+from tricorn.listening import Listener, inherited
 from tricorn.server import Service, refuse_inside
 
 HANDLED_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -262,24 +263,18 @@ def _service(config: Config, backend: Backend, sockets: Sequence[socket.socket] 
         config.loop = config.async_library = "auto"  # as with uvicorn, the loop that runs is taken
     if not sockets:
         return make(config, backend)
-    copies = [_copy(one, config.backlog) for one in sockets]
-    config.uds = config.uds_mode = None
-    config.fd = copies.pop(0)
-    service = make(config, backend)
-    for fd in copies:
-        service.listen_fd(fd)
-    return service
+    return make(config, backend, [_copy(one, config.backlog) for one in sockets])
 
 
-def _copy(given: socket.socket, backlog: int) -> int:
-    """Return a descriptor for the core, which closes what it listens on, of a socket that its program closes.
+def _copy(given: socket.socket, backlog: int) -> Listener:
+    """Return a listener for the core, which closes what it listens on, of a socket that its program closes.
 
     Raises:
         StartupError: It cannot listen.
     """
     try:
         given.listen(backlog)
-        return os.dup(given.fileno())
+        return inherited(os.dup(given.fileno()), backlog)
     except OSError as error:
         raise StartupError(f"the socket {given} cannot be listened on: {error.strerror}") from None
 

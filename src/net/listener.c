@@ -28,6 +28,7 @@ typedef struct listening {
     int place_count;
     int backlog;
     uint16_t port; /* 0 until the first socket has found a free one */
+    bool shared;   /* others may be bound to the same addresses */
     int *fds;
     int fd_count;
 } listening;
@@ -121,6 +122,8 @@ static int bind_and_listen(listening *self, int fd, place *at)
     place_set_port(at, self->port);
     if (tri_sys_option_set(fd, SOL_SOCKET, SO_REUSEADDR, 1) != 0)
         return -1;
+    if (self->shared && tri_sys_option_set(fd, SOL_SOCKET, SO_REUSEPORT, 1) != 0)
+        return -1;
     (void)!tri_sys_option_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, TRI_LISTENER_UNSENT); /* inherited */
     if (at->any.sa_family == AF_INET6 && tri_sys_option_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) != 0)
         return -1;
@@ -178,21 +181,33 @@ static int open_all(listening *self)
     return self->fd_count > 0 ? 0 : -1;
 }
 
-int tri_listener_tcp(const char *host, uint16_t port, int backlog, int fds[TRI_LISTENER_MAX])
+/* Opens every address of `host` with one port. */
+static int open_host(listening *self, const char *host, uint16_t port)
 {
-    listening self = { .place_count = 0, .backlog = backlog, .fds = fds, .fd_count = 0 };
-    int error = resolve(&self, host);
+    int error = resolve(self, host);
     if (error != TRI_OK)
         return error;
     int tries = port == 0 ? PORT_TRIES : 1;
     while (tries-- > 0) {
-        self.port = port;
-        if (open_all(&self) == 0)
-            return self.fd_count;
+        self->port = port;
+        if (open_all(self) == 0)
+            return self->fd_count;
         if (errno != EADDRINUSE)
             break;
     }
     return sys_error();
+}
+
+int tri_listener_tcp(const char *host, uint16_t port, int backlog, int fds[TRI_LISTENER_MAX])
+{
+    listening self = { .backlog = backlog, .fds = fds };
+    return open_host(&self, host, port);
+}
+
+int tri_listener_tcp_shared(const char *host, uint16_t port, int backlog, int fds[TRI_LISTENER_MAX])
+{
+    listening self = { .backlog = backlog, .fds = fds, .shared = true };
+    return open_host(&self, host, port);
 }
 
 /* Makes the address of a Unix socket. Returns 0, or -1 with errno. */

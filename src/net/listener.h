@@ -17,6 +17,9 @@ enum { TRI_LISTENER_UNSENT = 262144 };
    works. TRI_EINVAL: the host has no address (errno is 0); TRI_ENOMEM; TRI_EMFILE; TRI_ESYS: errno (EADDRINUSE, EACCES,
    EADDRNOTAVAIL, …). On failure none stays open. */
 TRI_NODISCARD int tri_listener_tcp(const char *host, uint16_t port, int backlog, int fds[TRI_LISTENER_MAX]);
+/* The same, and further sockets of this user may be bound to the same addresses (SO_REUSEPORT): the kernel then spreads
+   new connections over them. */
+TRI_NODISCARD int tri_listener_tcp_shared(const char *host, uint16_t port, int backlog, int fds[TRI_LISTENER_MAX]);
 /* Binds a Unix socket with `mode` permissions (when `mode` is negative: those of the file that was there, or else what
    the umask leaves). A stale socket file, on which nobody listens, is replaced; a live one is EADDRINUSE, another kind
    of file EEXIST. Sets the process's umask for a moment. Returns the descriptor, which the caller owns; removing the

@@ -106,6 +106,12 @@ static PyObject *keep_memory(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ig
 static PyMethodDef module_methods[] = {
     { "keep_memory", keep_memory, METH_NOARGS,
       PyDoc_STR("keep_memory($module, /)\n--\n\nHave the C library keep some of what this process has freed.") },
+    { "listen_tcp", tri_listening_tcp, METH_VARARGS,
+      PyDoc_STR("listen_tcp($module, host, port, backlog, shared=False, /)\n--\n\nListen on every address of host; "
+                "returns the descriptors. With shared, others may listen on the same (SO_REUSEPORT).") },
+    { "listen_unix", tri_listening_unix, METH_VARARGS,
+      PyDoc_STR("listen_unix($module, path, mode, backlog, /)\n--\n\nListen on a Unix socket with these permissions; "
+                "returns the descriptor.") },
     { "broadcast", tri_websocket_broadcast, METH_VARARGS,
       PyDoc_STR(
           "broadcast($module, sends, message, /)\n--\n\nSend a message by each of these send() callables; returns "

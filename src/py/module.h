@@ -82,6 +82,7 @@ typedef struct tri_py_server {
     PyObject *stray;
     PyObject *refuse;                 /* callable(trap), or None where the library refuses foreign traps by itself */
     PyObject *canceller;              /* callable(runner): gives a callable that cancels that task, the calling one */
+    PyObject *unix_names;             /* scope["server"] of each listener that is a Unix socket */
     PyObject *extensions;             /* scope["extensions"], copied for each */
     unsigned cancels;                 /* enum tri_cancel_cause: for what every exchange is cancelled */
     struct tri_py_exchange *stepping; /* the exchange whose application is being stepped, borrowed, or NULL */
@@ -185,6 +186,10 @@ void tri_server_type_notices(tri_py_server *server);
 unsigned tri_server_type_notice(tri_py_server *server);
 bool tri_server_type_ending(tri_py_server *server);
 void tri_server_type_access(tri_py_exchange *exchange);
+
+/* listening.c: functions of the module. */
+PyObject *tri_listening_tcp(PyObject *module, PyObject *args);
+PyObject *tri_listening_unix(PyObject *module, PyObject *args);
 
 /* An exception for a negative TRI_E…; returns -1. */
 int tri_server_type_raise(const tri_state *state, int error);

@@ -63,9 +63,11 @@ static PyObject *client_pair(tri_py_server *server, const tri_addr *peer)
     return host_pair(Py_NewRef(*kept), peer->port);
 }
 
-/* scope["server"] of a connection over TCP: a tuple, so that it can be shared while it is the same. */
+/* scope["server"]: of a connection over TCP a tuple, so that it can be shared while it is the same. */
 static PyObject *server_pair(tri_py_server *server, const tri_addr *local)
 {
+    if (local->family == TRI_FAMILY_UNIX) /* its port is the listener's tag */
+        return Py_XNewRef(PyList_GetItem(server->unix_names, local->port));
     if (server->local_pair == NULL || server->local_addr.port != local->port
         || !same_host(&server->local_addr, local)) {
         PyObject *pair = tri_scope_address(local);
@@ -324,7 +326,7 @@ PyObject *tri_scope_new(tri_py_server *server, const tri_exchange *exchange)
         error = set_own_dicts(server, scope, websocket);
     if (error == 0)
         error = set_new(scope, state->names.client, client_pair(server, tri_exchange_peer(exchange)));
-    if (error == 0 && local->family != TRI_FAMILY_UNIX) /* a Unix socket's path is in what all have in common */
+    if (error == 0)
         error = set_new(scope, state->names.server, server_pair(server, local));
     if (error != 0)
         Py_CLEAR(scope);

@@ -4,6 +4,7 @@
 #include "py/module.h"
 
 #include "net/listener.h"
+#include "net/socket.h"
 
 enum notice { NOTICE_INTERRUPT = 1, NOTICE_DRAINED = 2 };
 
@@ -271,7 +272,8 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->on_refusal = Py_NewRef(in.on_refusal);
     self->access_log = in.access_log == Py_None ? NULL : Py_NewRef(in.access_log);
     self->cancels = (unsigned)in.cancels;
-    int error = set_extensions(self, in.extensions);
+    self->unix_names = PyList_New(0);
+    int error = self->unix_names == NULL ? -1 : set_extensions(self, in.extensions);
     if (error == 0)
         error = tri_parser_kind_init(&self->parser, in.parser);
     if (error == 0)
@@ -311,6 +313,7 @@ static int server_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->context);
     Py_VISIT(self->canceller);
     Py_VISIT(self->extensions);
+    Py_VISIT(self->unix_names);
     int found = tri_parser_kind_traverse(&self->parser, visit, arg);
     return found != 0 ? found : tri_ws_python_kind_traverse(&self->ws_python, visit, arg);
 }
@@ -337,6 +340,7 @@ static int server_clear(PyObject *op)
     Py_CLEAR(self->context);
     Py_CLEAR(self->canceller);
     Py_CLEAR(self->extensions);
+    Py_CLEAR(self->unix_names);
     return 0;
 }
 
@@ -359,76 +363,37 @@ static void server_dealloc(PyObject *op)
 
 /* --- listening --- */
 
-/* Hands listening descriptors to the core and tells their addresses. */
-static PyObject *listen_on(tri_py_server *self, const int *fds, int n)
+/* Takes over a listening descriptor; `name` is the scope's "server" of what comes by a Unix socket. */
+static int listen_on(tri_py_server *self, int fd, PyObject *name)
 {
-    PyObject *list = PyList_New(0);
-    int error = list == NULL ? TRI_ENOMEM : 0;
-    for (int i = 0; i < n; i++) {
-        tri_addr addr;
-        tri_listener_address(fds[i], &addr);
-        int refused = tri_server_listen(self->core, fds[i]); /* owns it in any case */
-        error = error != 0 ? error : refused;
-        PyObject *pair = error == 0 ? tri_scope_address(&addr) : NULL;
-        if (error == 0 && (pair == NULL || PyList_Append(list, pair) != 0))
-            error = TRI_ENOMEM;
-        Py_XDECREF(pair);
+    Py_ssize_t tag = PyList_GET_SIZE(self->unix_names);
+    if (tag > UINT16_MAX || PyList_Append(self->unix_names, name) != 0) {
+        tri_socket_close(fd);
+        return tag > UINT16_MAX ? TRI_EMFILE : TRI_ENOMEM;
     }
-    if (error == 0)
-        return list;
-    Py_XDECREF(list);
-    tri_server_type_raise(self->state, error);
-    return NULL;
+    return tri_server_listen(self->core, fd, (uint16_t)tag);
 }
 
-static PyObject *server_listen_tcp(PyObject *op, PyObject *args)
+static PyObject *server_listen(PyObject *op, PyObject *args)
 {
     tri_py_server *self = (tri_py_server *)op;
-    const char *host;
-    int port, backlog;
-    int fds[TRI_LISTENER_MAX];
-    if (!PyArg_ParseTuple(args, "zii:listen_tcp", &host, &port, &backlog))
-        return NULL;
-    if (port < 0 || port > UINT16_MAX)
-        return PyErr_Format(PyExc_ValueError, "port %d is not between 0 and 65535", port);
-    int n = tri_listener_tcp(host, (uint16_t)port, backlog, fds);
-    if (n == TRI_EINVAL)
-        return PyErr_Format(PyExc_ValueError, "the host %s has no address", host);
-    if (n < 0) {
-        tri_server_type_raise(self->state, n);
-        return NULL;
-    }
-    return listen_on(self, fds, n);
-}
-
-static PyObject *server_listen_unix(PyObject *op, PyObject *args)
-{
-    tri_py_server *self = (tri_py_server *)op;
-    PyObject *path;
-    int mode, backlog;
-    if (!PyArg_ParseTuple(args, "O&ii:listen_unix", PyUnicode_FSConverter, &path, &mode, &backlog))
-        return NULL;
-    int fd = tri_listener_unix(PyBytes_AS_STRING(path), mode, backlog);
-    Py_DECREF(path);
-    if (fd < 0) {
-        tri_server_type_raise(self->state, fd);
-        return NULL;
-    }
-    return listen_on(self, &fd, 1);
-}
-
-static PyObject *server_listen_fd(PyObject *op, PyObject *args)
-{
-    tri_py_server *self = (tri_py_server *)op;
+    PyObject *name = Py_None;
     int fd, backlog;
-    if (!PyArg_ParseTuple(args, "ii:listen_fd", &fd, &backlog))
+    tri_addr addr;
+    if (!PyArg_ParseTuple(args, "ii|O:listen", &fd, &backlog, &name))
         return NULL;
     int error = tri_listener_adopt(fd, backlog);
     if (error != 0) {
         tri_server_type_raise(self->state, error);
         return NULL;
     }
-    return listen_on(self, &fd, 1);
+    tri_listener_address(fd, &addr);
+    error = listen_on(self, fd, name); /* owns it in any case */
+    if (error != 0) {
+        tri_server_type_raise(self->state, error);
+        return NULL;
+    }
+    return tri_scope_address(&addr);
 }
 
 /* --- running --- */
@@ -518,13 +483,10 @@ static PyObject *server_counters(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyMethodDef server_methods[] = {
-    { "listen_tcp", server_listen_tcp, METH_VARARGS,
-      PyDoc_STR("listen_tcp($self, host, port, backlog, /)\n--\n\nListen on every address of host; returns (host, "
-                "port) pairs.") },
-    { "listen_unix", server_listen_unix, METH_VARARGS,
-      PyDoc_STR("listen_unix($self, path, mode, backlog, /)\n--\n\nListen on a Unix socket with these permissions.") },
-    { "listen_fd", server_listen_fd, METH_VARARGS,
-      PyDoc_STR("listen_fd($self, fd, backlog, /)\n--\n\nTake over an inherited listening socket.") },
+    { "listen", server_listen, METH_VARARGS,
+      PyDoc_STR(
+          "listen($self, fd, backlog, name=None, /)\n--\n\nTake over a listening socket; returns its address. The "
+          "name is the scope's server of what comes by a Unix socket.") },
     { "fileno", server_fileno, METH_NOARGS,
       PyDoc_STR("fileno($self, /)\n--\n\nThe reactor's descriptor: readable when a turn has something to do.") },
     { "attach", (PyCFunction)(void (*)(void))server_attach, METH_VARARGS | METH_KEYWORDS,

@@ -146,7 +146,7 @@ void tri_server_free(tri_server *server)
     tri_mem_free(server->mem, server, sizeof *server);
 }
 
-int tri_server_listen(tri_server *server, int fd)
+int tri_server_listen(tri_server *server, int fd, uint16_t tag)
 {
     tri_listener *listener = tri_mem_zalloc(server->mem, sizeof *listener);
     if (listener == NULL) {
@@ -155,6 +155,8 @@ int tri_server_listen(tri_server *server, int fd)
     }
     listener->source = (tri_source){ .fd = fd, .kind = TRI_SOURCE_LISTENER };
     tri_listener_address(fd, &listener->address);
+    if (listener->address.family == TRI_FAMILY_UNIX)
+        listener->address.port = tag;
     tri_list_append(&server->listeners, &listener->link);
     int error = tri_reactor_watch(server->reactor, &listener->source, TRI_READ);
     if (error != 0)

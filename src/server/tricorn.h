@@ -75,8 +75,10 @@ void tri_server_close(tri_server *server);
 /* Closes and gives everything back. No exchange may be referenced any more. */
 void tri_server_free(tri_server *server);
 
-/* Accepts from the listening socket `fd`, which is owned from now on, whatever is returned. TRI_ENOMEM, TRI_ESYS. */
-TRI_NODISCARD int tri_server_listen(tri_server *server, int fd);
+/* Accepts from the listening socket `fd`, which is owned from now on, whatever is returned. An address without a port,
+   as that of a Unix socket, gets `tag` for one, by which its exchanges' local address tells the listener. TRI_ENOMEM,
+   TRI_ESYS. */
+TRI_NODISCARD int tri_server_listen(tri_server *server, int fd, uint16_t tag);
 /* The descriptor to wait on; readable when a turn has something to do. */
 int tri_server_fd(const tri_server *server);
 /* One turn: accepts, reads and parses what is ready, writes to who is ready, fires timers. `timeout_ms` 0 does not

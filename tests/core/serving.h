@@ -116,7 +116,7 @@ static inline int serving_open(serving *self, const tri_limits *limits, void (*a
     tri_addr address;
     tri_listener_address(fds[0], &address);
     self->port = address.port;
-    return tri_server_listen(self->server, fds[0]);
+    return tri_server_listen(self->server, fds[0], 0);
 }
 
 static inline void serving_init(serving *self, const tri_limits *limits, void (*app)(serving *, tri_exchange *))

@@ -187,6 +187,20 @@ static void test_ipv4(void)
     CHECK(next_fd() == before);
 }
 
+/* Further sockets may be bound to the same address, if each of them says so. */
+static void test_shared(void)
+{
+    int before = next_fd(), fds[TRI_LISTENER_MAX], more[TRI_LISTENER_MAX];
+    int n = tri_listener_tcp_shared("127.0.0.1", 0, 5, fds);
+    uint16_t port = port_of(fds[0]);
+    CHECK(n == 1 && tri_listener_tcp_shared("127.0.0.1", port, 5, more) == 1);
+    CHECK(port_of(more[0]) == port && reaches("127.0.0.1", port));
+    close_all(more, 1);
+    CHECK(tri_listener_tcp("127.0.0.1", port, 5, more) == TRI_ESYS && errno == EADDRINUSE);
+    close_all(fds, n);
+    CHECK(next_fd() == before);
+}
+
 static void test_ipv6(void)
 {
     if (!have_ipv6())
@@ -554,6 +568,7 @@ int main(void)
 {
     CHECK(mkdtemp(folder) != NULL);
     test_ipv4();
+    test_shared();
     test_ipv6();
     test_everywhere();
     test_names();

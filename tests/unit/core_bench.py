@@ -114,6 +114,13 @@ def make_server(app: Any, library: Library, **settings: Any) -> _core.Server:
     return _core.Server(app, **{**usual, **settings})
 
 
+def listen(server: _core.Server, host: str = "127.0.0.1") -> tuple[str, int]:
+    """Have a server listen on a free port; returns the address."""
+    address = server.listen(_core.listen_tcp(host, 0, 16)[0], 16)
+    assert address is not None
+    return address
+
+
 class Bench:
     """A server of one application, its library, and a client."""
 
@@ -121,7 +128,7 @@ class Bench:
         self.library = library or Library()
         self.server = make_server(app, self.library, **settings)
         self.library.attach(self.server)
-        address = self.server.listen_tcp("127.0.0.1", 0, 16)[0]
+        address = listen(self.server)
         assert address is not None
         self.client = socket.create_connection(address)
         self.client.settimeout(5)

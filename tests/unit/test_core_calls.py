@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
-from core_bench import HEAD, POST, REQUEST, Bench, Library, Trap, answer, make_server, suspend
+from core_bench import HEAD, POST, REQUEST, Bench, Library, Trap, answer, listen, make_server, suspend
 
 from tricorn import _core
 
@@ -87,16 +87,16 @@ def test_listening_refuses_what_cannot_be(tmp_path: Any) -> None:
     server = make_server(answer, Library())
     for port in (-1, 65536):
         with pytest.raises(ValueError, match="not between 0 and 65535"):
-            server.listen_tcp("127.0.0.1", port, 16)
+            _core.listen_tcp("127.0.0.1", port, 16)
     with pytest.raises(ValueError, match="no address"):
-        server.listen_tcp("host.invalid.", 0, 16)
+        _core.listen_tcp("host.invalid.", 0, 16)
     with pytest.raises(OSError, match="assign requested address"):
-        server.listen_tcp("192.0.2.1", 0, 16)
+        _core.listen_tcp("192.0.2.1", 0, 16)
     with pytest.raises(OSError, match="No such file"):
-        server.listen_unix(str(tmp_path / "missing" / "socket"), 0o600, 16)
+        _core.listen_unix(str(tmp_path / "missing" / "socket"), 0o600, 16)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        server.listen_fd(-1, 16)
-    for call in (server.listen_tcp, server.listen_unix, server.listen_fd):
+        server.listen(-1, 16)
+    for call in (_core.listen_tcp, _core.listen_unix, server.listen):
         with pytest.raises(TypeError):
             call()  # type: ignore[call-arg]
 
@@ -110,7 +110,7 @@ def test_each_port_is_the_scopes_server(bench: Callable[..., Bench]) -> None:
         await answer(scope, receive, send)
 
     at = bench(app)
-    others = [at.server.listen_tcp("127.0.0.1", 0, 16)[0], at.server.listen_tcp("::1", 0, 16)[0]]
+    others = [listen(at.server), listen(at.server, "::1")]
     runner = at.leader()
     for address in (*others, others[0]):
         assert address is not None

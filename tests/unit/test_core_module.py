@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from core_bench import HEAD, POST, REQUEST, Bench, Library, Trap, answer, echo, make_server, suspend
+from core_bench import HEAD, POST, REQUEST, Bench, Library, Trap, answer, echo, listen, make_server, suspend
 
 from tricorn import _core, protocols
 
@@ -194,7 +194,7 @@ def test_a_server_in_a_cycle_with_its_application_is_collected(parser: Any) -> N
     app, library = App(), Library()
     app.server = make_server(app, library, parser=parser)
     library.attach(app.server)
-    address = app.server.listen_tcp("127.0.0.1", 0, 16)[0]
+    address = listen(app.server)
     assert address is not None
     with socket.create_connection(address) as client:
         runner = app.server.runner()

@@ -300,9 +300,10 @@ def opening() -> tuple[Callable[[], None], Callable[[], None]]:
     def run() -> None:
         servers.append(make_server(answer, library))
         library.attach(servers[-1])
-        servers[-1].listen_tcp("127.0.0.1", 0, 16)
-        servers[-1].listen_unix(f"{folder.name}/socket", 0o600, 16)
-        servers[-1].listen_fd(made.detach(), 16)
+        for fd in _core.listen_tcp("127.0.0.1", 0, 16):
+            servers[-1].listen(fd, 16)
+        servers[-1].listen(_core.listen_unix(f"{folder.name}/socket", 0o600, 16), 16, ("socket", None))
+        servers[-1].listen(made.detach(), 16)
         servers[-1].counters()
 
     def end() -> None:

@@ -1,0 +1,165 @@
+"""Where a server listens: addresses as the options name them, and the sockets that are bound to them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tricorn import _core
+from tricorn.config import Config
+from tricorn.errors import StartupError
+from tricorn.option import Bind
+
+
+@dataclass(slots=True)
+class Listener:
+    """One listening socket.
+
+    Attributes:
+        fd: Its descriptor, owned by whoever holds the listener until a core takes it over.
+        url: The address as the log shows it: ``http://host:port``, ``unix:path``, or ``fd://number`` for an
+            inherited Unix socket.
+        path: The path of a Unix socket, where it has one.
+        file: What tells the file of a Unix socket that was bound here from another's in its place.
+    """
+
+    fd: int
+    url: str
+    path: str | None = None
+    file: tuple[int, int] | None = None
+
+    @property
+    def server(self) -> tuple[str, None] | None:
+        """The ``server`` of the scope of what comes by a Unix socket."""
+        return (self.path, None) if self.path is not None else None
+
+
+def addresses(config: Config) -> list[Bind]:
+    """Return where the options say to listen."""
+    if config.fd is not None:
+        return [Bind(fd=config.fd)]
+    if config.uds is not None:
+        return [Bind(path=config.uds)]
+    return [Bind(host=config.host, port=config.port)]
+
+
+def open_all(config: Config, *, shared: bool = False) -> list[Listener]:
+    """Bind every address of the options, and listen.
+
+    Args:
+        config: The options.
+        shared: Whether further sockets may be bound to the same addresses of TCP.
+
+    Raises:
+        StartupError: An address is in use, forbidden or unknown; none stays bound.
+    """
+    opened: list[Listener] = []
+    try:
+        for address in addresses(config):
+            opened += _open(address, config, shared=shared)
+    except BaseException:
+        close(opened)
+        raise
+    return opened
+
+
+def inherited(fd: int, backlog: int) -> Listener:
+    """Return the listener of a descriptor that was bound elsewhere.
+
+    Raises:
+        StartupError: It is no stream socket.
+    """
+    try:
+        with socket.socket(fileno=os.dup(fd)) as copy:
+            copy.listen(backlog)
+            name, family = copy.getsockname(), copy.family
+    except OSError as error:
+        raise StartupError(
+            f"the descriptor {fd} cannot be listened on: {error.strerror}",
+            "--fd wants a stream socket that was inherited",
+        ) from None
+    if family == socket.AF_UNIX:
+        return Listener(fd, f"fd://{fd}", os.fsdecode(name) or None)
+    return Listener(fd, url(name[0], name[1]))
+
+
+def close(listeners: Iterable[Listener]) -> None:
+    """Close the sockets, and remove the files of those that were bound here."""
+    for listener in listeners:
+        os.close(listener.fd)
+    remove_files(listeners)
+
+
+@contextmanager
+def files(listeners: Sequence[Listener]) -> Iterator[None]:
+    """Remove the files of Unix sockets at the end."""
+    try:
+        yield
+    finally:
+        remove_files(listeners)
+
+
+def remove_files(listeners: Iterable[Listener]) -> None:
+    """Remove the files of Unix sockets, unless another server has put its own in their place meanwhile."""
+    for listener in listeners:
+        if listener.path is None or listener.file is None:
+            continue
+        path = Path(listener.path)
+        with suppress(OSError):
+            if _file(path) == listener.file:
+                path.unlink()
+
+
+def url(host: str, port: int) -> str:
+    """Return the URL of a bound address."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _open(address: Bind, config: Config, *, shared: bool) -> list[Listener]:
+    """Bind one address."""
+    if address.fd is not None:
+        return [inherited(address.fd, config.backlog)]
+    try:
+        if address.path is not None:
+            path = Path(address.path)
+            fd = _core.listen_unix(address.path, _mode(path, config), config.backlog)
+            return [Listener(fd, f"unix:{address.path}", address.path, _file(path))]
+        fds = _core.listen_tcp(address.host, address.port, config.backlog, shared)
+    except ValueError:
+        raise StartupError(
+            f"the host {address.host!r} has no address", "give an address of this machine with --host"
+        ) from None
+    except OSError as error:
+        raise _bind_error(address, error) from None
+    return [inherited(fd, config.backlog) for fd in fds]
+
+
+def _file(path: Path) -> tuple[int, int]:
+    """Return what tells a file from others."""
+    now = path.stat()
+    return now.st_dev, now.st_ino
+
+
+def _mode(path: Path, config: Config) -> int:
+    """Return the permissions of a Unix socket: as set, else (-1) those of the file in its place, else 666."""
+    if config.uds_mode is not None:
+        return config.uds_mode
+    return -1 if path.exists() else 0o666
+
+
+def _bind_error(address: Bind, error: OSError) -> StartupError:
+    """Say in one line why a socket could not be had, and what to do."""
+    remedies = {
+        errno.EADDRINUSE: "stop the server that uses it, or choose another with --port or --uds",
+        errno.EACCES: "choose a port above 1023 or a path that you may write to",
+        errno.EADDRNOTAVAIL: "give an address of this machine with --host",
+        errno.EEXIST: "there is a file that is not a socket: remove it or choose another path",
+        errno.ENOENT: "create the directory of the socket first",
+    }
+    remedy = remedies.get(error.errno or 0, "choose another address")
+    return StartupError(f"cannot listen on {address}: {error.strerror}", remedy)

@@ -1,0 +1,1 @@
+"""The rows of the table of options, a module for each group; :mod:`tricorn.options` puts them together."""

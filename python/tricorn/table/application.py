@@ -1,0 +1,84 @@
+"""What is served, and on which library."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tricorn.option import Option, check_parser, check_root_path
+
+GROUP: Final = "The application"
+
+APP: Final = Option(
+    "app",
+    GROUP,
+    "The application, as module:attribute; the attribute may be dotted (main:api.app).",
+    metavar="APP",
+)
+
+_LIBRARIES: Final = ("auto", "asyncio", "uvloop", "trio", "curio")
+_PLUGINS: Final = "tricorn.backends"
+
+ROWS: Final[tuple[Option, ...]] = (
+    Option(
+        "async-library",
+        GROUP,
+        "The library that runs the application; auto is the one that it declares, else uvloop where it is installed, "
+        "else asyncio; none runs one that awaits nothing but receive() and send().",
+        default="auto",
+        choices=(*_LIBRARIES, "none"),
+        plugins=_PLUGINS,
+        metavar="NAME",
+    ),
+    Option(
+        "loop",
+        GROUP,
+        "The same as --async-library; none means asyncio.",
+        default="auto",
+        choices=(*_LIBRARIES, "none"),
+        plugins=_PLUGINS,
+        metavar="NAME",
+    ),
+    Option(
+        "http",
+        GROUP,
+        "What reads requests: the parser in C (tricorn, which is also auto), h11, httptools, or a class as"
+        " MODULE:CLASS.",
+        default="auto",
+        metavar="NAME",
+        rule=check_parser,
+    ),
+    Option(
+        "lifespan",
+        GROUP,
+        "Whether the application is told of start and stop; auto goes on without if it does not want that.",
+        default="auto",
+        choices=("auto", "on", "off"),
+        metavar="MODE",
+    ),
+    Option(
+        "cancel-on-disconnect",
+        GROUP,
+        "Cancel a request whose client has gone, as the async library cancels a task.",
+        "flag",
+        False,
+        negative=True,
+    ),
+    Option(
+        "root-path",
+        GROUP,
+        "The path below which a proxy has mounted the application, such as /api.",
+        default="",
+        metavar="PATH",
+        rule=check_root_path,
+    ),
+    Option(
+        "app-dir",
+        GROUP,
+        "The directory that modules are looked for in first; empty is the current one.",
+        default="",
+        metavar="DIRECTORY",
+    ),
+    Option(
+        "factory", GROUP, "APP is a function without arguments that returns the application.", "flag", False
+    ),
+)
