@@ -56,15 +56,36 @@ def run(config: Config) -> int:
         UsageError: The application's name cannot be meant, or an async library runs in this thread.
     """
     refuse_inside("tricorn.run()", "'await tricorn.serve()' or 'async with tricorn.running()'")
-    _core.keep_memory()
-    backend = None if config.library == "auto" else load(config.library)
-    app = importer.load(config.app, factory=config.factory, app_dir=config.app_dir)
-    if backend is None:
-        backend = load(libraries.declared(app, config.app if isinstance(config.app, str) else None) or "auto")
-    logs.enable()  # an application that configures logging with dictConfig() switches off what it does not name
+    app, backend = prepare(config)
     server = Service(config, app, backend, owns_process=True)
     with server.signals():
         return backend.run(server.main)
+
+
+def prepare(
+    config: Config, app: importer.Application | None = None
+) -> tuple[importer.Application, Backend]:
+    """Get ready to serve in a process that is there for it alone.
+
+    Args:
+        config: The options.
+        app: The application, where it has been imported; else that of the options is.
+
+    Returns:
+        The application, and a backend of the library that is to run it.
+
+    Raises:
+        StartupError: The application or the async library is not to be had.
+        UsageError: The application's name cannot be meant.
+    """
+    _core.keep_memory()
+    backend = None if config.library == "auto" else load(config.library)
+    if app is None:
+        app = importer.load(config.app, factory=config.factory, app_dir=config.app_dir)
+    if backend is None:
+        backend = load(libraries.declared(app, config.app if isinstance(config.app, str) else None) or "auto")
+    logs.enable()  # an application that configures logging with dictConfig() switches off what it does not name
+    return app, backend
 
 
 def refuse_inside(call: str, instead: str) -> None:
@@ -95,8 +116,10 @@ class Service:
         backend: A backend of the server's own.
         owns_process: Whether the process is there for this server alone, so that the collector is tuned for it.
         listeners: Where to listen; by default the addresses of the options are bound. The core owns them from now on.
+        supervised: Whether it is one of several workers, about which a supervisor says what concerns them all.
 
     Attributes:
+        backend: The library's backend.
         core: The server in C.
         urls: Where it listens.
         on_started: Called once it serves.
@@ -111,10 +134,12 @@ class Service:
         *,
         owns_process: bool = False,
         listeners: Sequence[Listener] | None = None,
+        supervised: bool = False,
     ) -> None:
         self._config = config
-        self._backend = backend
+        self.backend = backend
         self._owns_process = owns_process
+        self._supervised = supervised
         self._grace = config.timeout_graceful_shutdown
         self._group: TaskGroup | None = None
         self.on_started: Callable[[], Coroutine[Any, Any, None]] = _nothing
@@ -169,14 +194,12 @@ class Service:
         return protocols.Binding(partial(make, limits), _on_parser_error, answer=answer)
 
     @contextmanager
-    def signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM while the context lasts, if this is the main thread."""
+    def signals(self, numbers: Sequence[int] = (signal.SIGINT, signal.SIGTERM)) -> Iterator[None]:
+        """Take these signals while the context lasts, if this is the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {
-            number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        previous = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             yield
         finally:
@@ -234,11 +257,11 @@ class Service:
 
     async def _main(self) -> int:
         started = stopped = False
-        async with self._backend.tasks() as group:
+        async with self.backend.tasks() as group:
             self._group = group
             if self._gave_up:
                 await self._lifespan.abandon()
-            async with self._backend.watch(self.core.fileno()) as wait:
+            async with self.backend.watch(self.core.fileno()) as wait:
                 try:
                     started = await self._lifespan.startup(group)
                     if started:
@@ -256,9 +279,9 @@ class Service:
 
     async def _serve(self, wait: Any) -> None:
         """Serve until a notice says stop and every exchange has ended."""
-        async with self._backend.tasks() as group:
+        async with self.backend.tasks() as group:
             spawn = partial(group.spawn, self.core.runner)
-            backend = self._backend
+            backend = self.backend
             self.core.attach(
                 spawn=spawn,
                 wait=wait,
@@ -291,7 +314,7 @@ class Service:
             _logger.info("Waiting for %d request(s) to complete. (CTRL+C to force quit)", counters["active"])
         elif counters["open"]:
             _logger.info("Waiting for %d connection(s) to end. (CTRL+C to force quit)", counters["open"])
-        async with self._backend.tasks() as timers:
+        async with self.backend.tasks() as timers:
             if self._grace is not None:
                 await settle(timers.spawn(self._expire))
             notice = await self.core.notice()
@@ -302,7 +325,7 @@ class Service:
 
     async def _expire(self) -> None:
         """End the grace period."""
-        await self._backend.sleep(self._grace or 0)
+        await self.backend.sleep(self._grace or 0)
         self._expired = True
         self.core.interrupt()
 
@@ -319,11 +342,13 @@ class Service:
 
     def _announce(self) -> None:
         """Say what runs, where, on which library and core."""
+        if self._supervised:
+            return
         for url in self.urls:
             _logger.info(
                 "Tricorn running on %s (%s, C core %s%s)",
                 url,
-                _library_text(self._backend.name),
+                _library_text(self.backend.name),
                 __version__,
                 "; press CTRL+C to quit" if self._owns_process else "",
             )
@@ -359,12 +384,12 @@ class Service:
 
     def _explain(self, error: BaseException) -> None:
         """Say so where an application has used another async library than the one that runs it."""
-        meant = libraries.mistaken(error, self._backend.name)
+        meant = libraries.mistaken(error, self.backend.name)
         if meant is not None:
             _logger.error(
                 "The application uses %s, and %s runs it: serve it with --async-library %s",
                 meant,
-                self._backend.name,
+                self.backend.name,
                 meant,
             )
 
