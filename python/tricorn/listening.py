@@ -26,12 +26,14 @@ class Listener:
             inherited Unix socket.
         path: The path of a Unix socket, where it has one.
         file: What tells the file of a Unix socket that was bound here from another's in its place.
+        proxy: Whether its connections begin with a header of the PROXY protocol.
     """
 
     fd: int
     url: str
     path: str | None = None
     file: tuple[int, int] | None = None
+    proxy: bool = False
 
     @property
     def server(self) -> tuple[str, None] | None:
@@ -68,7 +70,7 @@ def open_all(config: Config, *, shared: bool = False) -> list[Listener]:
     return opened
 
 
-def inherited(fd: int, backlog: int) -> Listener:
+def inherited(fd: int, backlog: int, *, proxy: bool = False) -> Listener:
     """Return the listener of a descriptor that was bound elsewhere.
 
     Raises:
@@ -84,8 +86,8 @@ def inherited(fd: int, backlog: int) -> Listener:
             "--fd wants a stream socket that was inherited",
         ) from None
     if family == socket.AF_UNIX:
-        return Listener(fd, f"fd://{fd}", os.fsdecode(name) or None)
-    return Listener(fd, url(name[0], name[1]))
+        return Listener(fd, f"fd://{fd}", os.fsdecode(name) or None, proxy=proxy)
+    return Listener(fd, url(name[0], name[1]), proxy=proxy)
 
 
 def close(listeners: Iterable[Listener]) -> None:
@@ -123,12 +125,12 @@ def url(host: str, port: int) -> str:
 def _open(address: Bind, config: Config, *, shared: bool) -> list[Listener]:
     """Bind one address."""
     if address.fd is not None:
-        return [inherited(address.fd, config.backlog)]
+        return [inherited(address.fd, config.backlog, proxy=address.proxy)]
     try:
         if address.path is not None:
             path = Path(address.path)
             fd = _core.listen_unix(address.path, _mode(path, config), config.backlog)
-            return [Listener(fd, f"unix:{address.path}", address.path, _file(path))]
+            return [Listener(fd, f"unix:{address.path}", address.path, _file(path), address.proxy)]
         fds = _core.listen_tcp(address.host, address.port, config.backlog, shared)
     except ValueError:
         raise StartupError(
@@ -136,7 +138,7 @@ def _open(address: Bind, config: Config, *, shared: bool) -> list[Listener]:
         ) from None
     except OSError as error:
         raise _bind_error(address, error) from None
-    return [inherited(fd, config.backlog) for fd in fds]
+    return [inherited(fd, config.backlog, proxy=address.proxy) for fd in fds]
 
 
 def _file(path: Path) -> tuple[int, int]:

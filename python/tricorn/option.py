@@ -230,12 +230,14 @@ class Bind:
         port: The port; 0 takes any free one.
         path: The path of a Unix socket instead.
         fd: An inherited descriptor of a stream socket instead.
+        proxy: Whether connections begin with a header of the PROXY protocol.
     """
 
     host: str = ""
     port: int = 0
     path: str | None = None
     fd: int | None = None
+    proxy: bool = False
 
     def __str__(self) -> str:
         if self.fd is not None:
