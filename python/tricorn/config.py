@@ -14,7 +14,7 @@ from typing import Any
 from tricorn import importer, uvicorn_options
 from tricorn.errors import StartupError, UsageError
 from tricorn.importer import Application
-from tricorn.option import parse_field
+from tricorn.option import Bind, is_every_address, parse_bind, parse_field
 from tricorn.options import BY_ATTRIBUTE, OPTIONS, default
 from tricorn.protocols import websocket
 
@@ -44,6 +44,7 @@ class Config:
     app: str | Application
     host: str = default("host")
     port: int = default("port")
+    bind: tuple[str, ...] = default("bind")
     uds: str | None = default("uds")
     uds_mode: int | None = default("uds_mode")
     fd: int | None = default("fd")
@@ -186,28 +187,48 @@ class Config:
             logs.configure(self)
 
     def bind_socket(self) -> socket.socket:
-        """Return a socket that is bound to the address of the options, and inherited by child processes.
+        """Return a socket that is bound to the first address of the options, and inherited by child processes.
 
         It is for ``Server.run(sockets=[...])`` and ``Server.serve(sockets=[...])``, which close it.
 
         Raises:
             StartupError: The address is not to be had.
         """
-        if self.fd is not None:
-            bound = socket.socket(fileno=os.dup(self.fd))
+        address = self.addresses[0]
+        if address.fd is not None:
+            bound = socket.socket(fileno=os.dup(address.fd))
+        elif address.path is not None:
+            bound = _bound(address.path)
+            Path(address.path).chmod(0o666 if self.uds_mode is None else self.uds_mode)
         else:
-            bound = _bound(self.uds) if self.uds is not None else _bound((self.host, self.port))
-        if self.uds is not None:
-            Path(self.uds).chmod(0o666 if self.uds_mode is None else self.uds_mode)
+            bound = _bound((address.host, address.port))
         bound.set_inheritable(True)
         return bound
 
     @property
     def library(self) -> str:
         """The async library that was asked for, by either name; ``auto`` leaves the choice to the server."""
-        if self.async_library != "auto":
-            return self.async_library
-        return "asyncio" if self.loop == "none" else self.loop
+        return self.async_library if self.async_library != "auto" else self._loop_library
+
+    @property
+    def loop_factory(self) -> str:
+        """``module:name`` of what makes the loop of asyncio; empty where the library makes it."""
+        return self.loop if ":" in self.loop else ""
+
+    @property
+    def _loop_library(self) -> str:
+        return "asyncio" if self.loop == "none" or self.loop_factory else self.loop
+
+    @property
+    def addresses(self) -> list[Bind]:
+        """Where to listen."""
+        if self.bind:
+            return [parse_bind(text) for text in self.bind]
+        if self.fd is not None:
+            return [Bind(fd=self.fd)]
+        if self.uds is not None:
+            return [Bind(path=self.uds)]
+        return [Bind(host=self.host, port=self.port)]
 
     @property
     def limits(self) -> dict[str, int]:
@@ -271,14 +292,27 @@ class Config:
     def _check_contradictions(self) -> None:
         if self.uds is not None and self.fd is not None:
             raise UsageError("--uds and --fd are both given, and a server listens on one of them", "give one")
-        if self.uds_mode is not None and self.uds is None:
+        for name in ("host", "port", "uds", "fd"):
+            if self.bind and getattr(self, name) != default(name):
+                raise bound_twice(name)
+        if self.uds_mode is not None and not any(address.path for address in self.addresses):
             raise UsageError("--uds-mode is given without --uds", "give the path of a Unix socket with --uds")
-        loop = "asyncio" if self.loop == "none" else self.loop
-        if "auto" not in (loop, self.async_library) and loop != self.async_library:
+        if (
+            "auto" not in (self._loop_library, self.async_library)
+            and self._loop_library != self.async_library
+        ):
             raise UsageError(
                 f"--loop {self.loop} contradicts --async-library {self.async_library}",
                 "give one of them, they mean the same",
             )
+
+
+def bound_twice(name: str) -> UsageError:
+    """Return the error for ``--bind`` beside another option that says where to listen."""
+    return UsageError(
+        f"--bind and --{name} are both given, and each says where to listen",
+        "give --bind alone, as often as there are addresses",
+    )
 
 
 def _by_attribute(options: dict[str, Any]) -> dict[str, Any]:
@@ -316,13 +350,18 @@ def _attribute(keyword: str) -> str:
 
 def _bound(address: str | tuple[str, int]) -> socket.socket:
     """Return a socket that is bound to a path, or to a host and port."""
+    every = False
     if isinstance(address, str):
         family, where = socket.AF_UNIX, address
     else:
+        every = is_every_address(address[0]) and socket.has_dualstack_ipv6()
+        address = ("::" if every else address[0], address[1])
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         where = ":".join(map(str, address))
     bound = socket.socket(family)
     try:
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not every)
         if family != socket.AF_UNIX:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)

@@ -264,8 +264,10 @@ def library() -> Backend:
 
 def of_its_own(config: Config) -> Backend:
     """Return the backend to start for a server: what was asked for, else what the application needs."""
+    if config.loop_factory:
+        config.load_app()  # the factory may be the application's own
     if config.library != "auto":
-        return _backends.load(config.library)
+        return _backends.load(config.library, config.loop_factory)
     name = config.app if isinstance(config.app, str) else None
     return _backends.load(libraries.declared(config.load_app(), name) or "auto")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tricorn import _core
 from tricorn.config import Config
 from tricorn.errors import StartupError
-from tricorn.option import Bind
+from tricorn.option import Bind, is_every_address
 
 
 @dataclass(slots=True)
@@ -41,15 +41,6 @@ class Listener:
         return (self.path, None) if self.path is not None else None
 
 
-def addresses(config: Config) -> list[Bind]:
-    """Return where the options say to listen."""
-    if config.fd is not None:
-        return [Bind(fd=config.fd)]
-    if config.uds is not None:
-        return [Bind(path=config.uds)]
-    return [Bind(host=config.host, port=config.port)]
-
-
 def open_all(config: Config, *, shared: bool = False) -> list[Listener]:
     """Bind every address of the options, and listen.
 
@@ -62,7 +53,7 @@ def open_all(config: Config, *, shared: bool = False) -> list[Listener]:
     """
     opened: list[Listener] = []
     try:
-        for address in addresses(config):
+        for address in config.addresses:
             opened += _open(address, config, shared=shared)
     except BaseException:
         close(opened)
@@ -131,10 +122,12 @@ def _open(address: Bind, config: Config, *, shared: bool) -> list[Listener]:
             path = Path(address.path)
             fd = _core.listen_unix(address.path, _mode(path, config), config.backlog)
             return [Listener(fd, f"unix:{address.path}", address.path, _file(path), address.proxy)]
-        fds = _core.listen_tcp(address.host, address.port, config.backlog, shared)
+        host = "" if is_every_address(address.host) else address.host
+        fds = _core.listen_tcp(host, address.port, config.backlog, shared)
     except ValueError:
         raise StartupError(
-            f"the host {address.host!r} has no address", "give an address of this machine with --host"
+            f"the host {address.host!r} has no address",
+            "give an address of this machine with --host or --bind",
         ) from None
     except OSError as error:
         raise _bind_error(address, error) from None

@@ -5,18 +5,23 @@ The table of options is :data:`tricorn.options.OPTIONS`.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any, Final, Literal
+
+from tricorn import uvicorn_options
 
 ENV_PREFIX: Final = "TRICORN_"
 
 Kind = Literal["text", "integer", "octal", "seconds", "flag"]
 
+_LARGEST_FD: Final = 2**31 - 1
+_LARGEST_PORT: Final = 65535
 _SOCKET_PATH: Final = 107  # bytes of sockaddr_un.sun_path on Linux, without the final NUL
 
 
@@ -32,7 +37,9 @@ class Option:
         default: The value when the option is not given; ``None`` is explained by ``unset``.
         unset: What happens when the value is ``None``, in the words that the help shows as the default.
         metavar: What stands for the value in the help.
+        short: A letter that stands for the name on the command line.
         choices: The only values allowed, if there are any.
+        imports: What may be given as ``module:name`` besides ``choices``, such as ``FUNCTION``.
         plugins: An entry-point group whose names are allowed besides ``choices``.
         multiple: Whether the option may be given several times; its value is a tuple then.
         negative: Whether a flag has a ``--no-`` form.
@@ -55,7 +62,9 @@ class Option:
     default: Any = None
     unset: str = "none"
     metavar: str = ""
+    short: str = ""
     choices: tuple[str, ...] = ()
+    imports: str = ""
     plugins: str = ""
     multiple: bool = False
     negative: bool = False
@@ -82,16 +91,24 @@ class Option:
         return ENV_PREFIX + self.attribute.upper()
 
     @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that are asked for a value, the first before the others."""
+        theirs = uvicorn_options.variables((self.name, *self.aliases))
+        return (self.env, *theirs)
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """The spellings on the command line that switch the option on or take its value."""
-        return tuple(f"--{name}" for name in (self.name, *self.aliases))
+        short = (f"-{self.short}",) if self.short else ()
+        return (*(f"--{name}" for name in (self.name, *self.aliases)), *short)
 
     @property
     def signature(self) -> str:
         """The option as the help shows it: its spelling, then what stands for its value."""
         if self.kind == "flag":
             return f"--{self.name} / --no-{self.name}" if self.negative else f"--{self.name}"
-        return f"--{self.name} {self.metavar or self.kind.upper()}"
+        short = f"-{self.short}, " if self.short else ""
+        return f"{short}--{self.name} {self.metavar or self.kind.upper()}"
 
     @property
     def default_text(self) -> str:
@@ -111,14 +128,20 @@ class Option:
         """The help text, with the choices and the attack that the option stops."""
         parts = [self.help]
         if self.choices:
-            parts.append(f"One of {', '.join(self.choices)}.")
+            parts.append(f"One of {self.choices_text}.")
         if self.attack:
             parts.append(f"Stops {self.attack}{f' ({self.answer})' if self.answer else ''}.")
         if self.aliases:
-            parts.append(f"Also {', '.join(self.flags[1:])}.")
+            parts.append(f"Also {', '.join(f'--{name}' for name in self.aliases)}.")
         if self.worded:
             parts.append("Also with true or false behind it.")
         return " ".join(parts)
+
+    @property
+    def choices_text(self) -> str:
+        """The values allowed, in words."""
+        imports = f", or MODULE:{self.imports}" if self.imports else ""
+        return ", ".join(self.choices) + imports
 
     def parse(self, text: str) -> str | int | float:
         """Read one value as it stands on the command line.
@@ -176,11 +199,15 @@ class Option:
             raise ValueError(f"must be a string, not {value!r}")
         if "\0" in value:
             raise ValueError("must not contain a NUL character")
-        if self.choices and value not in self.choices and value not in _plugins(self.plugins):
-            raise ValueError(f"must be one of {', '.join(self.choices)}, not {value!r}")
         if self.rule is not None:
             self.rule(value)
+        if self.choices and value not in self.choices and not self._is_imported(value):
+            raise ValueError(f"must be one of {self.choices_text}, not {value!r}")
         return value
+
+    def _is_imported(self, value: str) -> bool:
+        module, _, name = value.partition(":")
+        return bool(self.imports and module and name) or value in _plugins(self.plugins)
 
     def _check_number(self, value: Any) -> int | float:
         types = (int, float) if self.kind == "seconds" else (int,)
@@ -245,6 +272,75 @@ class Bind:
         return self.path if self.path is not None else f"{self.host}:{self.port}"
 
 
+DEFAULT_PORT: Final = 8000
+_PROPERTIES: Final = ("proxy",)
+
+
+def check_bind(text: str) -> None:
+    parse_bind(text)
+
+
+def parse_bind(text: str) -> Bind:
+    """Read an address as ``--bind`` takes it.
+
+    It is ``host:port``, ``[address]:port``, ``host``, ``:port`` (every address), ``unix:path`` or ``fd://number``;
+    without a port it is 8000. Properties may follow, each after a comma: ``proxy`` where connections begin with a
+    header of the PROXY protocol.
+
+    Raises:
+        ValueError: The text is none of these.
+    """
+    address, *properties = text.split(",")
+    for name in properties:
+        if name not in _PROPERTIES:
+            raise ValueError(f"must have {' or '.join(_PROPERTIES)} after the comma, not {name!r}")
+    return replace(_parse_address(address), proxy="proxy" in properties)
+
+
+def _parse_address(text: str) -> Bind:
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        check_socket_path(path)
+        return Bind(path=path)
+    if text.startswith("fd://"):
+        number = text.removeprefix("fd://")
+        if not number.isdecimal() or int(number) > _LARGEST_FD:
+            raise ValueError(f"must have the number of a descriptor after fd://, not {number!r}")
+        return Bind(fd=int(number))
+    return _parse_host(text)
+
+
+def _parse_host(text: str) -> Bind:
+    if "/" in text:
+        raise ValueError(f"must be host:port, unix:PATH or fd://NUMBER, not {text!r}")
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        host, port = text, ""
+    if host.startswith("["):
+        if not host.endswith("]") or not _is_address(host[1:-1], 6):
+            raise ValueError(f"must have an IPv6 address between [ and ], not {text!r}")
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"must have an IPv6 address in brackets, as in [::1]:{DEFAULT_PORT}, not {text!r}")
+    if not text or any(char.isspace() for char in host):
+        raise ValueError(f"must be host:port, [ADDRESS]:port, unix:PATH or fd://NUMBER, not {text!r}")
+    if colon and not text.endswith("]") and not (port.isdecimal() and int(port) <= _LARGEST_PORT):
+        raise ValueError(f"must have a port from 0 to {_LARGEST_PORT} after the host, not {port!r}")
+    return Bind(host=host, port=int(port or DEFAULT_PORT))
+
+
+def is_every_address(host: str) -> bool:
+    """Tell whether a host means every address, those of IPv4 too: an empty one, and ``::`` in any spelling."""
+    return not host or (":" in host and _is_address(host, 6) and int(ipaddress.ip_address(host)) == 0)
+
+
+def _is_address(text: str, version: int) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == version
+    except ValueError:
+        return False
+
+
 # RFC 9110 §5.6.2 (token) and §5.5 (field-value).
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -290,7 +386,16 @@ WEBSOCKETS: Final = ("auto", "tricorn", "wsproto", "websockets", "websockets-san
 
 
 def check_parser(text: str) -> None:
+    if text == "zttp":
+        raise ValueError(
+            "must not be zttp, uvicorn's experiment in Zig: the parser in C (tricorn) is as fast, give auto"
+        )
     _check_class(text, PARSERS)
+
+
+def check_loop(text: str) -> None:
+    if text == "zuvloop":
+        raise ValueError("must not be zuvloop, uvicorn's experiment in Zig: give uvloop, or auto")
 
 
 def check_websockets(text: str) -> None:

@@ -62,9 +62,7 @@ def run(config: Config) -> int:
         return backend.run(server.main)
 
 
-def prepare(
-    config: Config, app: importer.Application | None = None
-) -> tuple[importer.Application, Backend]:
+def prepare(config: Config, app: importer.Application | None = None) -> tuple[importer.Application, Backend]:
     """Get ready to serve in a process that is there for it alone.
 
     Args:
@@ -79,13 +77,20 @@ def prepare(
         UsageError: The application's name cannot be meant.
     """
     _core.keep_memory()
-    backend = None if config.library == "auto" else load(config.library)
+    known = config.library != "auto" and not config.loop_factory  # a factory may be the application's own
+    backend = load(config.library) if known else None
     if app is None:
         app = importer.load(config.app, factory=config.factory, app_dir=config.app_dir)
     if backend is None:
-        backend = load(libraries.declared(app, config.app if isinstance(config.app, str) else None) or "auto")
+        name = config.library if config.loop_factory else libraries.declared(app, _app_name(config)) or "auto"
+        backend = load(name, config.loop_factory)
     logs.enable()  # an application that configures logging with dictConfig() switches off what it does not name
     return app, backend
+
+
+def _app_name(config: Config) -> str | None:
+    """Return where the application is imported from, if it is."""
+    return config.app if isinstance(config.app, str) else None
 
 
 def refuse_inside(call: str, instead: str) -> None:

@@ -7,9 +7,75 @@ any other: it is never ignored in silence. An option that Tricorn gets leaves :d
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any, Final
 
 from tricorn.errors import UsageError
+
+NAMES: Final = frozenset(
+    {
+        "host",
+        "port",
+        "uds",
+        "fd",
+        "reload",
+        "reload-dir",
+        "reload-include",
+        "reload-exclude",
+        "reload-delay",
+        "workers",
+        "loop",
+        "http",
+        "http2",
+        "ws",
+        "ws-max-size",
+        "ws-max-queue",
+        "ws-ping-interval",
+        "ws-ping-timeout",
+        "ws-per-message-deflate",
+        "lifespan",
+        "interface",
+        "env-file",
+        "log-config",
+        "log-level",
+        "access-log",
+        "use-colors",
+        "proxy-headers",
+        "server-header",
+        "date-header",
+        "forwarded-allow-ips",
+        "root-path",
+        "limit-concurrency",
+        "backlog",
+        "limit-max-requests",
+        "limit-max-requests-jitter",
+        "timeout-keep-alive",
+        "timeout-graceful-shutdown",
+        "timeout-worker-healthcheck",
+        "ssl-keyfile",
+        "ssl-certfile",
+        "ssl-keyfile-password",
+        "ssl-version",
+        "ssl-cert-reqs",
+        "ssl-ca-certs",
+        "ssl-ciphers",
+        "header",
+        "app-dir",
+        "h11-max-incomplete-event-size",
+        "reset-contextvars",
+        "factory",
+        "app",
+    }
+)
+"""The options of uvicorn's command, and its argument ``app``."""
+
+ENV_PREFIX: Final = "UVICORN_"
+
+_VARIABLES: Final = {"workers": "WEB_CONCURRENCY", "forwarded-allow-ips": "FORWARDED_ALLOW_IPS"}
+"""Variables of another prefix that uvicorn asks, the last."""
+
+SPLITTERS: Final = {"reload-dir": ":"}
+"""What uvicorn has between the values of an option in one variable; any white space for the others."""
 
 MISSING: Final[dict[str, tuple[Any, ...]]] = {
     "http2": (False,),
@@ -51,6 +117,17 @@ _LEVELS: Final = {5: "trace"} | {
     for name, number in logging.getLevelNamesMapping().items()
     if name in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
 }
+
+
+def variables(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the environment variables by which uvicorn's users set an option.
+
+    Args:
+        names: What the option is called on the command line, with its aliases.
+    """
+    theirs = [name for name in names if name in NAMES]
+    own = [ENV_PREFIX + name.replace("-", "_").upper() for name in theirs]
+    return (*own, *(_VARIABLES[name] for name in theirs if name in _VARIABLES))
 
 
 def accept(keyword: str, value: Any) -> None:

@@ -75,6 +75,88 @@ def test_hosts(run: Run, library: str, host: str) -> None:
         assert (family == socket.AF_INET6) == ("[::1]" in url)
 
 
+@pytest.mark.parametrize("option", [("--host", "::", "--port", "0"), ("--bind", "[::]:0"), ("-b", ":0")])
+def test_every_address_is_of_both_families(run: Run, option: tuple[str, ...]) -> None:
+    server = run("statements:app", *HERE, *option)
+    server.wait_ready()
+    port = int(server.urls()[0].rpartition(":")[2])
+    for host in ("127.0.0.1", "::1"):
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        with open_url(url) as client:
+            assert client.ask(target="/scope").json()["client"][0] == host
+
+
+def test_several_addresses(run: Run, library: str, tmp_path: Path) -> None:
+    path = tmp_path / "server.sock"
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        fd = listener.fileno()
+        binds = ("-b", "127.0.0.1:0", "--bind", f"unix:{path}", "--bind", f"fd://{fd}", "--uds-mode", "600")
+        server = run(APP, *HERE, *binds, "--async-library", library, inherited=(fd,))
+        server.wait_ready()
+    until(lambda: len(server.urls()) == 3, "three addresses")
+    for url in server.urls():
+        with open_url(url) as client:
+            assert client.ask(target="/hello").status == 200
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert server.stop() == 0
+    assert not path.exists()
+
+
+def test_an_address_that_is_not_to_be_had_leaves_none(tmp_path: Path) -> None:
+    path = tmp_path / "server.sock"
+    (line,) = fails(APP, "-b", f"unix:{path}", "-b", "192.0.2.1:80", code=3)
+    assert "192.0.2.1:80" in line and not path.exists()
+
+
+LOOPS = """
+import asyncio
+import uvloop
+
+class Mine(asyncio.SelectorEventLoop):
+    pass
+
+def make():
+    return Mine()
+
+def nothing():
+    return None
+
+async def app(scope, receive, send):
+    await asyncio.sleep(0)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": type(asyncio.get_running_loop()).__name__.encode()})
+"""
+
+
+@pytest.mark.parametrize(
+    ("factory", "name"),
+    [("loops:make", b"Mine"), ("loops:Mine", b"Mine"), ("uvloop:new_event_loop", b"Loop")],
+)
+def test_factory_of_the_loop(run: Run, tmp_path: Path, factory: str, name: bytes) -> None:
+    (tmp_path / "loops.py").write_text(LOOPS)
+    options = ("--app-dir", str(tmp_path), "--port", "0", "--lifespan", "off", "--loop", factory)
+    server = run("loops:app", *options)
+    assert server.ask().body == name
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("factory", "problem"),
+    [
+        ("loops:missing", "cannot be imported"),
+        ("no_such_module:make", "cannot be imported"),
+        ("loops:LOOPS", "cannot be imported"),
+        ("loops:asyncio", "cannot be called"),
+        ("loops:nothing", "gave None; a loop of asyncio's is wanted"),
+    ],
+)
+def test_what_makes_no_loop_is_one_line(tmp_path: Path, factory: str, problem: str) -> None:
+    (tmp_path / "loops.py").write_text(LOOPS)
+    (line,) = fails("loops:app", "--app-dir", str(tmp_path), "--port", "0", "--loop", factory, code=3)
+    assert problem in line and ";" in line
+
+
 def test_unix_socket(run: Run, library: str, tmp_path: Path) -> None:
     """It has the mode asked for, replaces a stale one, and is removed at the end; H9: the scope has its path."""
     path = tmp_path / "server.sock"

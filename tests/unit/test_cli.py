@@ -87,6 +87,7 @@ def example(option: Option) -> tuple[str, Any]:
     """Return a text other than the default for an option, and the value that it means."""
     texts = {
         "host": "::1",
+        "bind": "[::1]:80",
         "uds-mode": "600",
         "header": "X-A:b",
         "root-path": "/api",
@@ -277,7 +278,7 @@ def test_help(invoke: Invoke, flag: str) -> None:
     assert result.output.startswith("Usage: tricorn [OPTIONS] APP\n")
     assert max(map(len, result.output.splitlines())) <= 80
     for option in OPTIONS:
-        assert re.search(rf"^  --{option.name}\b", result.output, flags=re.MULTILINE)
+        assert re.search(rf"^  (-\w, )?--{option.name}\b", result.output, flags=re.MULTILINE)
     for text in ("Where to listen:", "Limits:", "Deadlines, in seconds:", "--version", "TRICORN_"):
         assert text in result.output
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import tricorn
 from tricorn.config import Config
 from tricorn.errors import UsageError
+from tricorn.option import Bind
 from tricorn.options import OPTIONS
 
 BASE = Path(__file__).resolve().parents[2] / "src" / "base"
@@ -73,6 +75,11 @@ def test_application_must_be_callable(value: Any) -> None:
         ({"header": ("X: a\r\nb: c",)}, "header must not have control characters"),
         ({"uds": ""}, "uds must be the path of a socket, not empty"),
         ({"uds": "/tmp/s", "fd": 3}, "--uds and --fd"),
+        ({"bind": ["a:b"]}, "bind must have a port from 0 to 65535 after the host, not 'b'"),
+        ({"bind": ["a:1"], "port": 1}, "--bind and --port are both given, and each says where to listen"),
+        ({"bind": ["a:1"], "uds": "s"}, "--bind and --uds are both given"),
+        ({"bind": ["a:1"], "uds_mode": 0o600}, "--uds-mode is given without --uds"),
+        ({"loop": "trio:run", "async_library": "trio"}, "--loop trio:run contradicts --async-library trio"),
         ({"uds_mode": 0o600}, "--uds-mode is given without --uds"),
         ({"loop": "trio", "async_library": "asyncio"}, "--loop trio contradicts --async-library asyncio"),
         ({"loop": "none", "async_library": "trio"}, "--loop none contradicts"),
@@ -100,10 +107,39 @@ def test_refuses(options: dict[str, Any], problem: str) -> None:
         ({"loop": "none"}, "asyncio"),
         ({"loop": "none", "async_library": "asyncio"}, "asyncio"),
         ({"loop": "auto", "async_library": "trio"}, "trio"),
+        ({"loop": "package:factory"}, "asyncio"),
+        ({"loop": "package:factory", "async_library": "asyncio"}, "asyncio"),
     ],
 )
 def test_library(options: dict[str, Any], library: str) -> None:
     assert Config(app, **options).library == library
+
+
+def test_factory_of_the_loop() -> None:
+    assert Config(app, loop="package:factory").loop_factory == "package:factory"
+    assert Config(app, loop="uvloop").loop_factory == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "addresses"),
+    [
+        ({}, [Bind("127.0.0.1", 8000)]),
+        ({"uds": "s", "port": 5}, [Bind(path="s")]),
+        ({"fd": 3}, [Bind(fd=3)]),
+        ({"bind": ["[::]:1", "unix:a"], "uds_mode": 0o600}, [Bind("::", 1), Bind(path="a")]),
+    ],
+)
+def test_addresses(options: dict[str, Any], addresses: list[Bind]) -> None:
+    assert Config(app, **options).addresses == addresses
+
+
+@pytest.mark.parametrize("host", ["", "::"])
+def test_a_socket_for_every_address_is_for_both_families(host: str) -> None:
+    with Config(app, host=host, port=0).bind_socket() as bound:
+        bound.listen()
+        socket.create_connection(("127.0.0.1", bound.getsockname()[1])).close()
+    with Config(app, bind=["[::1]:0"]).bind_socket() as bound:
+        assert bound.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
 
 
 def core_defaults() -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tricorn import option as option_module
-from tricorn.option import Option, parse_field
+from tricorn.option import Bind, Option, is_every_address, parse_bind, parse_field
 from tricorn.options import APP, BY_ATTRIBUTE, GROUPS, OPTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +84,14 @@ def test_environment_names() -> None:
     assert BY_ATTRIBUTE["async_library"].env == "TRICORN_ASYNC_LIBRARY"
 
 
+def test_uvicorns_variables_are_asked_after_our_own() -> None:
+    head = BY_ATTRIBUTE["limit_request_head"]
+    assert head.variables == ("TRICORN_LIMIT_REQUEST_HEAD", "UVICORN_H11_MAX_INCOMPLETE_EVENT_SIZE")
+    assert BY_ATTRIBUTE["port"].variables == ("TRICORN_PORT", "UVICORN_PORT")
+    assert BY_ATTRIBUTE["bind"].variables == ("TRICORN_BIND",)
+    assert Option("workers", "", "").variables[1:] == ("UVICORN_WORKERS", "WEB_CONCURRENCY")
+
+
 def test_alias_of_uvicorn() -> None:
     head = BY_ATTRIBUTE["limit_request_head"]
     assert head.flags == ("--limit-request-head", "--h11-max-incomplete-event-size")
@@ -94,6 +102,8 @@ def test_signature() -> None:
     assert BY_ATTRIBUTE["factory"].signature == "--factory"
     assert BY_ATTRIBUTE["port"].signature == "--port INTEGER"
     assert BY_ATTRIBUTE["uds"].signature == "--uds PATH"
+    assert BY_ATTRIBUTE["bind"].signature == "-b, --bind ADDRESS"
+    assert BY_ATTRIBUTE["bind"].flags == ("--bind", "-b")
 
 
 @pytest.mark.parametrize(
@@ -137,6 +147,8 @@ def test_description_names_the_attack() -> None:
         ("host", "", ""),
         ("host", "::1", "::1"),
         ("root_path", "/api", "/api"),
+        ("loop", "package.module:factory", "package.module:factory"),
+        ("bind", "[::1]:80,proxy", "[::1]:80,proxy"),
         ("ws", "websockets-sansio", "websockets-sansio"),
         ("ws", "package.module:Class", "package.module:Class"),
         ("ws_ping_interval", "none", 0.0),
@@ -183,6 +195,10 @@ def test_parse(attribute: str, text: str, value: Any) -> None:
         ("limit_request_body", str(2**64), "from 0 to"),
         ("limit_send_buffer", "10", "from 4096 to"),
         ("header", "X-A", "Name:Value"),
+        ("loop", "uvlop", "one of auto, asyncio, uvloop, trio, curio, none, or MODULE:FUNCTION, not 'uvlop'"),
+        ("loop", ":factory", "or MODULE:FUNCTION"),
+        ("loop", "zuvloop", "must not be zuvloop, uvicorn's experiment in Zig: give uvloop"),
+        ("http", "zttp", "must not be zttp"),
         ("ws", "wsprot", "one of auto, tricorn, wsproto, websockets, websockets-sansio, none, or a class as"),
         ("ws", "module:", "or a class as MODULE:CLASS"),
         ("ws_max_size", "0", "from 1 to 4294967295, not 0"),
@@ -322,6 +338,67 @@ def test_no_control_passes_in_a_value(cut: int) -> None:
     """HTAB alone is allowed inside a value (RFC 9110 §5.5)."""
     with pytest.raises(ValueError, match="control"):
         parse_field(f"X-A:b{chr(cut)}c")
+
+
+@pytest.mark.parametrize(
+    ("text", "bind"),
+    [
+        ("127.0.0.1:80", Bind("127.0.0.1", 80)),
+        ("localhost", Bind("localhost", 8000)),
+        (":9000", Bind("", 9000)),
+        ("[::1]:443", Bind("::1", 443)),
+        ("[::]", Bind("::", 8000)),
+        ("example.org:0", Bind("example.org", 0)),
+        ("unix:/run/a.sock", Bind(path="/run/a.sock")),
+        ("unix:a:b.sock", Bind(path="a:b.sock")),
+        ("fd://3", Bind(fd=3)),
+    ],
+)
+def test_bind(text: str, bind: Bind) -> None:
+    assert parse_bind(text) == bind
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "must be host:port"),
+        ("a b:80", "must be host:port"),
+        ("/run/a.sock", "must be host:port, unix:PATH or fd://NUMBER"),
+        ("http://a:80", "must be host:port"),
+        ("::1:80", "an IPv6 address in brackets, as in [::1]:8000, not '::1:80'"),
+        ("[::1", "an IPv6 address between [ and ]"),
+        ("[nonsense]:80", "an IPv6 address between [ and ]"),
+        ("[127.0.0.1]", "an IPv6 address between [ and ]"),
+        ("[::1]80", "an IPv6 address between [ and ]"),
+        ("a:", "a port from 0 to 65535 after the host, not ''"),
+        ("a:65536", "a port from 0 to 65535"),
+        ("a:-1", "a port from 0 to 65535"),
+        ("a:http", "a port from 0 to 65535"),
+        ("unix:", "not empty"),
+        ("unix:/" + 107 * "a", "at most 107 bytes"),
+        ("fd://", "the number of a descriptor"),
+        ("fd://x", "the number of a descriptor"),
+        ("fd://2147483648", "the number of a descriptor"),
+        ("a:80,what", "must have proxy after the comma, not 'what'"),
+        ("a:80,", "after the comma, not ''"),
+    ],
+)
+def test_bind_refuses(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=r"^must ") as caught:
+        BY_ATTRIBUTE["bind"].parse(text)
+    assert problem in str(caught.value)
+
+
+def test_bind_with_a_property() -> None:
+    assert parse_bind("[::1]:80,proxy") == Bind("::1", 80, proxy=True)
+    assert parse_bind("unix:a,proxy") == Bind(path="a", proxy=True)
+
+
+@pytest.mark.parametrize(
+    ("host", "every"), [("", True), ("::", True), ("0::0", True), ("::1", False), ("0.0.0.0", False)]
+)
+def test_hosts_that_are_every_address(host: str, every: bool) -> None:
+    assert is_every_address(host) is every
 
 
 def test_pages_are_current() -> None:

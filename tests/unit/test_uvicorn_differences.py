@@ -428,7 +428,7 @@ def test_the_library_that_an_application_declares(app: App) -> None:
         ({"env_file": ".env"}, "env_file='.env'"),
         ({"log_config": {}}, "log_config can only be None"),
         ({"log_level": 21}, "log_level must be"),
-        ({"loop": "custom:loop"}, "loop must be one of"),
+        ({"loop": "custom"}, "loop must be one of"),
     ],
 )
 def test_what_tricorn_does_not_have_is_refused(options: dict[str, Any], problem: str) -> None:

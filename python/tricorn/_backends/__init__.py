@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import importlib.util
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
+from typing import Any
 
 from tricorn._backends.base import Backend
 from tricorn.errors import StartupError, missing_library
@@ -27,12 +29,20 @@ def current() -> Backend | None:
     return None
 
 
-def load(name: str) -> Backend:
+def load(name: str, loop_factory: str = "") -> Backend:
     """Return the backend called ``name``; ``auto`` is uvloop where it is installed, else asyncio.
 
+    Args:
+        name: What it is called.
+        loop_factory: ``module:name`` of what makes the loop, for ``asyncio``; empty where the library makes it.
+
     Raises:
-        StartupError: There is no such backend, or its library is not installed.
+        StartupError: There is no such backend, its library is not installed, or the factory is not to be had.
     """
+    if loop_factory:
+        from tricorn._backends import asyncio
+
+        return asyncio.AsyncioBackend(_imported(loop_factory))
     if name == "auto":
         name = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
     found = entry_points(group=GROUP, name=name)
@@ -46,3 +56,23 @@ def load(name: str) -> Backend:
             raise
         raise missing_library(name) from error
     return backend
+
+
+def _imported(name: str) -> Callable[[], Any]:
+    """Return what ``module:name`` stands for."""
+    module, _, path = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise StartupError(
+            f"the factory of the loop, {name!r}, cannot be imported: {error}",
+            "give a function or class that makes a loop of asyncio's with --loop, or leave it out",
+        ) from error
+    if not callable(found):
+        raise StartupError(
+            f"the factory of the loop, {name!r}, cannot be called", "give a function with --loop"
+        )
+    factory: Callable[[], Any] = found
+    return factory

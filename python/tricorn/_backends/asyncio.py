@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext, suppres
 from typing import Any, TypeVar
 
 from tricorn import _core
+from tricorn.errors import StartupError
 
 T = TypeVar("T")
 
@@ -88,14 +89,28 @@ class AsyncioGroup:
 
 
 class AsyncioBackend:
-    """See :class:`tricorn._backends.base.Backend`."""
+    """See :class:`tricorn._backends.base.Backend`.
+
+    Args:
+        factory: What makes the loop; by default asyncio's own does.
+    """
 
     name = "asyncio"
     _made: _core.LoopBridge | None = None
 
+    def __init__(self, factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
+        self._factory = factory
+
     def new_loop(self) -> asyncio.AbstractEventLoop:
-        """Return a new event loop."""
-        return asyncio.new_event_loop()
+        """Return a new event loop.
+
+        Raises:
+            StartupError: The factory gave something else.
+        """
+        loop = self._factory()
+        if not isinstance(loop, asyncio.AbstractEventLoop):
+            raise StartupError(f"the factory of the loop gave {loop!r}", "a loop of asyncio's is wanted")
+        return loop
 
     def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """See :class:`tricorn._backends.base.Backend`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tricorn.option import Option, check_parser, check_root_path
+from tricorn.option import Option, check_loop, check_parser, check_root_path
 
 GROUP: Final = "The application"
 
@@ -32,10 +32,13 @@ ROWS: Final[tuple[Option, ...]] = (
     Option(
         "loop",
         GROUP,
-        "The same as --async-library; none means asyncio.",
+        "The same as --async-library; none means asyncio. A function or class that makes a loop of asyncio's may be "
+        "named as well.",
         default="auto",
         choices=(*_LIBRARIES, "none"),
+        imports="FUNCTION",
         plugins=_PLUGINS,
+        rule=check_loop,
         metavar="NAME",
     ),
     Option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tricorn.option import Option, check_host, check_socket_path
+from tricorn.option import Option, check_bind, check_host, check_socket_path
 
 GROUP: Final = "Where to listen"
 
@@ -12,7 +12,7 @@ ROWS: Final[tuple[Option, ...]] = (
     Option(
         "host",
         GROUP,
-        "The address or name to listen on; an empty one is every IPv4 and IPv6 address.",
+        "The address or name to listen on; :: and an empty one are every IPv6 and IPv4 address.",
         default="127.0.0.1",
         rule=check_host,
     ),
@@ -24,6 +24,17 @@ ROWS: Final[tuple[Option, ...]] = (
         8000,
         minimum=0,
         maximum=65535,
+    ),
+    Option(
+        "bind",
+        GROUP,
+        "Listen here instead: HOST:PORT, [ADDRESS]:PORT, HOST, :PORT, unix:PATH or fd://NUMBER; may be given several "
+        "times.",
+        default=(),
+        metavar="ADDRESS",
+        short="b",
+        multiple=True,
+        rule=check_bind,
     ),
     Option(
         "uds",
