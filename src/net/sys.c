@@ -6,6 +6,7 @@
 #include <linux/sockios.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -177,6 +178,28 @@ void tri_sys_close(int fd)
     int saved = errno;
     (void)close(fd);
     errno = saved;
+}
+
+uint32_t tri_sys_pid(void)
+{
+    return (uint32_t)getpid();
+}
+
+off_t tri_sys_file_size(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 ? status.st_size : -1;
+}
+
+void *tri_sys_map(int fd, size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void tri_sys_unmap(void *memory, size_t size)
+{
+    (void)munmap(memory, size);
 }
 
 int tri_sys_lstat(const char *path, struct stat *status)

@@ -51,6 +51,14 @@ TRI_NODISCARD int tri_sys_set_flags(int fd);
 /* Never repeated: the descriptor is gone whatever close() says. Keeps errno. */
 void tri_sys_close(int fd);
 
+/* Of this process. */
+uint32_t tri_sys_pid(void);
+/* Bytes, or -1. */
+TRI_NODISCARD off_t tri_sys_file_size(int fd);
+/* Maps the first `size` bytes to be read and written together with other processes; NULL when that fails. */
+TRI_NODISCARD void *tri_sys_map(int fd, size_t size);
+void tri_sys_unmap(void *memory, size_t size);
+
 TRI_NODISCARD int tri_sys_lstat(const char *path, struct stat *status);
 TRI_NODISCARD int tri_sys_chmod(const char *path, mode_t mode);
 TRI_NODISCARD int tri_sys_unlink(const char *path);

@@ -477,9 +477,43 @@ static PyObject *server_counters(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     tri_counters now;
     tri_server_counters(((tri_py_server *)op)->core, &now);
-    return Py_BuildValue("{s:K,s:K,s:K,s:I,s:I}", "connections", (unsigned long long)now.connections, "exchanges",
+    return Py_BuildValue("{s:K,s:K,s:K,s:I,s:I,s:I}", "connections", (unsigned long long)now.connections, "exchanges",
                          (unsigned long long)now.exchanges, "refusals", (unsigned long long)now.refusals, "open",
-                         now.open, "active", now.active);
+                         now.open, "active", now.active, "lag_ms", now.lag_ms);
+}
+
+static PyObject *server_report(PyObject *op, PyObject *args)
+{
+    tri_py_server *self = (tri_py_server *)op;
+    int fd;
+    unsigned slot;
+    if (!PyArg_ParseTuple(args, "iI:report", &fd, &slot))
+        return NULL;
+    int error = tri_server_report(self->core, fd, slot);
+    if (error == TRI_EINVAL) {
+        PyErr_Format(PyExc_ValueError, "the board has no slot %u", slot);
+        return NULL;
+    }
+    if (error != 0) {
+        tri_server_type_raise(self->state, error);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *server_measure(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    tri_server_measure(((tri_py_server *)op)->core);
+    Py_RETURN_NONE;
+}
+
+static PyObject *server_set_ready(PyObject *op, PyObject *ready)
+{
+    int truth = PyObject_IsTrue(ready);
+    if (truth < 0)
+        return NULL;
+    tri_server_set_ready(((tri_py_server *)op)->core, truth != 0);
+    Py_RETURN_NONE;
 }
 
 static PyMethodDef server_methods[] = {
@@ -505,6 +539,13 @@ static PyMethodDef server_methods[] = {
       PyDoc_STR("close($self, /)\n--\n\nClose every connection and listener and let the leader end.") },
     { "counters", server_counters, METH_NOARGS,
       PyDoc_STR("counters($self, /)\n--\n\nWhat was counted so far, a dict.") },
+    { "report", server_report, METH_VARARGS,
+      PyDoc_STR("report($self, fd, slot, /)\n--\n\nKeep a cell of the board in fd up to date; the descriptor stays the "
+                "caller's.") },
+    { "measure", server_measure, METH_NOARGS,
+      PyDoc_STR("measure($self, /)\n--\n\nMeasure from now on how late the loop comes to the reactor.") },
+    { "set_ready", server_set_ready, METH_O,
+      PyDoc_STR("set_ready($self, ready, /)\n--\n\nSay whether the server is ready for new connections.") },
     { NULL, NULL, 0, NULL },
 };
 

@@ -402,7 +402,7 @@ void tri_conn_open(tri_server *server, int fd, const tri_addr *peer, const tri_l
     else
         tri_socket_local(fd, &conn->local);
     server->counters.connections++;
-    server->counters.open++;
+    tri_server_count_open(server, 1);
     if (server->limits.connections != 0 && server->counters.open > server->limits.connections) {
         if (server->counters.open - server->limits.connections > TRI_SERVER_ACCEPTS) {
             tri_conn_lose(conn, "too many connections"); /* enough are being told */

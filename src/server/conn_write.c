@@ -35,7 +35,7 @@ void tri_conn_close(tri_conn *conn)
     tri_buf_release(&conn->in, server->mem);
     tri_list_remove(&conn->link);
     tri_list_append(&server->graves, &conn->link);
-    server->counters.open--;
+    tri_server_count_open(server, -1);
     if (server->retry_at != 0)
         server->retry_at = server->now; /* a descriptor is free again */
     if (server->stopping)

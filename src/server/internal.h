@@ -9,6 +9,8 @@
 #include "net/listener.h"
 #include "net/reactor.h"
 #include "net/socket.h"
+#include "server/board.h"
+#include "server/lag.h"
 #include "server/tricorn.h"
 #include "ws/ws.h"
 
@@ -133,10 +135,13 @@ struct tri_server {
     uint64_t now;      /* ms, of the current turn */
     uint64_t trim_at;  /* ms: pools shrink then, 0 while they are small */
     uint64_t retry_at; /* ms: accepting pauses until then, 0 while it does not */
+    tri_lag lag;
+    tri_board board;
     int64_t date_second;
     uint32_t corks;
     bool asleep;
-    bool leaving; /* a stop has been asked for: answers say close */
+    bool open_to_new; /* for new connections, as the board and the page for it say */
+    bool leaving;     /* a stop has been asked for: answers say close */
     bool stopping;
     bool send_date;
     char date[48];
@@ -198,5 +203,7 @@ void tri_exchange_end(tri_exchange *exchange);
 void tri_server_fill_response(tri_server *server, tri_response *response);
 void tri_server_work(tri_server *server);
 uint64_t tri_server_now(tri_server *server);
+/* The number of open connections has changed. */
+void tri_server_count_open(tri_server *server, int change);
 
 #endif

@@ -42,6 +42,37 @@ static void init_lists(tri_server *server)
     tri_list_init(&server->resume);
 }
 
+/* What the board says of this server. */
+static void show_flags(tri_server *server)
+{
+    unsigned flags = (server->open_to_new ? TRI_BOARD_READY : 0U) | (server->leaving ? TRI_BOARD_STOPPING : 0U);
+    if (server->board.own != NULL)
+        tri_board_set_flags(&server->board, flags);
+}
+
+/* A turn begins: the board is told, at most once in a millisecond, and how late it is. */
+static void beat(tri_server *server, bool waited)
+{
+    bool is_new = server->now != server->lag.turn;
+    (void)tri_lag_turn(&server->lag, server->now, waited, server->counters.active > 0);
+    if (server->board.own == NULL || !is_new)
+        return;
+    tri_board_values values = { .now = server->now,
+                                .exchanges = server->counters.exchanges,
+                                .lag_ms = tri_lag_ms(&server->lag, server->now),
+                                .open = server->counters.open,
+                                .active = server->counters.active };
+    tri_board_beat(&server->board, &values);
+    show_flags(server);
+}
+
+void tri_server_count_open(tri_server *server, int change)
+{
+    server->counters.open += (uint32_t)change;
+    if (server->board.own != NULL)
+        tri_board_set_open(&server->board, server->counters.open);
+}
+
 /* Brings the Date line up to the second. */
 static void tick(tri_server *server)
 {
@@ -140,6 +171,7 @@ void tri_server_free(tri_server *server)
     tri_pool_fini(&server->exchange_pool);
     tri_pool_fini(&server->conn_pool);
     tri_chain_pool_fini(&server->chains);
+    tri_board_detach(&server->board);
     if (server->reactor != NULL)
         tri_reactor_free(server->reactor);
     tri_mem_free(server->mem, server->lines, server->lines_size);
@@ -236,12 +268,14 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static void arm(tri_server *server)
 {
     uint64_t next = tri_wheel_next(&server->wheel);
+    next = earlier(next, server->lag.due);
     tri_reactor_arm(server->reactor, earlier(next, earlier(server->retry_at, server->trim_at)));
 }
 
 int tri_server_turn(tri_server *server, int timeout_ms)
 {
     tri_ready ready[TRI_SERVER_EVENTS];
+    bool waited = server->asleep;
     server->asleep = false;
     bury(server);
     if (timeout_ms != 0)
@@ -250,6 +284,8 @@ int tri_server_turn(tri_server *server, int timeout_ms)
     if (n < 0)
         return n;
     tick(server);
+    if (server->lag.on)
+        beat(server, waited || timeout_ms != 0);
     server->corks++;
     for (int i = 0; i < n; i++)
         dispatch(server, &ready[i]);
@@ -338,10 +374,39 @@ void tri_server_flush(tri_server *server)
 void tri_server_sleep(tri_server *server, bool asleep)
 {
     server->asleep = asleep;
+    if (asleep && server->lag.on)
+        tri_lag_wait(&server->lag, tri_reactor_now(), server->counters.active > 0);
     if (asleep)
         arm(server);
     if (asleep && tri_server_pending(server))
         tri_server_work(server);
+}
+
+void tri_server_set_ready(tri_server *server, bool ready)
+{
+    server->open_to_new = ready;
+    show_flags(server);
+}
+
+void tri_server_measure(tri_server *server)
+{
+    tri_lag_start(&server->lag, tri_reactor_now());
+    arm(server);
+}
+
+int tri_server_report(tri_server *server, int fd, unsigned slot)
+{
+    int error = tri_board_attach(&server->board, fd, slot);
+    if (error != 0)
+        return error;
+    show_flags(server);
+    tri_server_measure(server);
+    return 0;
+}
+
+uint64_t tri_server_lag_ms(const tri_server *server)
+{
+    return tri_lag_ms(&server->lag, server->now);
 }
 
 void tri_server_wake(tri_server *server)
@@ -434,6 +499,8 @@ void tri_server_stop(tri_server *server)
     if (server->stopping)
         return;
     server->leaving = true;
+    server->open_to_new = false;
+    show_flags(server);
     tick(server);
     server->corks++;
     tri_accept_drain(server);
@@ -465,5 +532,7 @@ bool tri_server_drained(const tri_server *server)
 
 void tri_server_counters(const tri_server *server, tri_counters *out)
 {
+    uint64_t lag_ms = tri_lag_ms(&server->lag, tri_reactor_now());
     *out = server->counters;
+    out->lag_ms = lag_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)lag_ms;
 }

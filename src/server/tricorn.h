@@ -66,6 +66,7 @@ typedef struct tri_counters {
     uint64_t refusals;    /* answered or closed by the core since the start */
     uint32_t open;        /* connections now */
     uint32_t active;      /* exchanges that an application is working on now */
+    uint32_t lag_ms;      /* see tri_server_lag_ms */
 } tri_counters;
 
 /* A new server without listeners. TRI_ENOMEM, TRI_EMFILE, TRI_ESYS. The caller owns it. */
@@ -118,6 +119,18 @@ void tri_server_stop(tri_server *server);
 /* Whether a stop has ended: no connection is open and no application is at work. */
 bool tri_server_drained(const tri_server *server);
 void tri_server_counters(const tri_server *server, tri_counters *out);
+
+/* Whether the server is ready for new connections, as a balancer in front and other workers are told; false at first.
+ */
+void tri_server_set_ready(tri_server *server, bool ready);
+/* Keeps the cell `slot` of the board in `fd` up to date (board.h), at each turn and every 250 ms, and measures the lag;
+   the descriptor stays the caller's. TRI_EINVAL: it holds no such cell; TRI_ESTATE: a board is kept already; TRI_ESYS.
+ */
+TRI_NODISCARD int tri_server_report(tri_server *server, int fd, unsigned slot);
+/* Measures from now on how late the loop comes to the reactor. */
+void tri_server_measure(tri_server *server);
+/* How late it came lately, ms: the highest of the last five seconds, decaying; 0 while it is not measured. */
+uint64_t tri_server_lag_ms(const tri_server *server);
 
 /* What receive() gives. */
 typedef struct tri_received {

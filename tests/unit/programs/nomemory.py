@@ -29,6 +29,7 @@ from scgi import SCGI
 from test_core_frames import Frames, frame
 
 from tricorn import _core, protocols
+from tricorn.board import Board
 from tricorn.protocols.websocket import Binding
 
 REQUESTS = (
@@ -296,6 +297,7 @@ def opening() -> tuple[Callable[[], None], Callable[[], None]]:
     """Make a server, attach a library, and listen everywhere."""
     library, folder, made = Library(), tempfile.TemporaryDirectory(), socket.create_server(("127.0.0.1", 0))
     servers: list[_core.Server] = []
+    board = Board.create(1)
 
     def run() -> None:
         servers.append(make_server(answer, library))
@@ -305,11 +307,14 @@ def opening() -> tuple[Callable[[], None], Callable[[], None]]:
         servers[-1].listen(_core.listen_unix(f"{folder.name}/socket", 0o600, 16), 16, ("socket", None))
         servers[-1].listen(made.detach(), 16)
         servers[-1].counters()
+        board.clear(0)
+        servers[-1].report(board.fd, 0)
 
     def end() -> None:
         for server in servers:
             server.close()
         made.close()
+        board.close()
         folder.cleanup()
 
     return run, end
