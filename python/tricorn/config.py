@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tricorn import importer, uvicorn_options
+from tricorn import environment, importer, uvicorn_options
 from tricorn.errors import StartupError, UsageError
 from tricorn.importer import Application
 from tricorn.option import Bind, is_every_address, parse_bind, parse_field
@@ -56,6 +56,10 @@ class Config:
     root_path: str = default("root_path")
     app_dir: str = default("app_dir")
     factory: bool = default("factory")
+    interface: str = default("interface")
+    wsgi_threads: int = default("wsgi_threads")
+    env_file: str | None = default("env_file")
+    reset_contextvars: bool = default("reset_contextvars")
     log_level: str = default("log_level")
     access_log: bool = default("access_log")
     use_colors: bool | None = default("use_colors")
@@ -123,6 +127,8 @@ class Config:
         given = _by_attribute(dict(options, host=host, port=port, uds=uds, fd=fd))
         for option in OPTIONS:
             setattr(self, option.attribute, given.get(option.attribute, option.default))
+        if self.env_file is not None:
+            environment.load(self.env_file)
         self._check_contradictions()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -157,7 +163,10 @@ class Config:
     @property
     def asgi_version(self) -> str:
         """The version of ASGI that the loaded application is called by: ``"3.0"`` or ``"2.0"``."""
-        return f"{importer.asgi_version(self.loaded_app)}.0" if self.loaded_app is not None else "3.0"
+        interface = self.interface
+        if interface == "auto" and self.loaded_app is not None:
+            interface = importer.interface_of(self.loaded_app)
+        return "2.0" if interface == "asgi2" else "3.0"
 
     def load(self) -> None:
         """Import the application, or make it with the factory, into :attr:`loaded_app`.
@@ -167,7 +176,9 @@ class Config:
             StartupError: The application cannot be had; where its own code failed, the log says why.
         """
         self._check_contradictions()
-        self.loaded_app = importer.load(self.app, factory=self.factory, app_dir=self.app_dir or None)
+        self.loaded_app = importer.load(
+            self.app, factory=self.factory, app_dir=self.app_dir or None, interface=self.interface
+        )
         self.loaded = True
 
     def load_app(self) -> Application:
@@ -328,6 +339,8 @@ def _by_attribute(options: dict[str, Any]) -> dict[str, Any]:
         if attribute in known:
             raise UsageError(f"{attribute} is given twice, once as {keyword}", "give it once")
         known[attribute] = value
+    if isinstance(known.get("env_file"), os.PathLike):
+        known["env_file"] = os.fspath(known["env_file"])
     if "header" in known:
         known["header"] = uvicorn_options.join_fields(known["header"])
     if "log_level" in known:

@@ -12,12 +12,15 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from tricorn.errors import StartupError, UsageError
 
 Application = Callable[..., Any]
 """An ASGI application: ``await app(scope, receive, send)``; in ASGI 2 ``await app(scope)(receive, send)``."""
+
+Interface = Literal["asgi3", "asgi2", "wsgi"]
+"""How an application is called."""
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -27,7 +30,9 @@ _SEE_TRACEBACK = "see the traceback above for the line that raised it"
 _logger = logging.getLogger("tricorn.error")
 
 
-def load(app: str | object, *, factory: bool = False, app_dir: str | None = None) -> Application:
+def load(
+    app: str | object, *, factory: bool = False, app_dir: str | None = None, interface: str = "auto"
+) -> Application:
     """Return the application that ``app`` stands for.
 
     Args:
@@ -35,6 +40,7 @@ def load(app: str | object, *, factory: bool = False, app_dir: str | None = None
         factory: Whether that is a function without arguments that returns the application.
         app_dir: The directory to look for modules in first, put at the front of ``sys.path``; empty is the
             current one, ``None`` leaves ``sys.path`` alone.
+        interface: How it is called; with ``auto`` it must look like one of the interfaces.
 
     Raises:
         UsageError: ``app`` has not the form ``module:attribute``, or ``app_dir`` is no directory.
@@ -45,8 +51,30 @@ def load(app: str | object, *, factory: bool = False, app_dir: str | None = None
     target = _load_name(app, app_dir) if isinstance(app, str) else app
     if factory:
         return _make(name, target)
-    _check_application(name, target)
+    _check_application(name, target, interface)
     return target  # type: ignore[return-value]  # checked to be callable
+
+
+def interface_of(app: Application, asked: str = "auto") -> Interface:
+    """Return how ``app`` is called: as was asked for, else as what it is certain, or most likely, to be.
+
+    An application of WSGI is one that can be called with two arguments, and with neither one nor three; it is
+    neither a class nor a coroutine function, and has no mark of asgiref's.
+    """
+    if asked != "auto":
+        return cast(Interface, asked)  # the table has checked it
+    if _is_wsgi(app):
+        return "wsgi"
+    return "asgi2" if asgi_version(app) == 2 else "asgi3"
+
+
+def _is_wsgi(app: object) -> bool:
+    marks = ("_asgi_single_callable", "_asgi_double_callable")
+    if any(getattr(app, mark, False) for mark in marks) or inspect.isclass(app):
+        return False
+    if _is_async(app) or _is_async(getattr(app, "__call__", None)):  # noqa: B004
+        return False
+    return _takes(app, 2) and not _takes(app, 1) and not _takes(app, 3)
 
 
 def asgi_version(app: Application) -> Literal[2, 3]:
@@ -67,9 +95,9 @@ def asgi_version(app: Application) -> Literal[2, 3]:
     return 2 if takes_one else 3
 
 
-def single_callable(app: Application) -> Application:
+def single_callable(app: Application, version: int | None = None) -> Application:
     """Return ``app`` so that ``await app(scope, receive, send)`` works, whichever version it follows."""
-    if asgi_version(app) == 3:
+    if (version or asgi_version(app)) == 3:
         return app
 
     async def application(scope: Any, receive: Receive, send: Send) -> None:
@@ -219,23 +247,21 @@ def _make(name: str, target: object) -> Application:
     return made  # type: ignore[no-any-return]
 
 
-def _check_application(name: str, target: object) -> None:
-    """Raise a StartupError unless ``target`` can be called as an application of either version."""
+def _check_application(name: str, target: object, interface: str) -> None:
+    """Raise a StartupError unless ``target`` can be called as an application; it is believed which one it is."""
     if not callable(target):
         remedy = "name the ASGI application itself"
         if isinstance(target, ModuleType):
             remedy = f"name the application in it, for example {name}.app"
         raise StartupError(f"{name!r} is {_article(target)}, which cannot be called", remedy)
+    if interface != "auto" or _is_wsgi(target):
+        return
     marked = getattr(target, "_asgi_single_callable", False) or getattr(
         target, "_asgi_double_callable", False
     )
     if marked or _takes(target, 3) or (_takes(target, 1) and not _is_async(target)):
         return
     problem = f"{name!r} cannot be called with scope, receive and send"
-    if _takes(target, 2) and not inspect.isclass(target):
-        raise StartupError(
-            problem, "it looks like a WSGI application: wrap it, for example with a2wsgi.WSGIMiddleware"
-        )
     if not _takes(target, 0):
         raise StartupError(problem, "an ASGI application takes exactly these three arguments")
     if inspect.isclass(target):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import importlib.metadata
 import logging
@@ -23,6 +24,8 @@ from tricorn.errors import UsageError
 from tricorn.lifespan import Flag, Lifespan, Shutdown, settle
 from tricorn.listening import Listener
 from tricorn.protocols import websocket
+from tricorn.wsgi import WSGI
+from tricorn.wsgi.threads import Threads
 
 _logger = logging.getLogger("tricorn.error")
 
@@ -31,6 +34,11 @@ LATER_YOUNG = 2_000
 
 GRACE = 5.0
 """Seconds that a server which was cancelled, or stopped by its program, gives to what is at work."""
+
+THREAD_GRACE = 1.0
+"""Seconds that threads have, after their requests were cancelled, to close what they opened."""
+
+THREAD_LOOKS = 100
 
 INTERRUPT = 1
 DRAINED = 2
@@ -80,7 +88,9 @@ def prepare(config: Config, app: importer.Application | None = None) -> tuple[im
     known = config.library != "auto" and not config.loop_factory  # a factory may be the application's own
     backend = load(config.library) if known else None
     if app is None:
-        app = importer.load(config.app, factory=config.factory, app_dir=config.app_dir)
+        app = importer.load(
+            config.app, factory=config.factory, app_dir=config.app_dir, interface=config.interface
+        )
     if backend is None:
         name = config.library if config.loop_factory else libraries.declared(app, _app_name(config)) or "auto"
         backend = load(name, config.loop_factory)
@@ -158,12 +168,12 @@ class Service:
         self._ending: Callable[[], bool] = lambda: False
         self._serving = False
         self._past_serving = False
-        version = importer.asgi_version(app)
-        app = importer.single_callable(app)
+        app, version = self._interface(app)
         asgi = {"version": f"{version}.0", "spec_version": SPEC_VERSION}
         self._shutting_down = Flag(backend)
         extensions = {"tricorn.shutdown": Shutdown(self._shutting_down)}
-        self._lifespan = Lifespan(app, config.lifespan, {"version": asgi["version"]}, backend, extensions)
+        lifespan = "off" if self._threads is not None else config.lifespan
+        self._lifespan = Lifespan(app, lifespan, {"version": asgi["version"]}, backend, extensions)
         self.core = _core.Server(
             app,
             limits=config.limits,
@@ -186,6 +196,18 @@ class Service:
         for listener in self._listeners:
             self.core.listen(listener.fd, config.backlog, listener.server)
         self.urls = [listener.url for listener in self._listeners]
+
+    def _interface(self, app: importer.Application) -> tuple[importer.Application, int]:
+        """Return the application as one of ASGI 3, and the version of ASGI that it follows itself."""
+        self._threads: Threads | None = None
+        interface = importer.interface_of(app, self._config.interface)
+        if interface != "wsgi":
+            version = 2 if interface == "asgi2" else 3
+            return importer.single_callable(app, version), version
+        _logger.info("Serving a WSGI application in up to %d threads", self._config.wsgi_threads)
+        adapted = WSGI(app, self._config.wsgi_threads, multiprocess=(self._config.workers or 1) > 1)
+        self._threads = adapted.threads
+        return adapted, 3
 
     def _parser(self, config: Config) -> protocols.Binding | None:
         """Return what reads the requests, ``None`` for the parser in C."""
@@ -275,6 +297,7 @@ class Service:
                     self.core.close()
             self._past_serving = True
             self._serving = False
+            await self._end_threads()
             stopped = await self._lifespan.shutdown() if started else False
         if not started:
             return 3
@@ -282,12 +305,26 @@ class Service:
             return 128 + self._last_signal
         return 0 if stopped else 1
 
+    async def _end_threads(self) -> None:
+        """Give the threads of a WSGI application that were let down a moment to clean up; then leave them behind."""
+        if self._threads is None:
+            return
+        self._threads.close()
+        for _ in range(THREAD_LOOKS):
+            if not self._threads.busy:
+                return
+            await self.backend.sleep(THREAD_GRACE / THREAD_LOOKS)
+        _logger.error("Leaving %d thread(s) behind: their requests do not end.", self._threads.busy)
+
     async def _serve(self, wait: Any) -> None:
         """Serve until a notice says stop and every exchange has ended."""
         async with self.backend.tasks() as group:
             spawn = partial(group.spawn, self.core.runner)
             backend = self.backend
-            self.core.attach(
+            # What every exchange gets a copy of: nothing, or what the lifespan and the program have set.
+            context = contextvars.Context() if self._config.reset_contextvars else contextvars.copy_context()
+            context.run(
+                self.core.attach,
                 spawn=spawn,
                 wait=wait,
                 park=backend.park,

@@ -79,8 +79,6 @@ SPLITTERS: Final = {"reload-dir": ":"}
 
 MISSING: Final[dict[str, tuple[Any, ...]]] = {
     "http2": (False,),
-    "env_file": (None,),
-    "interface": ("auto", "asgi3"),
     "reload": (False,),
     "reload_dirs": (None, []),
     "reload_delay": (0.25,),
@@ -102,12 +100,8 @@ MISSING: Final[dict[str, tuple[Any, ...]]] = {
     "ssl_ca_certs": (None,),
     "ssl_ciphers": (None, "TLSv1"),
     "ssl_context_factory": (None,),
-    "reset_contextvars": (False, True),
 }
-"""The options that Tricorn does not have, each with the values that it accepts; the first is what reading it gives.
-
-Exchanges always have context variables of their own here, so that either value of ``reset_contextvars`` is kept.
-"""
+"""The options that Tricorn does not have, each with the values that it accepts; the first is what reading it gives."""
 
 NONE_IS_DEFAULT: Final = frozenset({"app_dir", "h11_max_incomplete_event_size", "headers", "log_level"})
 """Keywords of options with a default of their own here, for which uvicorn writes ``None``."""

@@ -3,7 +3,7 @@
 #include "py/drive.h"
 #include "py/websocket.h"
 
-PyObject *tri_awaitable_new(enum tri_awaitable_kind kind, tri_py_server *server, tri_py_exchange *exchange)
+PyObject *tri_awaitable_new(enum tri_awaitable_kind kind, tri_py_server *server, PyObject *subject)
 {
     PyTypeObject *type = server->state->awaitable_type;
     tri_py_awaitable *self = PyObject_GC_New(tri_py_awaitable, type);
@@ -12,7 +12,7 @@ PyObject *tri_awaitable_new(enum tri_awaitable_kind kind, tri_py_server *server,
     self->kind = kind;
     self->ended = false;
     self->server = (tri_py_server *)Py_NewRef((PyObject *)server);
-    self->exchange = (tri_py_exchange *)Py_XNewRef((PyObject *)exchange);
+    self->subject = Py_XNewRef(subject);
     self->parking = NULL;
     self->inner = NULL;
     tri_list_init(&self->link);
@@ -92,6 +92,14 @@ static int poll_notice(tri_py_awaitable *self, PyObject **value)
     return *value == NULL ? -1 : 1;
 }
 
+static int poll_signal(tri_py_awaitable *self, PyObject **value)
+{
+    int found = tri_signal_poll(self->signal, self->kind == TRI_AWAITABLE_SIGNAL_LEFT);
+    if (found > 0)
+        *value = Py_NewRef(found == TRI_SIGNAL_POSTED ? Py_True : Py_False);
+    return found > 0 ? 1 : found;
+}
+
 static int poll_awaited(tri_py_awaitable *self, PyObject **value)
 {
     switch (self->kind) {
@@ -101,6 +109,9 @@ static int poll_awaited(tri_py_awaitable *self, PyObject **value)
         return poll_send(self, value);
     case TRI_AWAITABLE_NOTICE:
         return poll_notice(self, value);
+    case TRI_AWAITABLE_SIGNAL:
+    case TRI_AWAITABLE_SIGNAL_LEFT:
+        return poll_signal(self, value);
     case TRI_AWAITABLE_CHECKPOINT:
         return 0;
     case TRI_AWAITABLE_DONE:
@@ -115,6 +126,10 @@ static void stand_in_line(tri_py_awaitable *self)
 {
     if (self->kind == TRI_AWAITABLE_NOTICE) {
         tri_list_append(&self->server->noticing, &self->link);
+        return;
+    }
+    if (self->kind == TRI_AWAITABLE_SIGNAL || self->kind == TRI_AWAITABLE_SIGNAL_LEFT) {
+        tri_signal_stand(self->signal, &self->link, self->kind == TRI_AWAITABLE_SIGNAL_LEFT);
         return;
     }
     tri_list_append(&self->exchange->waiters, &self->link);
@@ -261,7 +276,7 @@ static int awaitable_traverse(PyObject *op, visitproc visit, void *arg)
     tri_py_awaitable *self = (tri_py_awaitable *)op;
     Py_VISIT(Py_TYPE(op));
     Py_VISIT((PyObject *)self->server);
-    Py_VISIT((PyObject *)self->exchange);
+    Py_VISIT(self->subject);
     Py_VISIT(self->parking);
     Py_VISIT(self->inner);
     return 0;
@@ -271,7 +286,7 @@ static int awaitable_clear(PyObject *op)
 {
     tri_py_awaitable *self = (tri_py_awaitable *)op;
     end_wait(self);
-    Py_CLEAR(self->exchange);
+    Py_CLEAR(self->subject);
     Py_CLEAR(self->server);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Cancelling an exchange whose client has left or whose time is over: the leader cancels its task the way the library
    does it. An exchange that ends without suspending pays nothing for it. */
 #include "py/module.h"
+#include "py/signal.h"
 
 /* What the core is asked to tell for a cause. */
 static unsigned wants_for(unsigned causes)
@@ -82,6 +83,14 @@ static PyObject *extension_disable(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* A signal of the exchange that calls. It is made here, as every scope has this extension: a further one would cost
+   every request its place. */
+static PyObject *extension_signal(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    tri_py_exchange *exchange = calling(op);
+    return exchange == NULL ? NULL : tri_signal_new(exchange);
+}
+
 static int extension_traverse(PyObject *op, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(op));
@@ -109,6 +118,8 @@ static PyMethodDef extension_methods[] = {
       PyDoc_STR("enable($self, /)\n--\n\nHave this request cancelled when its client goes away.") },
     { "disable", extension_disable, METH_NOARGS,
       PyDoc_STR("disable($self, /)\n--\n\nLet this request go on when its client goes away.") },
+    { "signal", extension_signal, METH_NOARGS,
+      PyDoc_STR("signal($self, /)\n--\n\nA Signal by which threads wake the task of this request.") },
     { NULL, NULL, 0, NULL },
 };
 

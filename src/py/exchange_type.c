@@ -37,7 +37,7 @@ void tri_exchange_type_wake(tri_py_exchange *exchange)
 static PyObject *exchange_receive(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     tri_py_exchange *self = (tri_py_exchange *)op;
-    return tri_awaitable_new(TRI_AWAITABLE_RECEIVE, self->server, self);
+    return tri_awaitable_new(TRI_AWAITABLE_RECEIVE, self->server, op);
 }
 
 /* Whether this exchange has sent so much without suspending that others must have their turn (I9). */
@@ -62,7 +62,7 @@ static PyObject *exchange_send(PyObject *op, PyObject *message)
         return NULL;
     if (!tri_exchange_writable(self->core)) {
         self->immediate = 0;
-        return tri_awaitable_new(TRI_AWAITABLE_SEND, self->server, self);
+        return tri_awaitable_new(TRI_AWAITABLE_SEND, self->server, op);
     }
     if (!end && must_yield(self))
         return tri_awaitable_new(TRI_AWAITABLE_CHECKPOINT, self->server, NULL);

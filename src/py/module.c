@@ -1,6 +1,7 @@
 /* tricorn._core: multi-phase init, all state in one struct, heap types. */
 #include "py/module.h"
 
+#include "py/signal.h"
 #include "py/websocket.h"
 
 /* The names one after another, as they stand in the state. */
@@ -58,7 +59,7 @@ static int module_exec(PyObject *module)
         return -1;
     if (tri_awaitable_add(module, state) != 0 || tri_loop_bridge_add(module, state) != 0)
         return -1;
-    if (tri_cancel_add(module, state) != 0)
+    if (tri_cancel_add(module, state) != 0 || tri_signal_add(module, state) != 0)
         return -1;
     return tri_runner_add(module, state);
 }
@@ -73,6 +74,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT((PyObject *)state->bridge_type);
     Py_VISIT((PyObject *)state->cancel_type);
     Py_VISIT((PyObject *)state->loop_future_type);
+    Py_VISIT((PyObject *)state->signal_type);
     Py_VISIT(state->client_disconnected);
     Py_VISIT(state->done);
     return 0;
@@ -89,6 +91,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->bridge_type);
     Py_CLEAR(state->cancel_type);
     Py_CLEAR(state->loop_future_type);
+    Py_CLEAR(state->signal_type);
     Py_CLEAR(state->client_disconnected);
     Py_CLEAR(state->empty_bytes);
     PyObject **names = all_names(state);

@@ -39,6 +39,7 @@ typedef struct tri_state {
     PyTypeObject *bridge_type;
     PyTypeObject *cancel_type;
     PyTypeObject *loop_future_type;
+    PyTypeObject *signal_type;
     PyObject *client_disconnected; /* the exception class */
     PyObject *empty_bytes;
     PyObject *done; /* an Awaitable that has None ready; shared by every send() that need not wait */
@@ -96,6 +97,7 @@ typedef struct tri_py_server {
     PyObject *peer_hosts[TRI_PEER_CACHE];
     tri_list to_wake;    /* awaitables that the leader wakes */
     tri_list noticing;   /* awaitables of notice() */
+    tri_list posted;     /* signals that threads have posted */
     unsigned interrupts; /* requests to stop; written in signal handlers */
     unsigned noticed;    /* of which notice() has told */
     bool drained_told;

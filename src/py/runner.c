@@ -5,6 +5,7 @@
 #include "py/awaitable.h"
 #include "py/drive.h"
 #include "py/module.h"
+#include "py/signal.h"
 #include "py/websocket.h"
 
 enum {
@@ -365,6 +366,7 @@ static enum outcome do_wake(tri_py_runner *self)
         if (self->inner != NULL)
             return GO_ON;
     }
+    tri_signal_deliver(server);
     tri_server_type_notices(server);
     tri_server_type_refusals(server);
     tri_list *node;

@@ -264,6 +264,7 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->state = tri_state_of(type);
     tri_list_init(&self->to_wake);
     tri_list_init(&self->noticing);
+    tri_list_init(&self->posted);
     self->app = Py_NewRef(in.app);
     self->scope = Py_NewRef(in.scope);
     self->asgi = Py_NewRef(in.asgi);

@@ -91,6 +91,7 @@ def example(option: Option) -> tuple[str, Any]:
         "uds-mode": "600",
         "header": "X-A:b",
         "root-path": "/api",
+        "env-file": "/dev/null",
         "async-library": "trio",
         "http": "h11",
         "ws": "none",

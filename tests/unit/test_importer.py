@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tricorn.errors import StartupError, TricornError, UsageError
-from tricorn.importer import asgi_version, load, single_callable
+from tricorn.importer import asgi_version, interface_of, load, single_callable
 
 APP = "async def app(scope, receive, send):\n    pass\n"
 
@@ -260,7 +260,7 @@ def test_module_as_application(project: Project) -> None:
     [
         ("def app():\n    return print\n", "add --factory"),
         ("class app:\n    def __init__(self): pass\n", "it is a class: name an instance, or add --factory"),
-        ("def app(environ, start_response):\n    return []\n", "WSGI"),
+        ("async def app(environ, start_response):\n    return []\n", "exactly these three arguments"),
         ("def app(a, b, c, d):\n    pass\n", "exactly these three arguments"),
         ("async def app(scope):\n    pass\n", "exactly these three arguments"),
         ("def app(*, config):\n    pass\n", "exactly these three arguments"),
@@ -271,6 +271,64 @@ def test_wrong_arguments(project: Project, text: str, hint: str) -> None:
     line = failure(f"{name}:app")
     assert line.startswith(f"'{name}:app' cannot be called with scope, receive and send; ")
     assert hint in line
+
+
+class Double:
+    """An application of ASGI 2."""
+
+    def __init__(self, scope: Any) -> None: ...
+
+    async def __call__(self, receive: Any, send: Any) -> None: ...
+
+
+class Site:
+    """What frameworks of WSGI make."""
+
+    def __call__(self, environ: Any, start_response: Any) -> Any: ...
+
+
+def wsgi(environ: Any, start_response: Any) -> Any: ...
+
+
+async def not_wsgi(environ: Any, start_response: Any) -> Any: ...
+
+
+def marked(environ: Any, start_response: Any) -> Any: ...
+
+
+marked._asgi_double_callable = True  # type: ignore[attr-defined]
+
+
+def anything(*args: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("app", "interface"),
+    [
+        (application, "asgi3"),
+        (Double, "asgi2"),
+        (wsgi, "wsgi"),
+        (Site(), "wsgi"),
+        (Site().__call__, "wsgi"),
+        (functools.partial(lambda config, environ, start_response: None, 1), "wsgi"),
+        (Site, "asgi3"),
+        (not_wsgi, "asgi3"),
+        (marked, "asgi2"),
+        (anything, "asgi3"),
+        (print, "asgi3"),
+    ],
+)
+def test_interface(app: Any, interface: str) -> None:
+    """WSGI is only found where it is certain; what was asked for is believed."""
+    assert interface_of(app) == interface
+    assert [interface_of(app, asked) for asked in ("asgi3", "asgi2", "wsgi")] == ["asgi3", "asgi2", "wsgi"]
+
+
+def test_a_wsgi_application_is_loaded(project: Project) -> None:
+    name = project("def app(environ, start_response):\n    return []\n")
+    assert load(f"{name}:app", app_dir="") is sys.modules[name].app
+    odd = project("def app(*args, **kwargs):\n    return []\ndef other(a, b=1, c=2, d=3, /): ...\n")
+    assert load(f"{odd}:app", app_dir="", interface="wsgi") is sys.modules[odd].app
 
 
 def test_factory() -> None:

@@ -51,6 +51,24 @@ ROWS: Final[tuple[Option, ...]] = (
         rule=check_parser,
     ),
     Option(
+        "interface",
+        GROUP,
+        "How the application is called; auto finds out. A WSGI application runs in threads.",
+        default="auto",
+        choices=("auto", "asgi3", "asgi2", "wsgi"),
+        metavar="NAME",
+    ),
+    Option(
+        "wsgi-threads",
+        GROUP,
+        "How many requests a WSGI application works on at once, each in a thread; the others wait.",
+        "integer",
+        32,
+        metavar="NUMBER",
+        minimum=1,
+        maximum=10_000,
+    ),
+    Option(
         "lifespan",
         GROUP,
         "Whether the application is told of start and stop; auto goes on without if it does not want that.",
@@ -83,5 +101,19 @@ ROWS: Final[tuple[Option, ...]] = (
     ),
     Option(
         "factory", GROUP, "APP is a function without arguments that returns the application.", "flag", False
+    ),
+    Option(
+        "env-file",
+        GROUP,
+        "A file of NAME=VALUE lines for the application's environment; what is set already stays.",
+        metavar="PATH",
+    ),
+    Option(
+        "reset-contextvars",
+        GROUP,
+        "Begin each request with no context variable set, not even by the application's start-up.",
+        "flag",
+        False,
+        negative=True,
     ),
 )
