@@ -15,9 +15,21 @@ PyObject *tri_awaitable_new(enum tri_awaitable_kind kind, tri_py_server *server,
     self->exchange = (tri_py_exchange *)Py_XNewRef((PyObject *)exchange);
     self->parking = NULL;
     self->inner = NULL;
+    self->message = NULL;
     tri_list_init(&self->link);
     PyObject_GC_Track(self);
     return (PyObject *)self;
+}
+
+PyObject *tri_awaitable_new_send(tri_py_exchange *exchange, PyObject *message)
+{
+    PyObject *copy = PyDict_Copy(message);
+    PyObject *made = copy == NULL ? NULL : tri_awaitable_new(TRI_AWAITABLE_SEND, exchange->server, exchange);
+    if (made == NULL)
+        Py_XDECREF(copy);
+    else
+        ((tri_py_awaitable *)made)->message = copy;
+    return made;
 }
 
 PyObject *tri_awaitable_wake(tri_py_awaitable *self)
@@ -79,6 +91,17 @@ static int poll_send(tri_py_awaitable *self, PyObject **value)
         return tri_server_type_raise(self->server->state, TRI_ECLOSED);
     if (!tri_exchange_writable(self->exchange->core))
         return 0;
+    PyObject *message = self->message;
+    if (message != NULL) {
+        bool end;
+        self->message = NULL;
+        int error = tri_message_send(self->exchange, message, &end);
+        Py_DECREF(message);
+        if (error != 0)
+            return -1;
+        if (!tri_exchange_writable(self->exchange->core))
+            return 0;
+    }
     *value = Py_NewRef(Py_None);
     return 1;
 }
@@ -264,6 +287,7 @@ static int awaitable_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT((PyObject *)self->exchange);
     Py_VISIT(self->parking);
     Py_VISIT(self->inner);
+    Py_VISIT(self->message);
     return 0;
 }
 
@@ -271,6 +295,7 @@ static int awaitable_clear(PyObject *op)
 {
     tri_py_awaitable *self = (tri_py_awaitable *)op;
     end_wait(self);
+    Py_CLEAR(self->message);
     Py_CLEAR(self->exchange);
     Py_CLEAR(self->server);
     return 0;

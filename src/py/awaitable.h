@@ -20,11 +20,16 @@ typedef struct tri_py_awaitable {
     tri_py_exchange *exchange; /* of RECEIVE and SEND */
     PyObject *parking;         /* while suspended: the backend's */
     PyObject *inner;           /* what is awaited underneath */
+    PyObject *message;         /* of SEND: what is to be sent once there is room, or NULL */
     tri_list link;             /* in the waiters of the exchange or server, then in to_wake */
 } tri_py_awaitable;
 
 /* A new awaitable; `exchange` may be NULL for CHECKPOINT and NOTICE. */
 PyObject *tri_awaitable_new(enum tri_awaitable_kind kind, tri_py_server *server, tri_py_exchange *exchange);
+
+/* One of SEND that hands over a message, which is copied, when there is room for it; given up before, it has sent
+   nothing. */
+PyObject *tri_awaitable_new_send(tri_py_exchange *exchange, PyObject *message);
 
 /* Wakes a suspended one: a new reference to None or to something that the caller must await, or NULL. */
 PyObject *tri_awaitable_wake(tri_py_awaitable *self);

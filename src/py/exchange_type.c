@@ -2,6 +2,7 @@
 #include "net/reactor.h"
 #include "py/awaitable.h"
 #include "py/module.h"
+#include "py/websocket.h"
 
 tri_py_exchange *tri_exchange_type_new(tri_py_server *server, tri_exchange *core)
 {
@@ -53,11 +54,14 @@ static bool must_yield(tri_py_exchange *self)
     return true;
 }
 
-/* send(): the message is taken at once; what is awaited is only room for the next. */
+/* send(): the message is taken at once; what is awaited is only room for the next. A WebSocket's message waits for room
+   itself when the last send() was given up: however often that is, no more is kept. */
 static PyObject *exchange_send(PyObject *op, PyObject *message)
 {
     tri_py_exchange *self = (tri_py_exchange *)op;
     bool end = true;
+    if (self->websocket && !tri_exchange_writable(self->core) && tri_websocket_is_data(self, message))
+        return tri_awaitable_new_send(self, message);
     if (tri_message_send(self, message, &end) != 0)
         return NULL;
     if (!tri_exchange_writable(self->core)) {

@@ -334,6 +334,17 @@ int tri_websocket_message(tri_py_exchange *exchange, PyObject *type, PyObject *m
     return -1;
 }
 
+bool tri_websocket_is_data(const tri_py_exchange *exchange, PyObject *message)
+{
+    const tri_state *state = exchange->server->state;
+    if (!tri_websocket_is_open(exchange->core) || !PyDict_Check(message))
+        return false;
+    PyObject *type = find(message, state->names.type);
+    if (type == NULL)
+        PyErr_Clear(); /* send() finds it again */
+    return type != NULL && PyUnicode_Check(type) && PyUnicode_Compare(type, state->names.websocket_send) == 0;
+}
+
 bool tri_websocket_finish(tri_py_exchange *exchange, PyObject *exception)
 {
     tri_exchange *core = exchange->core;
