@@ -71,7 +71,9 @@ static int poll_receive(tri_py_awaitable *self, PyObject **value)
         Py_DECREF(event);
         return -1;
     }
-    if (!received.disconnect)
+    if (received.disconnect)
+        self->exchange->told++;
+    else
         tri_exchange_take(self->exchange->core);
     *value = event;
     return 1;
@@ -125,6 +127,7 @@ static int poll_awaited(tri_py_awaitable *self, PyObject **value)
     case TRI_AWAITABLE_NOTICE:
         return poll_notice(self, value);
     case TRI_AWAITABLE_CHECKPOINT:
+    case TRI_AWAITABLE_AGAIN:
         return 0;
     case TRI_AWAITABLE_DONE:
         break;
@@ -149,7 +152,8 @@ static int begin_wait(tri_py_awaitable *self)
 {
     tri_py_server *server = self->server;
     PyObject *awaited;
-    if (self->kind == TRI_AWAITABLE_CHECKPOINT) {
+    bool checkpoint = self->kind == TRI_AWAITABLE_CHECKPOINT || self->kind == TRI_AWAITABLE_AGAIN;
+    if (checkpoint) {
         awaited = PyObject_CallNoArgs(server->checkpoint);
     } else {
         self->parking = PyObject_CallNoArgs(server->park);
@@ -162,8 +166,10 @@ static int begin_wait(tri_py_awaitable *self)
         Py_CLEAR(self->parking);
         return -1;
     }
-    if (self->kind != TRI_AWAITABLE_CHECKPOINT)
+    if (!checkpoint)
         stand_in_line(self);
+    else if (self->kind == TRI_AWAITABLE_AGAIN)
+        self->kind = TRI_AWAITABLE_RECEIVE;
     return 0;
 }
 

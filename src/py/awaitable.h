@@ -7,6 +7,7 @@
 enum tri_awaitable_kind {
     TRI_AWAITABLE_DONE,       /* None, at once, as often as one likes */
     TRI_AWAITABLE_RECEIVE,    /* the next event of `exchange` */
+    TRI_AWAITABLE_AGAIN,      /* the same, after a checkpoint */
     TRI_AWAITABLE_SEND,       /* None, once the peer has taken enough */
     TRI_AWAITABLE_CHECKPOINT, /* None, after the library ran everything else once */
     TRI_AWAITABLE_NOTICE,     /* a notice of `server` */
@@ -17,7 +18,7 @@ typedef struct tri_py_awaitable {
     enum tri_awaitable_kind kind;
     bool ended;
     tri_py_server *server;     /* NULL for DONE */
-    tri_py_exchange *exchange; /* of RECEIVE and SEND */
+    tri_py_exchange *exchange; /* of RECEIVE, AGAIN and SEND */
     PyObject *parking;         /* while suspended: the backend's */
     PyObject *inner;           /* what is awaited underneath */
     PyObject *message;         /* of SEND: what is to be sent once there is room, or NULL */

@@ -19,6 +19,7 @@ tri_py_exchange *tri_exchange_type_new(tri_py_server *server, tri_exchange *core
     self->immediate = 0;
     self->websocket = tri_exchange_is_websocket(core);
     self->gone = false;
+    self->told = 0;
     self->status = 0;
     self->cancel = NULL;
     self->cancels = (uint8_t)server->cancels;
@@ -38,6 +39,10 @@ void tri_exchange_type_wake(tri_py_exchange *exchange)
 static PyObject *exchange_receive(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     tri_py_exchange *self = (tri_py_exchange *)op;
+    if (self->told >= TRI_TOLD_RUN) {
+        self->told = 0;
+        return tri_awaitable_new(TRI_AWAITABLE_AGAIN, self->server, self);
+    }
     return tri_awaitable_new(TRI_AWAITABLE_RECEIVE, self->server, self);
 }
 

@@ -75,7 +75,9 @@ int tri_websocket_event(tri_py_exchange *exchange, PyObject **event)
         Py_DECREF(made);
         return -1;
     }
-    if (received.type != TRI_WS_RECEIVED_DISCONNECT)
+    if (received.type == TRI_WS_RECEIVED_DISCONNECT)
+        exchange->told++;
+    else
         tri_websocket_take(exchange->core);
     *event = made;
     return 1;
