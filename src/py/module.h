@@ -103,7 +103,7 @@ typedef struct tri_py_server {
     unsigned starting;    /* serving tasks that were started and have not begun: the first to begin leads (I1) */
     unsigned ahead;       /* how many were of use lately, beside the next leader */
     bool turned;          /* the library's loop has turned when they begin */
-    unsigned broadcasts;  /* messages that broadcasts have sent since the library had its turn */
+    unsigned broadcasts;  /* sockets that broadcasts were for since the library had its turn */
     unsigned batch;       /* exchanges stepped in this turn of the library's loop */
     uint64_t batch_since; /* ns */
 } tri_py_server;
