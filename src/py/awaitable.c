@@ -15,9 +15,22 @@ PyObject *tri_awaitable_new(enum tri_awaitable_kind kind, tri_py_server *server,
     self->subject = Py_XNewRef(subject);
     self->parking = NULL;
     self->inner = NULL;
+    self->message = NULL;
     tri_list_init(&self->link);
     PyObject_GC_Track(self);
     return (PyObject *)self;
+}
+
+PyObject *tri_awaitable_new_send(tri_py_exchange *exchange, PyObject *message)
+{
+    PyObject *copy = PyDict_Copy(message);
+    PyObject *made =
+        copy == NULL ? NULL : tri_awaitable_new(TRI_AWAITABLE_SEND, exchange->server, (PyObject *)exchange);
+    if (made == NULL)
+        Py_XDECREF(copy);
+    else
+        ((tri_py_awaitable *)made)->message = copy;
+    return made;
 }
 
 PyObject *tri_awaitable_wake(tri_py_awaitable *self)
@@ -59,7 +72,9 @@ static int poll_receive(tri_py_awaitable *self, PyObject **value)
         Py_DECREF(event);
         return -1;
     }
-    if (!received.disconnect)
+    if (received.disconnect)
+        self->exchange->told++;
+    else
         tri_exchange_take(self->exchange->core);
     *value = event;
     return 1;
@@ -79,6 +94,17 @@ static int poll_send(tri_py_awaitable *self, PyObject **value)
         return tri_server_type_raise(self->server->state, TRI_ECLOSED);
     if (!tri_exchange_writable(self->exchange->core))
         return 0;
+    PyObject *message = self->message;
+    if (message != NULL) {
+        bool end;
+        self->message = NULL;
+        int error = tri_message_send(self->exchange, message, &end);
+        Py_DECREF(message);
+        if (error != 0)
+            return -1;
+        if (!tri_exchange_writable(self->exchange->core))
+            return 0;
+    }
     *value = Py_NewRef(Py_None);
     return 1;
 }
@@ -113,6 +139,7 @@ static int poll_awaited(tri_py_awaitable *self, PyObject **value)
     case TRI_AWAITABLE_SIGNAL_LEFT:
         return poll_signal(self, value);
     case TRI_AWAITABLE_CHECKPOINT:
+    case TRI_AWAITABLE_AGAIN:
         return 0;
     case TRI_AWAITABLE_DONE:
         break;
@@ -141,7 +168,8 @@ static int begin_wait(tri_py_awaitable *self)
 {
     tri_py_server *server = self->server;
     PyObject *awaited;
-    if (self->kind == TRI_AWAITABLE_CHECKPOINT) {
+    bool checkpoint = self->kind == TRI_AWAITABLE_CHECKPOINT || self->kind == TRI_AWAITABLE_AGAIN;
+    if (checkpoint) {
         awaited = PyObject_CallNoArgs(server->checkpoint);
     } else {
         self->parking = PyObject_CallNoArgs(server->park);
@@ -154,8 +182,10 @@ static int begin_wait(tri_py_awaitable *self)
         Py_CLEAR(self->parking);
         return -1;
     }
-    if (self->kind != TRI_AWAITABLE_CHECKPOINT)
+    if (!checkpoint)
         stand_in_line(self);
+    else if (self->kind == TRI_AWAITABLE_AGAIN)
+        self->kind = TRI_AWAITABLE_RECEIVE;
     return 0;
 }
 
@@ -279,6 +309,7 @@ static int awaitable_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->subject);
     Py_VISIT(self->parking);
     Py_VISIT(self->inner);
+    Py_VISIT(self->message);
     return 0;
 }
 
@@ -286,6 +317,7 @@ static int awaitable_clear(PyObject *op)
 {
     tri_py_awaitable *self = (tri_py_awaitable *)op;
     end_wait(self);
+    Py_CLEAR(self->message);
     Py_CLEAR(self->subject);
     Py_CLEAR(self->server);
     return 0;

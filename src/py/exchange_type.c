@@ -2,6 +2,7 @@
 #include "net/reactor.h"
 #include "py/awaitable.h"
 #include "py/module.h"
+#include "py/websocket.h"
 
 tri_py_exchange *tri_exchange_type_new(tri_py_server *server, tri_exchange *core)
 {
@@ -18,6 +19,7 @@ tri_py_exchange *tri_exchange_type_new(tri_py_server *server, tri_exchange *core
     self->immediate = 0;
     self->websocket = tri_exchange_is_websocket(core);
     self->gone = false;
+    self->told = 0;
     self->status = 0;
     self->cancel = NULL;
     self->cancels = (uint8_t)server->cancels;
@@ -37,6 +39,10 @@ void tri_exchange_type_wake(tri_py_exchange *exchange)
 static PyObject *exchange_receive(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     tri_py_exchange *self = (tri_py_exchange *)op;
+    if (self->told >= TRI_TOLD_RUN) {
+        self->told = 0;
+        return tri_awaitable_new(TRI_AWAITABLE_AGAIN, self->server, op);
+    }
     return tri_awaitable_new(TRI_AWAITABLE_RECEIVE, self->server, op);
 }
 
@@ -53,11 +59,14 @@ static bool must_yield(tri_py_exchange *self)
     return true;
 }
 
-/* send(): the message is taken at once; what is awaited is only room for the next. */
+/* send(): the message is taken at once; what is awaited is only room for the next. A WebSocket's message waits for room
+   itself when the last send() was given up: however often that is, no more is kept. */
 static PyObject *exchange_send(PyObject *op, PyObject *message)
 {
     tri_py_exchange *self = (tri_py_exchange *)op;
     bool end = true;
+    if (self->websocket && !tri_exchange_writable(self->core) && tri_websocket_is_data(self, message))
+        return tri_awaitable_new_send(self, message);
     if (tri_message_send(self, message, &end) != 0)
         return NULL;
     if (!tri_exchange_writable(self->core)) {

@@ -106,7 +106,7 @@ typedef struct tri_py_server {
     unsigned starting;    /* serving tasks that were started and have not begun: the first to begin leads (I1) */
     unsigned ahead;       /* how many were of use lately, beside the next leader */
     bool turned;          /* the library's loop has turned when they begin */
-    unsigned broadcasts;  /* messages that broadcasts have sent since the library had its turn */
+    unsigned broadcasts;  /* sockets that broadcasts were for since the library had its turn */
     unsigned batch;       /* exchanges stepped in this turn of the library's loop */
     uint64_t batch_since; /* ns */
 } tri_py_server;
@@ -123,7 +123,8 @@ typedef struct tri_py_exchange {
     uint64_t run_since; /* ns: when send() last gave the loop a chance (I9) */
     unsigned immediate; /* completions of send() in a row without suspending */
     bool websocket;
-    bool gone; /* a WebSocket that had ended when its application did */
+    bool gone;     /* a WebSocket that had ended when its application did */
+    uint16_t told; /* disconnects that receive() has given since it last let others run */
     int status;
     PyObject *cancel;  /* callable that cancels its task, once it has suspended and may be cancelled */
     uint8_t cancels;   /* enum tri_cancel_cause: for what it is cancelled */
@@ -133,6 +134,9 @@ typedef struct tri_py_exchange {
 
 /* After so many sends in a row, or so long, send() is a checkpoint (I9). */
 enum { TRI_SEND_RUN = 64, TRI_SEND_RUN_NS = 1000000 };
+/* After so many disconnects receive() is one, too: an application that does not end at them must not stop all others.
+ */
+enum { TRI_TOLD_RUN = 1000 };
 
 /* module.c: makes a heap type that belongs to the module, and adds it there; 0, or -1 with an exception. */
 int tri_module_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type);

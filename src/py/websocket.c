@@ -75,7 +75,9 @@ int tri_websocket_event(tri_py_exchange *exchange, PyObject **event)
         Py_DECREF(made);
         return -1;
     }
-    if (received.type != TRI_WS_RECEIVED_DISCONNECT)
+    if (received.type == TRI_WS_RECEIVED_DISCONNECT)
+        exchange->told++;
+    else
         tri_websocket_take(exchange->core);
     *event = made;
     return 1;
@@ -334,6 +336,17 @@ int tri_websocket_message(tri_py_exchange *exchange, PyObject *type, PyObject *m
     return -1;
 }
 
+bool tri_websocket_is_data(const tri_py_exchange *exchange, PyObject *message)
+{
+    const tri_state *state = exchange->server->state;
+    if (!tri_websocket_is_open(exchange->core) || !PyDict_Check(message))
+        return false;
+    PyObject *type = find(message, state->names.type);
+    if (type == NULL)
+        PyErr_Clear(); /* send() finds it again */
+    return type != NULL && PyUnicode_Check(type) && PyUnicode_Compare(type, state->names.websocket_send) == 0;
+}
+
 bool tri_websocket_finish(tri_py_exchange *exchange, PyObject *exception)
 {
     tri_exchange *core = exchange->core;
@@ -356,8 +369,8 @@ typedef struct broadcast {
     PyObject *frames[WINDOWS]; /* bytes: by the window's bits, the first uncompressed; made when they are needed */
     PyObject *missed;          /* list of those that did not take it */
     PyObject *foreign;         /* list of those that are not ours */
-    tri_py_server *server;     /* of the last that took it, borrowed */
-    Py_ssize_t taken;
+    tri_py_server *server;     /* of the last that is ours, borrowed */
+    unsigned tried;            /* how many are ours, those included that did not take it */
 } broadcast;
 
 /* The frame for a window, borrowed; NULL with an exception. */
@@ -386,6 +399,8 @@ static PyObject *frame_for(broadcast *self, tri_py_server *server, unsigned bits
 /* Sends to one of ours: 1, 0 when it did not take it, -1 with an exception. */
 static int send_to(broadcast *self, tri_py_exchange *exchange)
 {
+    self->server = exchange->server;
+    self->tried++;
     if (!exchange->websocket || !tri_websocket_is_open(exchange->core) || !tri_exchange_writable(exchange->core))
         return 0;
     int bits = tri_websocket_shares(exchange->core, self->loan.bytes.n);
@@ -402,11 +417,7 @@ static int send_to(broadcast *self, tri_py_exchange *exchange)
         if (error != 0)
             loan.release(loan.owner);
     }
-    if (error != 0)
-        return 0;
-    self->server = exchange->server;
-    self->taken++;
-    return 1;
+    return error == 0 ? 1 : 0;
 }
 
 /* Sends to each; 0, or -1 with an exception. */
@@ -430,7 +441,7 @@ static PyObject *pause_after(const broadcast *self)
     if (self->server == NULL)
         return Py_NewRef(Py_None);
     tri_py_server *server = self->server;
-    server->broadcasts += (unsigned)self->taken;
+    server->broadcasts += self->tried;
     if (server->broadcasts < TRI_SEND_RUN)
         return Py_NewRef(Py_None);
     server->broadcasts = 0;

@@ -343,6 +343,32 @@ def test_half_open_peer(shared: Serve, library: str) -> None:
         assert peer.gone(5)
 
 
+def test_many_half_open_peers(shared: Serve, library: str) -> None:
+    """Each in the midst of a large message: all end in time, and all that they had is given back."""
+    server = shared(APP, library, "--ws-ping-interval", "0.4", "--ws-ping-timeout", "0.4")
+    before, memory, began = server.descriptors(), server.memory(), time.monotonic()
+    with ExitStack() as stack:
+        for _ in range(40):
+            peer = stack.enter_context(reach(server))
+            peer.send(frame(BINARY, bytes(400_000), length=10_000_000))
+        until(lambda: server.descriptors() <= before, "the descriptors are back")
+        assert time.monotonic() - began < 5
+    assert server.memory() - memory < GROWTH
+
+
+def test_peers_that_talk_on_instead_of_closing(shared: Serve, library: str) -> None:
+    """Nothing of what they send behind our close frame is kept, and they are cut off."""
+    server = shared(APP, library, "--ws-close-timeout", "0.5")
+    close = ["send", {"type": "websocket.close", "code": 4006}]
+    with bounded(server), ExitStack() as stack:
+        before = server.descriptors()
+        peers = [stack.enter_context(reach(server, Script(CONNECT, ACCEPT, close).target)) for _ in range(30)]
+        for peer in peers:
+            assert peer.closing()[0] == 4006
+            send_until_refused(peer, frame(BINARY, bytes(50_000)), 20)
+        until(lambda: server.descriptors() <= before, "the descriptors are back")
+
+
 def test_half_open_peers_with_messages_stuck(shared: Serve, library: str) -> None:
     """A client that takes nothing any more, so that not even the ping gets out; send() fails."""
     server = shared(APP, library, "--ws-ping-interval", "0.3", "--ws-ping-timeout", "0.4", *STUCK)

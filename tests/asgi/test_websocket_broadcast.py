@@ -213,3 +213,18 @@ def test_thousands_by_one_task(shared: Serve, library: str) -> None:
             for _ in range(20_000):
                 assert peer.exactly(3) == b"\x81\x01x"
             assert json.loads(client.answer().body) == []
+
+
+def test_broadcasts_that_nobody_takes_let_others_run(shared: Serve, library: str) -> None:
+    """A task that broadcasts on and on to a slow client: the server learns that the client reads again."""
+    room = Room(shared(APP, library, *SLOW), "nobody")
+    with ExitStack() as stack:
+        [slow] = room.join(stack, room=4096)
+        until(lambda: room.ask(words=20_000) == [0], "it is missed")
+        with room.server.connect() as client:
+            client.request(
+                target="/broadcast?" + urlencode({"room": room.name, "seconds": 5, "text": "again"})
+            )
+            while (found := slow.message()) != "again":
+                assert found == "word " * 20_000
+            assert json.loads(client.answer().body) == []

@@ -208,6 +208,26 @@ def test_application_that_does_not_end(own: Serve, library: str) -> None:
         assert 0.9 < time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_application_that_is_deaf_to_its_disconnect(own: Serve, library: str, kind: str) -> None:
+    """One that receives on and on takes time, but others are served, and the stop cancels it."""
+    server = own(TELLS, library, "--timeout-graceful-shutdown", "0.5")
+    if kind == "websocket":
+        reach(server, "/deaf").close()
+    else:
+        with server.connect() as client:
+            client.send(b"GET /deaf HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.answer(head=True)
+    until(lambda: f"deaf to {kind}.disconnect" in server.access(), "the disconnect")
+    for _ in range(3):
+        with reach(server, "/echo") as peer:
+            peer.text("hello")
+            assert peer.message() == "hello"
+            peer.leave()
+    server.send_signal()
+    assert server.wait() == 0
+
+
 def test_second_signal_ends_at_once(own: Serve, library: str) -> None:
     server = own(TELLS, library)
     with reach(server, "/echo") as peer:

@@ -108,3 +108,22 @@ def test_cancelled_send_leaves_whole_messages(shared: Serve, library: str) -> No
             message = peer.message()
         sent = int(message.split()[1])
         assert sent <= count <= sent + 1
+
+
+def test_cancelled_sends_keep_no_memory(shared: Serve, library: str) -> None:
+    """An application that gives up each send() to a slow client: what waits does not grow with the attempts."""
+    server = shared(APP, library)
+    before, memory = server.access().count("impatient given up"), server.memory()
+    with reach(server, "/impatient_send?times=300&size=200000", room=4096) as peer:
+        until(lambda: server.access().count("impatient given up") > before, "the end of the attempts")
+        assert server.memory() - memory < 12 << 20, f"{server.memory() - memory} bytes more"
+        numbers = []
+        message = peer.message()
+        while isinstance(message, bytes):
+            assert len(message) == 200_008
+            numbers.append(int(message[:8]))
+            message = peer.message()
+        assert numbers == sorted(set(numbers))
+        sent = int(message.split()[1])
+        assert sent <= len(numbers) <= sent + 1
+        peer.text("end")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tracemalloc
 import weakref
 import zlib
 from typing import Any
@@ -76,6 +77,22 @@ def test_failures(name: str, data: bytes, code: int) -> None:
 def test_as_much_as_may_be(name: str) -> None:
     for data in (frame(0x82, bytes(1000)), frame(0x02, b"") + 2 * frame(0x00, bytes(500)) + frame(0x80, b"")):
         assert read(ADAPTERS[name](SETTINGS), data * 2) == [Message(bytes(1000))] * 2
+
+
+@pytest.mark.parametrize("first", [0x81, 0x82], ids=["text", "binary"])
+def test_few_bytes_with_each_read(name: str, first: int) -> None:
+    """A message in thousands of small pieces takes little more than its bytes while it waits for the last."""
+    data = frame(first, "né".encode() * 20_000)
+    frames = ADAPTERS[name](SETTINGS._replace(max_size=100_000))
+    tracemalloc.start()
+    try:
+        assert read(frames, *(data[at : at + 3] for at in range(0, len(data) - 3, 3))) == []
+        assert tracemalloc.get_traced_memory()[0] < 4 * len(data)
+    finally:
+        tracemalloc.stop()
+    tail = data[-((len(data) - 1) % 3 + 1) :]
+    (event,) = read(frames, tail)
+    assert event == Message("né" * 20_000 if first == 0x81 else "né".encode() * 20_000)
 
 
 def test_what_is_sent(name: str) -> None:

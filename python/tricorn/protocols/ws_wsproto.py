@@ -57,8 +57,8 @@ class Frames:
         self._events: deque[Event] = deque()
         self._rest = b""
         self._plain = self._packed = FrameProtocol(False, [])
-        self._parts: list[str | bytes] = []
-        self._size = self._frames = 0
+        self._message = bytearray()  # the library gives what each read has brought, which may be a few bytes
+        self._frames = 0
 
     def __del__(self) -> None:
         """Let go of what was read: the library's readers hold themselves, and would wait for the collector."""
@@ -144,17 +144,15 @@ class Frames:
     def _data(self, frame: Frame) -> Event | None:
         """Take a part of a message."""
         assert not isinstance(frame.payload, tuple)
-        part = frame.payload if isinstance(frame.payload, str) else bytes(frame.payload)
-        self._parts.append(part)
-        self._size += len(part) if isinstance(part, bytes) or part.isascii() else len(part.encode())
+        text = isinstance(frame.payload, str)
+        self._message += frame.payload.encode() if isinstance(frame.payload, str) else frame.payload
         self._frames += frame.frame_finished
-        if self._size > self._settings.max_size:
+        if len(self._message) > self._settings.max_size:
             return Fail(CloseReason.MESSAGE_TOO_BIG)
         if self._frames > self._settings.max_fragments > 0:
             return Fail(CloseReason.POLICY_VIOLATION)
         if not frame.message_finished:
             return None
-        joined = (b"" if isinstance(part, bytes) else "").join(self._parts)  # type: ignore[arg-type]
-        self._parts = []
-        self._size = self._frames = 0
-        return Message(joined)
+        whole, self._message = self._message, bytearray()
+        self._frames = 0
+        return Message(whole.decode() if text else bytes(whole))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
+from itertools import count, takewhile
 from typing import Any
 
 from kit import Exchange, application, as_routes
@@ -35,6 +38,14 @@ async def failing(event: dict[str, Any]) -> None:
     raise ZeroDivisionError
 
 
+def times(query: dict[str, str]) -> Iterable[int]:
+    """Give the turns of a request: a number of them, or as many as some seconds have."""
+    if "seconds" not in query:
+        return range(int(query.get("times", "1")))
+    end = time.monotonic() + float(query["seconds"])
+    return takewhile(lambda _: time.monotonic() < end, count())
+
+
 async def broadcast_to(exchange: Exchange) -> None:
     """Broadcast to a room and answer with the numbers of those that were missed, or with what was raised."""
     query = exchange.query
@@ -45,8 +56,10 @@ async def broadcast_to(exchange: Exchange) -> None:
     sends = [*room, failing] if "foreign" in query else list(room)
     missed: list[Any] = []
     try:
-        for _ in range(exchange.number("times", 1)):
+        for _ in times(query):
             missed = await broadcast((s for s in sends) if "generator" in query else sends, message(query))
+            if "seconds" in query and not missed:
+                break
     except Exception as error:
         await exchange.json(type(error).__name__)
         return

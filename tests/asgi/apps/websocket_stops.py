@@ -58,14 +58,29 @@ async def late(then: bytes, receive: Any, send: Any) -> None:
         await send({"type": "websocket.http.response.body", "body": b"denied"})
 
 
+async def deaf(kind: str, receive: Any, send: Any) -> None:
+    """Receive for ever, whatever comes; the first that is no message is told."""
+    start = {"type": "http.response.start", "status": 200, "headers": []}
+    await send({"type": "websocket.accept"} if kind == "websocket" else start)
+    told = False
+    while True:
+        event = await receive()
+        if not told and event["type"].endswith(".disconnect"):
+            told = True
+            tell("deaf to", event["type"])
+
+
 async def app(scope: Any, receive: Any, send: Any) -> None:
     """Serve a scope."""
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
         return
-    assert scope["type"] == "websocket"
     path = scope["path"]
     await receive()
+    if path == "/deaf":
+        await deaf(scope["type"], receive, send)
+        return
+    assert scope["type"] == "websocket"
     if path == "/late":
         await late(scope["query_string"], receive, send)
         return

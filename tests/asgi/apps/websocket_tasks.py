@@ -145,9 +145,22 @@ async def cancelled_send(receive: Any, send: Any, query: dict[str, str]) -> None
     await receive()
 
 
+async def impatient_send(receive: Any, send: Any, query: dict[str, str]) -> None:
+    """Give up a send() again and again; the last says how many were not."""
+    sent = 0
+    data = bytes(int(query["size"]))
+    for number in range(int(query["times"])):
+        async with aio.move_on_after(0.002):
+            await send({"type": "websocket.send", "bytes": b"%08d" % number + data})
+            sent += 1
+    print("impatient given up", flush=True)
+    await text(send, f"sent {sent}")
+    await receive()
+
+
 HANDLERS: dict[str, Handler] = {
     f"/{handler.__name__}": handler
-    for handler in (kind, crowd, impatient, expired, duplex, readers, blocked, cancelled_send)
+    for handler in (kind, crowd, impatient, expired, duplex, readers, blocked, cancelled_send, impatient_send)
 }
 
 
