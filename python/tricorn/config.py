@@ -48,6 +48,7 @@ class Config:
     uds: str | None = default("uds")
     uds_mode: int | None = default("uds_mode")
     fd: int | None = default("fd")
+    pid_file: str | None = default("pid_file")
     backlog: int = default("backlog")
     async_library: str = default("async_library")
     loop: str = default("loop")
@@ -335,7 +336,7 @@ def _by_attribute(options: dict[str, Any]) -> dict[str, Any]:
         if keyword in uvicorn_options.MISSING and keyword not in BY_ATTRIBUTE:
             uvicorn_options.accept(keyword, value)
             continue
-        attribute = _attribute(keyword)
+        attribute = attribute_of(keyword)
         if attribute in known:
             raise UsageError(f"{attribute} is given twice, once as {keyword}", "give it once")
         known[attribute] = value
@@ -348,8 +349,12 @@ def _by_attribute(options: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def _attribute(keyword: str) -> str:
-    """Return the attribute that a keyword means."""
+def attribute_of(keyword: str) -> str:
+    """Return the attribute that a keyword means: an option's name, alias or keyword, with underscores.
+
+    Raises:
+        UsageError: There is no such option.
+    """
     names = {name: name for name in BY_ATTRIBUTE}
     for option in OPTIONS:
         others = (*(alias.replace("-", "_") for alias in option.aliases), *option.keywords)

@@ -19,6 +19,8 @@ WEBSOCKETS: Final = websockets.GROUP
 
 _MODULES: Final = (binding, application, log, fields, timeouts, limits, websockets)
 GROUPS: Final = tuple(module.GROUP for module in _MODULES)
+COMMON: Final = (binding.GROUP, application.GROUP, log.GROUP)
+"""The groups whose options most servers need."""
 OPTIONS: Final[tuple[Option, ...]] = tuple(row for module in _MODULES for row in module.ROWS)
 BY_ATTRIBUTE: Final[dict[str, Option]] = {option.attribute: option for option in OPTIONS}
 
