@@ -107,8 +107,18 @@ class Server:
         ws_protocol: Any,
     ) -> Self: ...
     def listen(
-        self, fd: int, backlog: int, name: tuple[str, None] | None = None, /
+        self, fd: int, backlog: int, name: tuple[str, None] | None = None, proxy: bool = False, /
     ) -> tuple[str, int] | None: ...
+    def set_proxies(
+        self,
+        *,
+        allow: str,
+        fields: int,
+        hops: int,
+        health_path: str,
+        ready_path: str,
+        ready_lag_ms: int,
+    ) -> None: ...
     def fileno(self) -> int: ...
     def attach(
         self,

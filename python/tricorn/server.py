@@ -229,9 +229,10 @@ class Service:
             ws_protocol=_ws_protocol(config),
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
+        self.core.set_proxies(**config.proxies)
         self._listeners = list(listeners) if listeners is not None else listening.open_all(config)
         for listener in self._listeners:
-            self.core.listen(listener.fd, config.backlog, listener.server)
+            self.core.listen(listener.fd, config.backlog, listener.server, listener.proxy)
         self.urls = [listener.url for listener in self._listeners]
 
     def _interface(self, app: importer.Application) -> tuple[importer.Application, int]:
@@ -384,6 +385,7 @@ class Service:
             self._serving = True
             if self._owns_process:
                 _spare_the_collector()
+            self.core.set_ready(True)
             await settle(spawn())
             self._announce()
             await self.on_started()

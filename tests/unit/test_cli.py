@@ -100,6 +100,11 @@ def example(option: Option) -> tuple[str, Any]:
         "header": "X-A:b",
         "root-path": "/api",
         "env-file": "/dev/null",
+        "forwarded-allow-ips": "10.0.0.0/8,unix",
+        "forwarded-fields": "forwarded",
+        "forwarded-hops": "2",
+        "health-path": "/healthz",
+        "ready-path": "/readyz",
         "async-library": "trio",
         "http": "h11",
         "ws": "none",
@@ -119,7 +124,7 @@ def example(option: Option) -> tuple[str, Any]:
 
 
 VALUED = [option for option in OPTIONS if option.kind != "flag"]
-NEEDS = {"uds-mode": ["--uds", "socket"]}
+NEEDS = {"uds-mode": ["--uds", "socket"], "ready-max-lag": ["--ready-path", "/r"]}
 
 
 def test_defaults(invoke: Invoke, server: FakeServer) -> None:
