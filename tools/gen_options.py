@@ -23,12 +23,16 @@ OPTIONS_HEAD = f"""{NOTE}
 
     tricorn [OPTIONS] APP
 
-An option is given in one of three ways; the first that is there counts:
+An option is given in one of four ways; the first that is there counts:
 
 1. on the command line: `tricorn main:app --port 9000`;
 2. in the environment: `TRICORN_PORT=9000 tricorn main:app`. A flag takes `1` or `0`; an option that may be
-   given several times takes its values each on a line of its own;
-3. the default.
+   given several times takes its values each on a line of its own. uvicorn's options can be set by its own
+   variables, too (`UVICORN_PORT`), which count after ours;
+3. in the config file, `port = 9000`, with dashes or underscores ([config.md](config.md));
+4. the default.
+
+`tricorn --print-config` shows what counts, and where it comes from.
 
 From Python it is a keyword with underscores for dashes: `tricorn.run("main:app", port=9000)`. Times are in
 seconds and may have decimals, sizes are in bytes. A wrong option ends the command with code 2, a server that
@@ -68,7 +72,7 @@ def _lines(options: Iterable[Option]) -> Iterator[str]:
         title = option.signature if option is not APP else APP.metavar
         yield f"### `{title}`\n"
         yield f"{option.description}\n"
-        facts = [f"environment `{option.env}`"]
+        facts = [f"environment {', '.join(f'`{name}`' for name in option.variables)}"]
         if option is not APP:
             facts.insert(0, _default(option))
         if option.kind in ("integer", "octal", "seconds") and not option.choices:

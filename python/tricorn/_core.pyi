@@ -7,6 +7,7 @@ from typing import Any, Self, final
 def keep_memory() -> None: ...
 def listen_tcp(host: str | None, port: int, backlog: int, shared: bool = False, /) -> list[int]: ...
 def listen_unix(path: str, mode: int, backlog: int, /) -> int: ...
+def versions() -> dict[str, str | None]: ...
 def broadcast(
     sends: Iterable[Callable[[dict[str, Any]], Any]], message: dict[str, Any], /
 ) -> tuple[
@@ -106,8 +107,18 @@ class Server:
         ws_protocol: Any,
     ) -> Self: ...
     def listen(
-        self, fd: int, backlog: int, name: tuple[str, None] | None = None, /
+        self, fd: int, backlog: int, name: tuple[str, None] | None = None, proxy: bool = False, /
     ) -> tuple[str, int] | None: ...
+    def set_proxies(
+        self,
+        *,
+        allow: str,
+        fields: int,
+        hops: int,
+        health_path: str,
+        ready_path: str,
+        ready_lag_ms: int,
+    ) -> None: ...
     def fileno(self) -> int: ...
     def attach(
         self,

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import platform
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 from click.core import ParameterSource
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, get_completion_class
 
-from tricorn import logs
-from tricorn._version import __version__
-from tricorn.config import Config
+from tricorn import banner, cli_help, config_file, logs, pid_file, systemd, uvicorn_options, versions
+from tricorn.config import Config, bound_twice
 from tricorn.errors import StartupError, TricornError
 from tricorn.option import Option
-from tricorn.options import APP, GROUPS, OPTIONS
+from tricorn.options import APP, BY_ATTRIBUTE, OPTIONS
 
-_WIDTH = 80
-RIVALS = (("async_library", "loop"), ("uds", "fd"))
-"""Options that say the same: one on the command line takes the place of the other in the environment."""
+RIVALS: Final = (
+    (("async_library",), ("loop",)),
+    (("bind",), ("host", "port"), ("uds",), ("fd",)),
+)
+"""Options that say the same: one takes the place of another that was given in a less direct way."""
+
+SHELLS: Final = ("bash", "zsh", "fish")
 _WORDS = dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True) | dict.fromkeys(
     ("false", "f", "no", "n", "off", "0"), False
 )
-_VERSION_HELP = "Show the versions of Tricorn, its core and Python, and exit."
 _INTERRUPTED = 130  # what a shell reports for a program ended by SIGINT
+_VARIABLES: Final = "tricorn.variables"
+_FILE: Final = "tricorn.file"
+_FILES: Final = {"PATH": "file", "FILE": "file", "DIRECTORY": "dir"}
+"""What a shell completes in the place of an option's value."""
 
 
 class _Type(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.5
@@ -35,8 +41,6 @@ class _Type(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generi
     def __init__(self, option: Option) -> None:
         self.option = option
         self.name = option.kind
-
-    envvar_list_splitter = "\n"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
@@ -47,8 +51,38 @@ class _Type(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generi
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        if self.option.metavar in _FILES:
+            return [CompletionItem(incomplete, type=_FILES[self.option.metavar])]
         names = [name for name in self.option.choices if name.startswith(incomplete)]
         return [CompletionItem(name) for name in names]
+
+
+class _FromVariables(click.Parameter):
+    """A parameter that several environment variables are asked for; which one it was is kept in the context."""
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """Return the value of the first variable that has one, split where there may be several."""
+        name = next((name for name in self.envvar or () if os.environ.get(name)), None)
+        if name is None:
+            return None
+        ctx.meta.setdefault(_VARIABLES, {})[self.name] = name
+        return _split(os.environ[name], name) if getattr(self, "multiple", False) else os.environ[name]
+
+
+class _Option(_FromVariables, click.Option):
+    """An option."""
+
+
+class _Argument(_FromVariables, click.Argument):
+    """The application."""
+
+
+def _split(text: str, name: str) -> list[str]:
+    """Split the values of a variable: at line breaks, and in those of uvicorn where uvicorn does."""
+    if not name.startswith(uvicorn_options.ENV_PREFIX):
+        return text.split("\n")
+    option = name.removeprefix(uvicorn_options.ENV_PREFIX).lower().replace("_", "-")
+    return text.split(uvicorn_options.SPLITTERS.get(option))
 
 
 class _Command(click.Command):
@@ -57,15 +91,8 @@ class _Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, _without_words(args, ctx))
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for group in GROUPS:
-            rows = [(option.signature, _help(option)) for option in OPTIONS if option.group == group]
-            if group == APP.group:
-                rows.insert(0, (APP.metavar, APP.description))
-            with formatter.section(group):
-                formatter.write_dl(rows, col_max=28)
-        with formatter.section("Other"):
-            formatter.write_dl([("--version", _VERSION_HELP), ("-h, --help", "Show this help and exit.")])
+    def get_help(self, ctx: click.Context) -> str:
+        return cli_help.text(ctx, short=False)
 
     def main(
         self,
@@ -97,11 +124,13 @@ def build() -> _Command:
     """Return the command, with a parameter for every row of the table."""
     return _Command(
         "tricorn",
-        callback=_serve,
-        params=[_argument(), *map(_parameter, OPTIONS), _version_option()],
-        help="Serve the ASGI application APP over HTTP, from a core in C.",
-        epilog="Every option can be set in the environment as well: --limit-drain as TRICORN_LIMIT_DRAIN.",
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDTH},
+        callback=_run,
+        params=[_argument(), *map(_parameter, OPTIONS), *_refused(), *_own()],
+        context_settings={
+            "help_option_names": ["--help"],
+            "max_content_width": cli_help.WIDTH,
+            "color": False if os.environ.get("NO_COLOR") else None,
+        },
     )
 
 
@@ -110,28 +139,93 @@ def main(args: Sequence[str] | None = None, prog_name: str = "tricorn") -> NoRet
     build().main(args, prog_name)
 
 
-def _serve(app: str | None, **options: Any) -> int:
-    """Serve, and return the exit code."""
+def _run(check_config: bool, print_config: bool, **options: Any) -> int:
+    """Do what the command line says, and return the exit code."""
+    context = click.get_current_context()
+    values, sources = _effective(context, options)
+    if print_config:
+        click.echo(config_file.write(Config(values.pop("app") or "", **values), sources))
+        return 0
+    app = values.pop("app")
     if app is None:
         raise click.UsageError(
             "APP is missing: name the application as module:attribute, for example 'tricorn main:app'",
-            click.get_current_context(),
+            context,
         )
-    return serve(Config(app, **_without_rivals(options)))
+    config = Config(app, **values)
+    return check(config) if check_config else serve(config)
 
 
-def _without_rivals(options: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what the environment says where the command line says the same by another option."""
-    context = click.get_current_context()
-    given = {name: context.get_parameter_source(name) for names in RIVALS for name in names}
-    out = {
-        name
-        for names in RIVALS
-        for name in names
-        if given[name] is ParameterSource.ENVIRONMENT
-        and any(given[other] is ParameterSource.COMMANDLINE for other in names)
-    }
-    return {name: value for name, value in options.items() if name not in out}
+def _effective(context: click.Context, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values that count, and where those that are no defaults come from."""
+    ranks = {name: _rank(context, name) for name in options}
+    given = {name: value for name, value in options.items() if name not in _beaten(ranks)}
+    sources = {name: _source(context, name) for name in given if ranks[name] < _DEFAULT}
+    addresses = [name for names in RIVALS[1] for name in names]
+    if all(ranks[name] > _COMMAND_LINE for name in addresses):
+        passed = systemd.sockets()
+        if passed:
+            given = {name: value for name, value in given.items() if name not in (*addresses, "uds_mode")}
+            given["bind"], sources["bind"] = tuple(passed), "systemd"
+    return given, sources
+
+
+_COMMAND_LINE, _OWN_VARIABLE, _VARIABLE, _IN_FILE, _DEFAULT = range(5)
+"""How directly a value was given."""
+
+
+def _rank(context: click.Context, name: str) -> int:
+    source = context.get_parameter_source(name)
+    if source is ParameterSource.COMMANDLINE:
+        return _COMMAND_LINE
+    if source is ParameterSource.ENVIRONMENT:
+        own = context.meta[_VARIABLES][name].startswith("TRICORN_")
+        return _OWN_VARIABLE if own else _VARIABLE
+    return _IN_FILE if source is ParameterSource.DEFAULT_MAP else _DEFAULT
+
+
+def _source(context: click.Context, name: str) -> str:
+    """Say in words where a value comes from."""
+    source = context.get_parameter_source(name)
+    if source is ParameterSource.ENVIRONMENT:
+        return f"environment {context.meta[_VARIABLES][name]}"
+    return str(context.meta[_FILE]) if source is ParameterSource.DEFAULT_MAP else "command line"
+
+
+def _beaten(ranks: Mapping[str, int]) -> set[str]:
+    """Return the options whose place another one has taken that was given more directly.
+
+    Raises:
+        UsageError: ``--bind`` was given in the same way as another address.
+    """
+    beaten: set[str] = set()
+    for rivals in RIVALS:
+        best = min(ranks[name] for names in rivals for name in names)
+        beaten |= {name for names in rivals for name in names if best < min(ranks[one] for one in names)}
+    rank = ranks["bind"]
+    for names in RIVALS[1][1:]:
+        for name in names:
+            if rank < _DEFAULT and ranks[name] == rank:
+                raise bound_twice(name)
+    if "uds" in beaten and ranks["uds_mode"] >= ranks["uds"]:
+        beaten.add("uds_mode")
+    return beaten
+
+
+def check(config: Config) -> int:
+    """Load the application and all that serves it, say in a line what was found, and return the exit code.
+
+    Raises:
+        UsageError: An option or the application's name cannot be meant.
+        StartupError: The application, the library or a parser is not to be had.
+    """
+    config.configure_logging()
+    found = _server().probe(config)
+    addresses = ", ".join(map(str, config.addresses))
+    click.echo(
+        f"The configuration is good: {banner.app_name(config)} is an application of {found}, for {addresses}"
+    )
+    return 0
 
 
 def serve(config: Config) -> int:
@@ -141,14 +235,19 @@ def serve(config: Config) -> int:
         StartupError: The server cannot start, or its core is not built.
     """
     config.configure_logging()
+    server = _server()
+    with pid_file.held(config.pid_file):
+        return int(server.run(config))
+
+
+def _server() -> Any:
     try:
-        server = import_module("tricorn.server")
+        return import_module("tricorn.server")
     except ImportError as error:
         raise StartupError(
             f"the core of tricorn cannot be loaded: {error}",
             "build it with 'pip install .' in the source tree",
         ) from error
-    return int(server.run(config))
 
 
 def _without_words(args: Sequence[str], context: click.Context) -> list[str]:
@@ -172,66 +271,135 @@ def _without_words(args: Sequence[str], context: click.Context) -> list[str]:
 
 def _argument() -> click.Argument:
     # Not required here, so that the error for a missing APP can say more than click's.
-    return click.Argument([APP.attribute], required=False, envvar=APP.env, metavar=APP.metavar)
+    return _Argument([APP.attribute], required=False, envvar=list(APP.variables), metavar=APP.metavar)
 
 
 def _parameter(option: Option) -> click.Option:
+    variables = list(option.variables)
     if option.kind == "flag":
         names = f"--{option.name}/--no-{option.name}" if option.negative else f"--{option.name}"
-        return click.Option(
+        return _Option(
             [names, option.attribute],
             is_flag=True,
             type=click.BOOL,
             default=option.default,
-            envvar=option.env,
+            envvar=variables,
         )
-    return click.Option(
+    return _Option(
         [*option.flags, option.attribute],
         type=_Type(option),
         default=option.default,
         multiple=option.multiple,
         metavar=option.metavar or None,
-        envvar=option.env,
+        envvar=variables,
     )
 
 
-def _version_option() -> click.Option:
-    return click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version)
+def _refused() -> Iterator[click.Option]:
+    """The options of uvicorn that Tricorn does not have: known, and refused with the reason where they are used."""
+    for name in sorted(uvicorn_options.NAMES):
+        keyword = uvicorn_options.missing(name, BY_ATTRIBUTE)
+        if keyword is None:
+            continue
+        flag = keyword in uvicorn_options.FLAGS
+        yield _Option(
+            [f"--{name}/--no-{name}" if flag else f"--{name}", keyword],
+            is_flag=flag,
+            default=None,
+            envvar=list(uvicorn_options.variables([name])),
+            hidden=True,
+            expose_value=False,
+            callback=_refuse,
+        )
 
 
-def _help(option: Option) -> str:
-    default = option.default_text
-    return (
-        f"{option.description}  [default: {default}]" if default and default != "none" else option.description
-    )
+def _refuse(ctx: click.Context, param: click.Parameter, value: str | bool | None) -> None:
+    """Refuse a value that asks for what Tricorn does not do."""
+    if value is None or ctx.resilient_parsing:
+        return
+    keyword = param.name or ""
+    known = next((one for one in uvicorn_options.MISSING[keyword] if str(one) == str(value)), value)
+    if isinstance(value, bool) and known is not value:
+        known = value
+    source = ctx.get_parameter_source(keyword)
+    shown = param.opts[0]
+    if source is ParameterSource.ENVIRONMENT:
+        shown = f"{ctx.meta[_VARIABLES][keyword]} in the environment"
+    uvicorn_options.accept(keyword, known, shown)
+
+
+def _own() -> list[click.Option]:
+    """The options that are the command's alone."""
+    flags: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False}
+    return [
+        _Option(
+            ["-c", "--config"],
+            metavar="FILE",
+            type=click.Path(),
+            envvar=["TRICORN_CONFIG"],
+            is_eager=True,
+            expose_value=False,
+            callback=_read_config,
+        ),
+        click.Option(["--check-config"], is_flag=True),
+        click.Option(["--print-config"], is_flag=True),
+        click.Option(
+            ["--completion"],
+            type=click.Choice(SHELLS),
+            is_eager=True,
+            expose_value=False,
+            callback=_completion,
+        ),
+        click.Option(["--version"], callback=_version, **flags),
+        click.Option(["-h", "short_help"], callback=_short_help, **flags),
+    ]
+
+
+def _read_config(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Let the config file give what neither the command line nor the environment gives."""
+    if ctx.resilient_parsing:
+        return
+    found = config_file.load(value)
+    if found is not None:
+        ctx.default_map = found.values
+        ctx.meta[_FILE] = found.name
+
+
+def _completion(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Print the script for a shell."""
+    if value is None or ctx.resilient_parsing:
+        return
+    shell = get_completion_class(value)
+    assert shell is not None
+    click.echo(shell(ctx.command, {}, "tricorn", "_TRICORN_COMPLETE").source())
+    ctx.exit()
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo("\n".join(versions.lines()))
+        ctx.exit()
+
+
+def _short_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(cli_help.text(ctx, short=True), color=ctx.color)
+        ctx.exit()
 
 
 def _usage_text(error: click.UsageError) -> str:
     """Return click's message on one line; a bad value from the environment names the variable."""
+    if isinstance(error, click.NoSuchOption):
+        close = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        return f"there is no option {error.option_name}{close}"
     text = error.format_message().rstrip(".")
     if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
         return text
-    source = error.ctx.get_parameter_source(error.param.name or "")
-    if source is not ParameterSource.ENVIRONMENT:
+    name = error.param.name or ""
+    if error.ctx.get_parameter_source(name) is not ParameterSource.ENVIRONMENT:
         return text
-    return f"Invalid value for the environment variable {error.param.envvar}: {error.message}"
-
-
-def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    if not value or ctx.resilient_parsing:
-        return
-    click.echo(version_text())
-    ctx.exit()
-
-
-def version_text() -> str:
-    """Return what ``--version`` prints: the versions of package, core and interpreter, and the system."""
-    try:
-        core = f"core {getattr(import_module('tricorn._core'), '__version__', __version__)}"
-    except ImportError:
-        core = "no core built"
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"tricorn {__version__} ({core}) with {python} on {platform.system()} {platform.machine()}"
+    variable = error.ctx.meta[_VARIABLES][name]
+    return f"Invalid value for the environment variable {variable}: {error.message}"
 
 
 def _fail(message: str) -> None:

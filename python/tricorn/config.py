@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tricorn import environment, importer, uvicorn_options
+from tricorn import environment, importer, proxies, uvicorn_options
 from tricorn.errors import StartupError, UsageError
 from tricorn.importer import Application
 from tricorn.option import Bind, is_every_address, parse_bind, parse_field
@@ -48,6 +48,7 @@ class Config:
     uds: str | None = default("uds")
     uds_mode: int | None = default("uds_mode")
     fd: int | None = default("fd")
+    pid_file: str | None = default("pid_file")
     backlog: int = default("backlog")
     async_library: str = default("async_library")
     loop: str = default("loop")
@@ -66,6 +67,13 @@ class Config:
     server_header: bool = default("server_header")
     date_header: bool = default("date_header")
     header: tuple[str, ...] = default("header")
+    proxy_headers: bool = default("proxy_headers")
+    forwarded_allow_ips: str | None = default("forwarded_allow_ips")
+    forwarded_fields: str = default("forwarded_fields")
+    forwarded_hops: int | None = default("forwarded_hops")
+    health_path: str | None = default("health_path")
+    ready_path: str | None = default("ready_path")
+    ready_max_lag: float | None = default("ready_max_lag")
     timeout_keep_alive: float = default("timeout_keep_alive")
     timeout_first_request: float = default("timeout_first_request")
     timeout_request_head: float = default("timeout_request_head")
@@ -251,6 +259,22 @@ class Config:
         return limits
 
     @property
+    def proxies(self) -> dict[str, Any]:
+        """What the core is told of proxies and of the paths that it answers."""
+        try:
+            allow = proxies.allowed(self.forwarded_allow_ips)
+        except ValueError as error:
+            raise UsageError(f"forwarded_allow_ips {error}") from None
+        return {
+            "allow": ",".join(proxies.split(allow)),
+            "fields": proxies.mask(self.forwarded_fields) if self.proxy_headers else 0,
+            "hops": self.forwarded_hops or 0,
+            "health_path": self.health_path or "",
+            "ready_path": self.ready_path or "",
+            "ready_lag_ms": BY_ATTRIBUTE["ready_max_lag"].limit(self.ready_max_lag),
+        }
+
+    @property
     def websockets(self) -> dict[str, int] | None:
         """What the core is told of WebSockets beside their limits; ``None`` when there are none."""
         if self.ws == "none":
@@ -306,6 +330,10 @@ class Config:
         for name in ("host", "port", "uds", "fd"):
             if self.bind and getattr(self, name) != default(name):
                 raise bound_twice(name)
+        if self.ready_max_lag is not None and self.ready_path is None:
+            raise UsageError("--ready-max-lag is given without --ready-path", "give the path of readiness")
+        if self.health_path is not None and self.health_path == self.ready_path:
+            raise UsageError("--health-path and --ready-path are the same", "give each a path of its own")
         if self.uds_mode is not None and not any(address.path for address in self.addresses):
             raise UsageError("--uds-mode is given without --uds", "give the path of a Unix socket with --uds")
         if (
@@ -335,12 +363,14 @@ def _by_attribute(options: dict[str, Any]) -> dict[str, Any]:
         if keyword in uvicorn_options.MISSING and keyword not in BY_ATTRIBUTE:
             uvicorn_options.accept(keyword, value)
             continue
-        attribute = _attribute(keyword)
+        attribute = attribute_of(keyword)
         if attribute in known:
             raise UsageError(f"{attribute} is given twice, once as {keyword}", "give it once")
         known[attribute] = value
     if isinstance(known.get("env_file"), os.PathLike):
         known["env_file"] = os.fspath(known["env_file"])
+    if isinstance(known.get("forwarded_allow_ips"), (list, tuple)):  # a form of uvicorn's
+        known["forwarded_allow_ips"] = ",".join(map(str, known["forwarded_allow_ips"]))
     if "header" in known:
         known["header"] = uvicorn_options.join_fields(known["header"])
     if "log_level" in known:
@@ -348,8 +378,12 @@ def _by_attribute(options: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def _attribute(keyword: str) -> str:
-    """Return the attribute that a keyword means."""
+def attribute_of(keyword: str) -> str:
+    """Return the attribute that a keyword means: an option's name, alias or keyword, with underscores.
+
+    Raises:
+        UsageError: There is no such option.
+    """
     names = {name: name for name in BY_ATTRIBUTE}
     for option in OPTIONS:
         others = (*(alias.replace("-", "_") for alias in option.aliases), *option.keywords)

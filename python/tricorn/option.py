@@ -269,7 +269,9 @@ class Bind:
     def __str__(self) -> str:
         if self.fd is not None:
             return f"fd://{self.fd}"
-        return self.path if self.path is not None else f"{self.host}:{self.port}"
+        if self.path is not None:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 DEFAULT_PORT: Final = 8000
@@ -416,6 +418,11 @@ def check_socket_path(text: str) -> None:
         raise ValueError(
             f"must be at most {_SOCKET_PATH} bytes long, which is all that the kernel takes, not {size}"
         )
+
+
+def check_path(text: str) -> None:
+    if not text:
+        raise ValueError("must be a path, not empty")
 
 
 def check_root_path(text: str) -> None:

@@ -10,15 +10,17 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tricorn.option import Option
-from tricorn.table import application, binding, fields, limits, log, timeouts, websockets
+from tricorn.table import application, binding, fields, limits, log, proxies, timeouts, websockets
 
 APP: Final = application.APP
 LIMITS: Final = limits.GROUP
 TIMEOUTS: Final = timeouts.GROUP
 WEBSOCKETS: Final = websockets.GROUP
 
-_MODULES: Final = (binding, application, log, fields, timeouts, limits, websockets)
+_MODULES: Final = (binding, application, proxies, log, fields, timeouts, limits, websockets)
 GROUPS: Final = tuple(module.GROUP for module in _MODULES)
+COMMON: Final = (binding.GROUP, application.GROUP, log.GROUP)
+"""The groups whose options most servers need."""
 OPTIONS: Final[tuple[Option, ...]] = tuple(row for module in _MODULES for row in module.ROWS)
 BY_ATTRIBUTE: Final[dict[str, Option]] = {option.attribute: option for option in OPTIONS}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import gc
-import importlib.metadata
 import logging
 import os
 import signal
@@ -15,10 +14,9 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from tricorn import _core, importer, libraries, listening, logs, protocols
+from tricorn import _core, banner, importer, libraries, listening, logs, protocols, systemd, versions
 from tricorn._backends import current, load
 from tricorn._backends.base import Backend, TaskGroup
-from tricorn._version import __version__
 from tricorn.config import Config
 from tricorn.errors import UsageError
 from tricorn.lifespan import Flag, Lifespan, Shutdown, settle
@@ -66,8 +64,45 @@ def run(config: Config) -> int:
     refuse_inside("tricorn.run()", "'await tricorn.serve()' or 'async with tricorn.running()'")
     app, backend = prepare(config)
     server = Service(config, app, backend, owns_process=True)
+    notify(server, config)
     with server.signals():
         return backend.run(server.main)
+
+
+_INTERFACES = {"asgi3": "ASGI 3", "asgi2": "ASGI 2", "wsgi": "WSGI"}
+
+
+def notify(server: Service, config: Config) -> None:
+    """Have systemd told that a server serves, lives and stops, if this process is a service of its."""
+    notifier = systemd.Notifier()
+
+    async def on_started() -> None:
+        notifier.ready(f"Serving {banner.app_name(config)} on {', '.join(server.urls)}")
+
+    async def on_stopping() -> None:
+        notifier.stopping()
+
+    server.on_started, server.on_stopping = on_started, on_stopping
+    if notifier.interval is not None:
+        server.beside.append(partial(notifier.beat, server.backend.sleep))
+
+
+def probe(config: Config) -> str:
+    """Load the application and all that is to serve it, without serving.
+
+    Returns:
+        What was found, in words.
+
+    Raises:
+        StartupError: The application, the async library or a parser is not to be had.
+        UsageError: The application's name cannot be meant.
+    """
+    app, backend = prepare(config)
+    protocols.load(config.http)
+    if config.ws != "none":
+        websocket.load(config.ws)
+    interface = importer.interface_of(app, config.interface)
+    return f"{_INTERFACES[interface]} on {versions.with_version(backend.name)}"
 
 
 def prepare(config: Config, app: importer.Application | None = None) -> tuple[importer.Application, Backend]:
@@ -139,6 +174,7 @@ class Service:
         urls: Where it listens.
         on_started: Called once it serves.
         on_stopping: Called when a stop was asked for; what is at work is let go on until it has returned.
+        beside: What runs in tasks of the library as long as it serves, and is cancelled then.
     """
 
     def __init__(
@@ -159,6 +195,7 @@ class Service:
         self._group: TaskGroup | None = None
         self.on_started: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self.on_stopping: Callable[[], Coroutine[Any, Any, None]] = _nothing
+        self.beside: list[Callable[[], Coroutine[Any, Any, None]]] = []
         # Taking from a list is atomic, and never waits: a lock could be held by what a signal interrupts.
         self._stops, self._hurries = [True], [True]
         self._gave_up = False
@@ -192,9 +229,10 @@ class Service:
             ws_protocol=_ws_protocol(config),
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
+        self.core.set_proxies(**config.proxies)
         self._listeners = list(listeners) if listeners is not None else listening.open_all(config)
         for listener in self._listeners:
-            self.core.listen(listener.fd, config.backlog, listener.server)
+            self.core.listen(listener.fd, config.backlog, listener.server, listener.proxy)
         self.urls = [listener.url for listener in self._listeners]
 
     def _interface(self, app: importer.Application) -> tuple[importer.Application, int]:
@@ -292,7 +330,7 @@ class Service:
                 try:
                     started = await self._lifespan.startup(group)
                     if started:
-                        await self._serve(wait)
+                        await self._serve_beside(wait)
                 finally:
                     self.core.close()
             self._past_serving = True
@@ -315,6 +353,14 @@ class Service:
                 return
             await self.backend.sleep(THREAD_GRACE / THREAD_LOOKS)
         _logger.error("Leaving %d thread(s) behind: their requests do not end.", self._threads.busy)
+
+    async def _serve_beside(self, wait: Any) -> None:
+        """Serve, and run what is to run as long."""
+        async with self.backend.tasks() as group:
+            for function in self.beside:
+                await settle(group.spawn(function))
+            await self._serve(wait)
+            await settle(group.cancel())
 
     async def _serve(self, wait: Any) -> None:
         """Serve until a notice says stop and every exchange has ended."""
@@ -339,6 +385,7 @@ class Service:
             self._serving = True
             if self._owns_process:
                 _spare_the_collector()
+            self.core.set_ready(True)
             await settle(spawn())
             self._announce()
             await self.on_started()
@@ -386,14 +433,12 @@ class Service:
         """Say what runs, where, on which library and core."""
         if self._supervised:
             return
-        for url in self.urls:
-            _logger.info(
-                "Tricorn running on %s (%s, C core %s%s)",
-                url,
-                _library_text(self.backend.name),
-                __version__,
-                "; press CTRL+C to quit" if self._owns_process else "",
-            )
+        if self._owns_process:
+            lines = banner.lines(self._config, self.urls, self.backend.name)
+        else:
+            lines = [banner.where(self.urls, self.backend.name)]
+        for line in lines:
+            _logger.info("%s", line)
 
     def _on_error(
         self, error: BaseException | None, gone: bool, started: bool, cancelled: int, websocket: bool
@@ -507,11 +552,3 @@ def _common_scope(config: Config) -> dict[str, Any]:
         "root_path": config.root_path,
         "server": None,
     }
-
-
-def _library_text(name: str) -> str:
-    """Return a library's name with its version, where it has one of its own."""
-    try:
-        return f"{name} {importlib.metadata.version(name)}"
-    except importlib.metadata.PackageNotFoundError:
-        return name

@@ -7,7 +7,7 @@ any other: it is never ignored in silence. An option that Tricorn gets leaves :d
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, Final
 
 from tricorn.errors import UsageError
@@ -85,8 +85,6 @@ MISSING: Final[dict[str, tuple[Any, ...]]] = {
     "reload_includes": (None, []),
     "reload_excludes": (None, []),
     "workers": (1, None),
-    "proxy_headers": (True, False),
-    "forwarded_allow_ips": (None,),
     "limit_max_requests": (None,),
     "limit_max_requests_jitter": (0,),
     "timeout_notify": (30,),
@@ -102,6 +100,31 @@ MISSING: Final[dict[str, tuple[Any, ...]]] = {
     "ssl_context_factory": (None,),
 }
 """The options that Tricorn does not have, each with the values that it accepts; the first is what reading it gives."""
+
+_PLURALS: Final = {
+    "reload_dir": "reload_dirs",
+    "reload_include": "reload_includes",
+    "reload_exclude": "reload_excludes",
+}
+
+_NOT_THERE: Final = (
+    "is an option of uvicorn that Tricorn does not have",
+    "leave it out; docs/uvicorn.md lists what differs",
+)
+_NO_TLS: Final = (
+    "asks for TLS, which Tricorn does not speak yet",
+    "have a proxy such as nginx, Caddy or haproxy speak it, and leave it out here",
+)
+_REASONS: Final = {
+    "http2": (
+        "asks for HTTP/2, which Tricorn does not speak yet",
+        "leave it out: clients use HTTP/1.1, and a proxy can speak HTTP/2 to them",
+    ),
+}
+"""Why an option is refused, and the way out."""
+
+FLAGS: Final = frozenset({"http2", "reload", "proxy_headers", "reset_contextvars"})
+"""Those of :data:`MISSING` that take no value on the command line."""
 
 NONE_IS_DEFAULT: Final = frozenset({"app_dir", "h11_max_incomplete_event_size", "headers", "log_level"})
 """Keywords of options with a default of their own here, for which uvicorn writes ``None``."""
@@ -124,8 +147,28 @@ def variables(names: Iterable[str]) -> tuple[str, ...]:
     return (*own, *(_VARIABLES[name] for name in theirs if name in _VARIABLES))
 
 
-def accept(keyword: str, value: Any) -> None:
+def missing(name: str, known: Container[str]) -> str | None:
+    """Return the keyword of an option of uvicorn that Tricorn does not have.
+
+    Args:
+        name: A name on uvicorn's command line, or its keyword.
+        known: The attributes of Tricorn's options.
+
+    Returns:
+        The keyword; ``None`` for any other option.
+    """
+    keyword = name.replace("-", "_")
+    keyword = _PLURALS.get(keyword, keyword)
+    return keyword if keyword in MISSING and keyword not in known else None
+
+
+def accept(keyword: str, value: Any, shown: str = "") -> None:
     """Accept an option of :data:`MISSING` with a value that changes nothing.
+
+    Args:
+        keyword: Its name in Python.
+        value: Its value.
+        shown: How it was given; by default as in Python.
 
     Raises:
         UsageError: The value asks for something that Tricorn does not do.
@@ -133,10 +176,15 @@ def accept(keyword: str, value: Any) -> None:
     # As True == 1, a number is not taken for a flag.
     if any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in MISSING[keyword]):
         return
-    raise UsageError(
-        f"{keyword}={value!r} is an option of uvicorn that Tricorn does not have",
-        "leave it out; docs/uvicorn.md lists what differs",
-    )
+    problem, remedy = reason(keyword)
+    raise UsageError(f"{shown or f'{keyword}={value!r}'} {problem}", remedy)
+
+
+def reason(keyword: str) -> tuple[str, str]:
+    """Return why an option is refused, in words that follow its name, and the way out."""
+    if keyword.startswith("ssl_"):
+        return _NO_TLS
+    return _REASONS.get(keyword, _NOT_THERE)
 
 
 def level_name(level: Any) -> Any:

@@ -1,5 +1,6 @@
 /* A request's head (RFC 9112 §2 to §6), a line at a time: a line is looked at once its LF has come, so that delivery in
    pieces cannot change what is read. */
+#include "http/authority.h"
 #include "http/http1_internal.h"
 
 enum { FIRST_FIELDS = 16 };
@@ -192,7 +193,7 @@ static bool on_host(tri_http1 *self, tri_head *head, tri_slice value)
 {
     if (!once(self, TRI_SEEN_HOST))
         return bad(self, "Host is repeated");
-    if (!tri_http1_target_host_ok(head->base + value.at, value.n))
+    if (!tri_authority_ok(head->base + value.at, value.n))
         return bad(self, "Host is malformed");
     if (head->host.n == 0)
         head->host = value;

@@ -116,8 +116,6 @@ void tri_http1_head_drop(tri_http1 *self);
 
 /* Splits head->target into path, query and host. NULL, or what is wrong with it. */
 TRI_NODISCARD const char *tri_http1_target_parse(tri_head *head);
-/* Whether it is uri-host [":" port], not empty (RFC 9110 §7.2). */
-bool tri_http1_target_host_ok(const char *p, size_t n);
 
 /* http1_chunk.c */
 

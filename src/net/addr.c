@@ -50,3 +50,24 @@ size_t tri_addr_text(const tri_addr *addr, char text[TRI_ADDR_TEXT])
         return 0;
     return strlen(text);
 }
+
+bool tri_addr_parse(tri_addr *addr, const char *text, size_t n)
+{
+    char host[TRI_ADDR_TEXT];
+    struct sockaddr_in in = { .sin_family = AF_INET };
+    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+    if (n == 0 || n >= sizeof host || memchr(text, '\0', n) != NULL)
+        return false;
+    memcpy(host, text, n);
+    host[n] = '\0';
+    bool is_ipv4 = inet_pton(AF_INET, host, &in.sin_addr) == 1;
+    if (!is_ipv4 && inet_pton(AF_INET6, host, &in6.sin6_addr) != 1)
+        return false;
+    struct sockaddr_storage storage = { 0 };
+    if (is_ipv4)
+        memcpy(&storage, &in, sizeof in);
+    else
+        memcpy(&storage, &in6, sizeof in6);
+    tri_addr_from(addr, &storage);
+    return true;
+}

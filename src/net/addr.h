@@ -2,6 +2,7 @@
 #ifndef TRI_NET_ADDR_H
 #define TRI_NET_ADDR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,5 +22,8 @@ void tri_addr_from(tri_addr *addr, const struct sockaddr_storage *from);
 
 /* Writes the numeric host, terminated, and returns its length; "" and 0 for a family that has none. */
 size_t tri_addr_text(const tri_addr *addr, char text[TRI_ADDR_TEXT]);
+/* Reads a numeric host of `n` bytes, IPv4 or IPv6 without brackets and scope; the port is 0. False, and nothing is set,
+   for anything else. */
+bool tri_addr_parse(tri_addr *addr, const char *text, size_t n);
 
 #endif

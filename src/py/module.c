@@ -3,6 +3,7 @@
 
 #include "py/signal.h"
 #include "py/websocket.h"
+#include "ws/ws_deflate.h"
 
 /* The names one after another, as they stand in the state. */
 #define X(name, text) text,
@@ -106,6 +107,13 @@ static PyObject *keep_memory(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ig
     Py_RETURN_NONE;
 }
 
+/* What the core is made of; None stands for what it is built without. */
+static PyObject *versions(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return Py_BuildValue("{s:s,s:z,s:z,s:s}", "core", TRI_VERSION, "OpenSSL", NULL, "nghttp2", NULL, "zlib",
+                         tri_ws_deflate_zlib_version());
+}
+
 static PyMethodDef module_methods[] = {
     { "keep_memory", keep_memory, METH_NOARGS,
       PyDoc_STR("keep_memory($module, /)\n--\n\nHave the C library keep some of what this process has freed.") },
@@ -115,6 +123,9 @@ static PyMethodDef module_methods[] = {
     { "listen_unix", tri_listening_unix, METH_VARARGS,
       PyDoc_STR("listen_unix($module, path, mode, backlog, /)\n--\n\nListen on a Unix socket with these permissions; "
                 "returns the descriptor.") },
+    { "versions", versions, METH_NOARGS,
+      PyDoc_STR("versions($module, /)\n--\n\nThe versions of the core and of what is built into it, by name; None "
+                "for what is not.") },
     { "broadcast", tri_websocket_broadcast, METH_VARARGS,
       PyDoc_STR(
           "broadcast($module, sends, message, /)\n--\n\nSend a message by each of these send() callables; returns "

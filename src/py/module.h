@@ -27,6 +27,7 @@
     X(websocket_start, "websocket.http.response.start") X(websocket_body, "websocket.http.response.body") \
     X(websocket_response, "websocket.http.response") \
     X(text, "text") X(bytes, "bytes") X(code, "code") X(reason, "reason") X(subprotocol, "subprotocol") \
+    X(http, "http") X(https, "https") X(wss, "wss") X(root_path, "root_path") \
     X(wait, "wait") X(wake, "wake") X(GET, "GET") X(HEAD, "HEAD") X(POST, "POST") X(PUT, "PUT") \
     X(DELETE, "DELETE") X(PATCH, "PATCH") X(OPTIONS, "OPTIONS")
 /* clang-format on */
@@ -192,6 +193,11 @@ void tri_server_type_notices(tri_py_server *server);
 unsigned tri_server_type_notice(tri_py_server *server);
 bool tri_server_type_ending(tri_py_server *server);
 void tri_server_type_access(tri_py_exchange *exchange);
+
+/* proxying.c: a method of the server. */
+PyObject *tri_proxying_set(PyObject *op, PyObject *args, PyObject *kwargs);
+/* Changes a scope by what proxies have said of its exchange; 0, or -1 with an exception. */
+int tri_proxying_apply(tri_py_server *server, PyObject *scope, const tri_exchange *exchange);
 
 /* listening.c: functions of the module. */
 PyObject *tri_listening_tcp(PyObject *module, PyObject *args);

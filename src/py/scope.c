@@ -328,6 +328,8 @@ PyObject *tri_scope_new(tri_py_server *server, const tri_exchange *exchange)
         error = set_new(scope, state->names.client, client_pair(server, tri_exchange_peer(exchange)));
     if (error == 0)
         error = set_new(scope, state->names.server, server_pair(server, local));
+    if (error == 0 && tri_forwarded_any(tri_exchange_forwarded(exchange)))
+        error = tri_proxying_apply(server, scope, exchange);
     if (error != 0)
         Py_CLEAR(scope);
     return scope;

@@ -364,24 +364,26 @@ static void server_dealloc(PyObject *op)
 
 /* --- listening --- */
 
-/* Takes over a listening descriptor; `name` is the scope's "server" of what comes by a Unix socket. */
-static int listen_on(tri_py_server *self, int fd, PyObject *name)
+/* Takes over a listening descriptor; `name` is the scope's "server" of what comes by a Unix socket, and `proxied` says
+   that connections begin with a PROXY header. */
+static int listen_on(tri_py_server *self, int fd, PyObject *name, int proxied)
 {
     Py_ssize_t tag = PyList_GET_SIZE(self->unix_names);
     if (tag > UINT16_MAX || PyList_Append(self->unix_names, name) != 0) {
         tri_socket_close(fd);
         return tag > UINT16_MAX ? TRI_EMFILE : TRI_ENOMEM;
     }
-    return tri_server_listen(self->core, fd, (uint16_t)tag);
+    return proxied ? tri_server_listen_proxied(self->core, fd, (uint16_t)tag)
+                   : tri_server_listen(self->core, fd, (uint16_t)tag);
 }
 
 static PyObject *server_listen(PyObject *op, PyObject *args)
 {
     tri_py_server *self = (tri_py_server *)op;
     PyObject *name = Py_None;
-    int fd, backlog;
+    int fd, backlog, proxied = 0;
     tri_addr addr;
-    if (!PyArg_ParseTuple(args, "ii|O:listen", &fd, &backlog, &name))
+    if (!PyArg_ParseTuple(args, "ii|Op:listen", &fd, &backlog, &name, &proxied))
         return NULL;
     int error = tri_listener_adopt(fd, backlog);
     if (error != 0) {
@@ -389,7 +391,7 @@ static PyObject *server_listen(PyObject *op, PyObject *args)
         return NULL;
     }
     tri_listener_address(fd, &addr);
-    error = listen_on(self, fd, name); /* owns it in any case */
+    error = listen_on(self, fd, name, proxied); /* owns it in any case */
     if (error != 0) {
         tri_server_type_raise(self->state, error);
         return NULL;
@@ -520,8 +522,13 @@ static PyObject *server_set_ready(PyObject *op, PyObject *ready)
 static PyMethodDef server_methods[] = {
     { "listen", server_listen, METH_VARARGS,
       PyDoc_STR(
-          "listen($self, fd, backlog, name=None, /)\n--\n\nTake over a listening socket; returns its address. The "
-          "name is the scope's server of what comes by a Unix socket.") },
+          "listen($self, fd, backlog, name=None, proxy=False, /)\n--\n\nTake over a listening socket; returns its "
+          "address. The name is the scope's server of what comes by a Unix socket; proxy has connections begin with a "
+          "PROXY header.") },
+    { "set_proxies", (PyCFunction)(void (*)(void))tri_proxying_set, METH_VARARGS | METH_KEYWORDS,
+      PyDoc_STR("set_proxies($self, *, allow, fields, hops, health_path, ready_path, ready_lag_ms)\n--\n\n"
+                "Say which proxies are believed, and which paths are answered without the application; before "
+                "listening.") },
     { "fileno", server_fileno, METH_NOARGS,
       PyDoc_STR("fileno($self, /)\n--\n\nThe reactor's descriptor: readable when a turn has something to do.") },
     { "attach", (PyCFunction)(void (*)(void))server_attach, METH_VARARGS | METH_KEYWORDS,

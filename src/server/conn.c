@@ -1,4 +1,5 @@
 /* A connection's reading side: bytes from the socket go through the protocol and become exchanges and their bodies. */
+#include "server/health.h"
 #include "server/internal.h"
 #include "server/websocket.h"
 
@@ -63,11 +64,13 @@ static bool may_upgrade(const tri_conn *conn)
 static void on_head(tri_conn *conn, const tri_event *event)
 {
     tri_server *server = conn->server;
-    conn->flags = (uint8_t)((conn->flags | TRI_CONN_USED) & ~TRI_CONN_IN_HEAD);
+    conn->flags = (uint16_t)((conn->flags | TRI_CONN_USED) & ~TRI_CONN_IN_HEAD);
     conn->dropped = 0;
     conn->body_since = 0;
+    if (server->proxies.paths != NULL && tri_health_answer(conn, event))
+        return;
     if (server->limits.exchanges != 0 && server->counters.active >= server->limits.exchanges) {
-        tri_refuse(conn, 503, "too many requests at once");
+        tri_refuse_head(conn, event->head, 503, "too many requests at once");
         return;
     }
     bool websocket = false;
@@ -75,7 +78,7 @@ static void on_head(tri_conn *conn, const tri_event *event)
         const char *reason = NULL;
         int status = tri_websocket_check(event->head, &websocket, &reason);
         if (status != 0) {
-            tri_refuse(conn, status, reason);
+            tri_refuse_head(conn, event->head, status, reason);
             return;
         }
     }
@@ -221,6 +224,10 @@ static void settle(tri_conn *conn)
 /* The peer has ended its side: an unfinished request is refused, finished ones are still answered. */
 static void on_eof(tri_conn *conn)
 {
+    if (conn->flags & TRI_CONN_PROXY) {
+        tri_conn_lose(conn, "it ended before its PROXY header");
+        return;
+    }
     bool parsed_later = !tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume) || is_backlogged(conn);
     conn->flags |= TRI_CONN_EOF;
     if (!parsed_later)
@@ -258,6 +265,8 @@ static bool awaits_accept(const tri_conn *conn)
 static void take_bytes(tri_conn *conn, char *bytes, size_t n)
 {
     size_t took = 0;
+    if ((conn->flags & TRI_CONN_PROXY) && !tri_conn_proxy_take(conn, &bytes, &n))
+        return;
     if (tri_buf_len(&conn->in) == 0)
         took = feed(conn, bytes, n);
     if (took == n)
@@ -342,7 +351,8 @@ void tri_conn_queue_resume(tri_conn *conn)
     tri_server *server = conn->server;
     if (!tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume) || !tri_conn_is_ahead(conn))
         return;
-    if ((conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING | TRI_CONN_LINGERING)) || is_backlogged(conn))
+    const unsigned never = TRI_CONN_CLOSED | TRI_CONN_ENDING | TRI_CONN_LINGERING | TRI_CONN_PROXY;
+    if ((conn->flags & never) || is_backlogged(conn))
         return;
     tri_list_append(&server->resume, &conn->resume);
     tri_server_work(server);
@@ -354,7 +364,7 @@ void tri_conn_continue(tri_conn *conn)
     tri_server *server = conn->server;
     if (conn->flags & TRI_CONN_CLOSED)
         return;
-    conn->flags &= (uint8_t)~TRI_CONN_IN_HEAD;
+    conn->flags &= (uint16_t)~TRI_CONN_IN_HEAD;
     unsigned state = conn->protocol->ops->state(conn->protocol);
     if (state & TRI_PROTOCOL_CLOSE) {
         tri_buf_release(&conn->in, server->mem);
@@ -411,6 +421,8 @@ void tri_conn_open(tri_server *server, int fd, const tri_addr *peer, const tri_l
         tri_refuse(conn, 503, "too many connections");
         return;
     }
+    if (!tri_conn_proxy_begin(conn, listener))
+        return;
     tri_conn_retime(conn);
     tri_conn_watch(conn);
 }

@@ -146,7 +146,9 @@ void tri_conn_timeout(tri_conn *conn)
     if (now >= own_deadline(conn) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING | TRI_CONN_EOF)))
         tri_conn_readable(conn); /* what has arrived in time is served, however late we are */
     if (now >= own_deadline(conn)) {
-        if ((conn->flags & TRI_CONN_IN_HEAD) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING)))
+        if (conn->flags & TRI_CONN_PROXY)
+            tri_conn_lose(conn, "its PROXY header did not come in time");
+        else if ((conn->flags & TRI_CONN_IN_HEAD) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING)))
             tri_refuse(conn, 408, "the request head came too slowly");
         else
             forsake(conn);

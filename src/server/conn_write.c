@@ -134,7 +134,7 @@ static void set_blocked(tri_conn *conn, bool blocked, bool progress)
         conn->flags |= TRI_CONN_BLOCKED;
         tri_conn_retime(conn);
     } else {
-        conn->flags &= (uint8_t)~TRI_CONN_BLOCKED;
+        conn->flags &= (uint16_t)~TRI_CONN_BLOCKED;
     }
     tri_conn_watch(conn);
 }

@@ -88,6 +88,8 @@ int tri_exchange_open(tri_conn *conn, const tri_event *event, bool websocket)
         give_back(server, exchange);
         return TRI_ENOMEM;
     }
+    if (conn->flags & TRI_CONN_TRUSTED)
+        tri_forwarded_read(exchange->head, &server->proxies.rules, &exchange->peer, &exchange->forwarded);
     if (!(exchange->head->flags & TRI_HEAD_BODY))
         exchange->flags |= TRI_EXCHANGE_BODY_END;
     tri_list_append(&conn->exchanges, &exchange->link);
@@ -151,6 +153,11 @@ const tri_head *tri_exchange_head(const tri_exchange *exchange)
 const tri_addr *tri_exchange_peer(const tri_exchange *exchange)
 {
     return &exchange->peer;
+}
+
+const tri_forwarded *tri_exchange_forwarded(const tri_exchange *exchange)
+{
+    return &exchange->forwarded;
 }
 
 const tri_addr *tri_exchange_local(const tri_exchange *exchange)
@@ -274,7 +281,7 @@ static void complete(tri_exchange *exchange)
     if (exchange->head == NULL || (exchange->head->flags & TRI_HEAD_KEEP_ALIVE))
         conn->flags |= TRI_CONN_MORE;
     else
-        conn->flags &= (uint8_t)~TRI_CONN_MORE;
+        conn->flags &= (uint16_t)~TRI_CONN_MORE;
     detach(exchange);
     tri_conn_continue(conn);
 }

@@ -34,21 +34,36 @@ enum {
 enum tri_source_kind { TRI_SOURCE_LISTENER, TRI_SOURCE_CONN };
 
 enum tri_conn_flag {
-    TRI_CONN_CLOSED = 1,    /* the descriptor is closed; freed before the next turn */
-    TRI_CONN_EOF = 2,       /* the peer ended its side */
-    TRI_CONN_BLOCKED = 4,   /* the socket took less than we had: waiting for TRI_WRITE */
-    TRI_CONN_LINGERING = 8, /* our side has ended; reading on until the peer's does */
-    TRI_CONN_USED = 16,     /* a head has been completed on it */
-    TRI_CONN_IN_HEAD = 32,  /* `deadline` is that of a head whose first byte has come */
-    TRI_CONN_ENDING = 64,   /* nothing more is parsed: close, lingering, once what waits is written */
-    TRI_CONN_MORE = 128,    /* the peer of the last exchange may be sending another request */
+    TRI_CONN_CLOSED = 1,      /* the descriptor is closed; freed before the next turn */
+    TRI_CONN_EOF = 2,         /* the peer ended its side */
+    TRI_CONN_BLOCKED = 4,     /* the socket took less than we had: waiting for TRI_WRITE */
+    TRI_CONN_LINGERING = 8,   /* our side has ended; reading on until the peer's does */
+    TRI_CONN_USED = 16,       /* a head has been completed on it */
+    TRI_CONN_IN_HEAD = 32,    /* `deadline` is that of a head whose first byte has come */
+    TRI_CONN_ENDING = 64,     /* nothing more is parsed: close, lingering, once what waits is written */
+    TRI_CONN_MORE = 128,      /* the peer of the last exchange may be sending another request */
+    TRI_CONN_TRUSTED = 256,   /* what the peer's fields say of the client is believed */
+    TRI_CONN_PROXY = 512,     /* a PROXY header has not come to its end yet: nothing is given to the protocol */
+    TRI_CONN_SKIPPING = 1024, /* of it, `dropped` bytes are left that say nothing */
 };
 
 typedef struct tri_listener {
     tri_source source;
     tri_list link;
     tri_addr address;
+    bool proxied; /* connections begin with a PROXY header */
 } tri_listener;
+
+/* What proxies are believed, and what they are told. */
+typedef struct tri_proxies {
+    tri_trust trust;
+    tri_forwarded_rules rules;
+    char *paths; /* the two below, NULL when both are empty */
+    size_t paths_size;
+    tri_span health_path;
+    tri_span ready_path;
+    uint32_t ready_lag_ms; /* of the turns, more than which is not ready; 0 for any */
+} tri_proxies;
 
 typedef struct tri_conn {
     tri_source source;
@@ -65,10 +80,10 @@ typedef struct tri_conn {
     uint64_t write_since;   /* ms: blocked without progress since */
     uint64_t body_bytes;    /* came since body_since */
     uint32_t unsent;        /* bytes in the kernel's hands at write_since */
-    uint32_t dropped;       /* bytes of an unread body that were read for nothing */
+    uint32_t dropped;       /* bytes of an unread body that were read for nothing; first, of a PROXY header to come */
     uint32_t ahead;         /* bytes of `in` that had arrived at a stop; UINT32_MAX before one */
-    uint8_t flags;          /* enum tri_conn_flag */
-    tri_addr peer;
+    uint16_t flags;         /* enum tri_conn_flag */
+    tri_addr peer;          /* who sends the requests: the other end of the socket, or whom its PROXY header names */
     tri_addr local;
     _Alignas(8) char memory[]; /* of the protocol: as many bytes as its kind says */
 } tri_conn;
@@ -103,8 +118,9 @@ struct tri_exchange {
     uint64_t deadline;        /* ms: of the answer, or of what a WebSocket waits for; 0 for none */
     uint64_t waited_until;    /* ms: when receive() last ceased to wait */
     uint64_t received;        /* bytes of the body that have come */
-    tri_addr peer;
+    tri_addr peer;            /* the client, as far as it is known */
     tri_addr local;
+    tri_forwarded forwarded; /* what a proxy has said besides */
     const tri_mem *mem;
     _Alignas(8) char inline_head[TRI_EXCHANGE_INLINE];
 };
@@ -144,6 +160,7 @@ struct tri_server {
     bool leaving;     /* a stop has been asked for: answers say close */
     bool stopping;
     bool send_date;
+    tri_proxies proxies;
     char date[48];
     tri_span date_line;
     char *lines; /* server line, then defaults */
@@ -174,6 +191,10 @@ bool tri_conn_has_more(const tri_conn *conn);
 bool tri_conn_is_ahead(const tri_conn *conn);
 void tri_conn_continue(tri_conn *conn);
 
+/* conn_proxy.c */
+TRI_NODISCARD bool tri_conn_proxy_begin(tri_conn *conn, const tri_listener *listener);
+TRI_NODISCARD bool tri_conn_proxy_take(tri_conn *conn, char **bytes, size_t *n);
+
 /* conn_write.c */
 void tri_conn_queue_flush(tri_conn *conn);
 void tri_conn_flush(tri_conn *conn);
@@ -188,6 +209,7 @@ void tri_conn_timeout(tri_conn *conn);
 
 /* refuse.c */
 void tri_refuse(tri_conn *conn, int status, const char *reason);
+void tri_refuse_head(tri_conn *conn, const tri_head *head, int status, const char *reason);
 void tri_refuse_record(tri_conn *conn, int status, const char *reason);
 
 /* exchange.c */
@@ -198,6 +220,10 @@ void tri_exchange_expire(tri_exchange *exchange);
 void tri_exchange_notify(tri_exchange *exchange, unsigned what);
 /* The answer, or our side of an upgraded stream, is complete. */
 void tri_exchange_end(tri_exchange *exchange);
+
+/* proxies.c */
+TRI_NODISCARD int tri_proxies_set(tri_server *server, const tri_proxy_options *options);
+void tri_proxies_fini(tri_server *server);
 
 /* server.c */
 void tri_server_fill_response(tri_server *server, tri_response *response);

@@ -4,15 +4,27 @@
 #include "server/internal.h"
 
 /* Notes a refusal for the log; when too many wait, they are only counted. */
-void tri_refuse_record(tri_conn *conn, int status, const char *reason)
+static void record(tri_server *server, const tri_addr *client, int status, const char *reason)
 {
-    tri_server *server = conn->server;
     server->counters.refusals++;
     if (server->refusal_count == TRI_SERVER_REFUSALS)
         return;
     uint32_t at = (server->refusal_head + server->refusal_count++) % TRI_SERVER_REFUSALS;
-    server->refusals[at] = (tri_refusal){ conn->peer, status, reason };
+    server->refusals[at] = (tri_refusal){ *client, status, reason };
     tri_server_work(server);
+}
+
+/* Whose request is at work, or else who is at the other end. */
+static const tri_addr *client_of(const tri_conn *conn)
+{
+    bool idle = tri_list_empty(&conn->exchanges);
+    return idle ? &conn->peer : &TRI_CONTAINER(conn->exchanges.next, tri_exchange, link)->peer;
+}
+
+/* Notes for the log that the request at work, or the connection, was refused or given up. */
+void tri_refuse_record(tri_conn *conn, int status, const char *reason)
+{
+    record(conn->server, client_of(conn), status, reason);
 }
 
 /* Submits a short answer that ends the connection. */
@@ -49,16 +61,32 @@ static bool answered(tri_conn *conn)
     return begun;
 }
 
-/* Refuses the request at work with `status` and ends the connection; its application sees a disconnect. An answer that
-   has begun cannot be replaced: it stays unfinished. */
-void tri_refuse(tri_conn *conn, int status, const char *reason)
+/* Refuses a client's request with `status` and ends the connection. */
+static void refuse(tri_conn *conn, tri_addr client, int status, const char *reason)
 {
-    if (conn->flags & TRI_CONN_CLOSED)
-        return;
     int error = answered(conn) ? TRI_ESTATE : submit(conn, status);
-    tri_refuse_record(conn, error == 0 ? status : 0, reason);
+    record(conn->server, &client, error == 0 ? status : 0, reason);
     if (error == TRI_ENOMEM)
         tri_conn_close(conn);
     else
         tri_conn_end(conn);
+}
+
+/* Refuses the request at work with `status` and ends the connection; its application sees a disconnect. An answer that
+   has begun cannot be replaced: it stays unfinished. */
+void tri_refuse(tri_conn *conn, int status, const char *reason)
+{
+    if (!(conn->flags & TRI_CONN_CLOSED))
+        refuse(conn, *client_of(conn), status, reason);
+}
+
+/* The same for a request that has just arrived, and of which there is no exchange. */
+void tri_refuse_head(tri_conn *conn, const tri_head *head, int status, const char *reason)
+{
+    tri_addr client = conn->peer;
+    tri_forwarded ignored = { .port = 0 };
+    if (conn->flags & TRI_CONN_TRUSTED)
+        tri_forwarded_read(head, &conn->server->proxies.rules, &client, &ignored);
+    if (!(conn->flags & TRI_CONN_CLOSED))
+        refuse(conn, client, status, reason);
 }

@@ -174,17 +174,20 @@ void tri_server_free(tri_server *server)
     tri_board_detach(&server->board);
     if (server->reactor != NULL)
         tri_reactor_free(server->reactor);
+    tri_proxies_fini(server);
     tri_mem_free(server->mem, server->lines, server->lines_size);
     tri_mem_free(server->mem, server, sizeof *server);
 }
 
-int tri_server_listen(tri_server *server, int fd, uint16_t tag)
+/* Accepts from a listening socket, as tri_server_listen says. */
+static int listen_on(tri_server *server, int fd, uint16_t tag, tri_listener as)
 {
     tri_listener *listener = tri_mem_zalloc(server->mem, sizeof *listener);
     if (listener == NULL) {
         tri_socket_close(fd);
         return TRI_ENOMEM;
     }
+    *listener = as;
     listener->source = (tri_source){ .fd = fd, .kind = TRI_SOURCE_LISTENER };
     tri_listener_address(fd, &listener->address);
     if (listener->address.family == TRI_FAMILY_UNIX)
@@ -194,6 +197,21 @@ int tri_server_listen(tri_server *server, int fd, uint16_t tag)
     if (error != 0)
         tri_accept_close(server, listener);
     return error;
+}
+
+int tri_server_listen(tri_server *server, int fd, uint16_t tag)
+{
+    return listen_on(server, fd, tag, (tri_listener){ .proxied = false });
+}
+
+int tri_server_listen_proxied(tri_server *server, int fd, uint16_t tag)
+{
+    return listen_on(server, fd, tag, (tri_listener){ .proxied = true });
+}
+
+int tri_server_set_proxies(tri_server *server, const tri_proxy_options *options)
+{
+    return tri_proxies_set(server, options);
 }
 
 int tri_server_fd(const tri_server *server)

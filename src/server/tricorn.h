@@ -16,6 +16,7 @@
 #include "http/head.h"
 #include "http/protocol.h"
 #include "net/addr.h"
+#include "server/forwarded.h"
 #include "ws/protocol.h"
 #include "ws/ws_deflate.h"
 
@@ -53,9 +54,19 @@ typedef struct tri_settings {
     int ws_stop_code; /* of the close frames when the server stops */
 } tri_settings;
 
+/* What tri_server_set_proxies is told; all is copied. */
+typedef struct tri_proxy_options {
+    tri_span allow;        /* who is trusted: see server/trust.h */
+    uint32_t fields;       /* enum tri_forwarded_field, or-ed: what they are believed */
+    uint32_t hops;         /* see tri_forwarded_rules */
+    tri_span health_path;  /* answered with 200 as long as turns are made; n == 0 for none */
+    tri_span ready_path;   /* answered with 200 or 503; n == 0 for none */
+    uint32_t ready_lag_ms; /* with 503 also when tri_server_lag_ms is more; 0 for no limit */
+} tri_proxy_options;
+
 /* What the log is told of a request that never reached the application, or of a connection that was given up. */
 typedef struct tri_refusal {
-    tri_addr peer;
+    tri_addr peer;      /* the client, as far as it is known */
     int status;         /* what was answered, 0 when the connection was closed without an answer */
     const char *reason; /* static storage */
 } tri_refusal;
@@ -80,6 +91,12 @@ void tri_server_free(tri_server *server);
    as that of a Unix socket, gets `tag` for one, by which its exchanges' local address tells the listener. TRI_ENOMEM,
    TRI_ESYS. */
 TRI_NODISCARD int tri_server_listen(tri_server *server, int fd, uint16_t tag);
+/* The same for a listener whose connections begin with a header of the PROXY protocol, which only trusted peers may
+   send: call tri_server_set_proxies first. */
+TRI_NODISCARD int tri_server_listen_proxied(tri_server *server, int fd, uint16_t tag);
+/* Says whom to believe, and which paths the server answers itself; before it listens. TRI_ENOMEM, TRI_EINVAL for a list
+   that tri_trust_init refuses; then nobody is believed. */
+TRI_NODISCARD int tri_server_set_proxies(tri_server *server, const tri_proxy_options *options);
 /* The descriptor to wait on; readable when a turn has something to do. */
 int tri_server_fd(const tri_server *server);
 /* One turn: accepts, reads and parses what is ready, writes to who is ready, fires timers. `timeout_ms` 0 does not
@@ -150,7 +167,10 @@ void tri_exchange_set_user(tri_exchange *exchange, void *user);
 void *tri_exchange_user(const tri_exchange *exchange);
 /* Borrowed for the exchange's life. */
 const tri_head *tri_exchange_head(const tri_exchange *exchange);
+/* The client: the peer of the connection, or whom trusted proxies have named. */
 const tri_addr *tri_exchange_peer(const tri_exchange *exchange);
+/* What trusted proxies have said besides. */
+const tri_forwarded *tri_exchange_forwarded(const tri_exchange *exchange);
 const tri_addr *tri_exchange_local(const tri_exchange *exchange);
 
 /* What is there to receive: 0, or TRI_EAGAIN when nothing is yet; then a promised 100 Continue is sent. Takes nothing.

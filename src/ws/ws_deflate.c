@@ -515,3 +515,8 @@ size_t tri_ws_deflate_negotiate(const tri_ws_deflate_options *options, tri_span 
     }
     return 0;
 }
+
+const char *tri_ws_deflate_zlib_version(void)
+{
+    return zlibVersion();
+}

@@ -100,5 +100,7 @@ TRI_NODISCARD int tri_ws_deflate_message(tri_ws_deflate *self, tri_span message,
 TRI_NODISCARD int tri_ws_deflate_alone(tri_ws_deflate_shared *shared, unsigned bits, tri_span message, tri_span *out);
 /* The peer was sent a message that our compressor does not know: it begins afresh. */
 void tri_ws_deflate_forget(tri_ws_deflate *self);
+/* The version of zlib that is linked, a static text. */
+const char *tri_ws_deflate_zlib_version(void);
 
 #endif

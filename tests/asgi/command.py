@@ -37,7 +37,8 @@ class Command(Server):
 
     def urls(self) -> list[str]:
         """Return the URLs that the log names."""
-        return re.findall(r"Tricorn running on (\S+) \(", self.log())
+        lines = re.findall(r"Tricorn running on (.+) \(", self.log())
+        return [url for line in lines for url in line.split(", ")]
 
     def connect(self) -> Client:
         """Open a connection to the first URL."""

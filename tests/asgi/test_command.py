@@ -6,11 +6,13 @@ import re
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from command import Run, fails, open_url, without
-from harness import APPS, Serve, until
+from harness import APPS, TIMEOUT, Serve, until
 
 APP = "wire:app"
 HERE = ("--app-dir", str(APPS))
@@ -94,7 +96,7 @@ def test_several_addresses(run: Run, library: str, tmp_path: Path) -> None:
         binds = ("-b", "127.0.0.1:0", "--bind", f"unix:{path}", "--bind", f"fd://{fd}", "--uds-mode", "600")
         server = run(APP, *HERE, *binds, "--async-library", library, inherited=(fd,))
         server.wait_ready()
-    until(lambda: len(server.urls()) == 3, "three addresses")
+    assert len(server.urls()) == 3
     for url in server.urls():
         with open_url(url) as client:
             assert client.ask(target="/hello").status == 200
@@ -419,3 +421,88 @@ def test_an_applications_own_logging_does_not_silence_the_server(run: Run, tmp_p
     assert server.ask(target="/").status == 500
     assert "ValueError: mine" in server.log()
     assert server.stop() == 0
+
+
+def test_pid_file(run: Run, tmp_path: Path) -> None:
+    """It is there as long as the server runs, and a second server is told so in a line."""
+    path = tmp_path / "server.pid"
+    server = run(APP, *HERE, "--port", "0", "--pid-file", str(path))
+    server.wait_ready()
+    assert path.read_text() == f"{server.process.pid}\n"
+    (line,) = fails(APP, "--port", "0", "--pid-file", str(path), code=3)
+    assert f"the process {server.process.pid} that {path} names is running" in line
+    assert server.stop() == 0
+    assert not path.exists()
+
+
+def test_pid_file_of_a_server_that_was_killed(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "server.pid"
+    first = run(APP, *HERE, "--port", "0", "--pid-file", str(path))
+    first.wait_ready()
+    first.kill()
+    second = run(APP, *HERE, "--port", "0", "--pid-file", str(path))
+    second.wait_ready()
+    assert path.read_text() == f"{second.process.pid}\n"
+
+
+def test_config_file(run: Run, library: str, tmp_path: Path) -> None:
+    path = tmp_path / "server.toml"
+    lines = [
+        f'app = "{APP}"',
+        f'app-dir = "{APPS}"',
+        "port = 0",
+        f'loop = "{library}"',
+        'header = ["X-One: 1"]',
+    ]
+    path.write_text("\n".join(lines))
+    server = run("--config", str(path))
+    assert server.ask(target="/hello").get("x-one") == "1"
+    assert f"({library}" in server.log()
+    assert server.stop() == 0
+
+
+def test_start_says_what_runs(run: Run, library: str) -> None:
+    """In at most five lines: what, which process, how to stop it, where, and on which library."""
+    server = run(APP, *HERE, "--port", "0", "--async-library", library, "--lifespan", "off", "--http", "h11")
+    server.wait_ready()
+    lines = server.log().splitlines()
+    assert len(lines) == 5
+    for number, text in enumerate((APP, "h11", str(server.process.pid), "CTRL+C", f"({library}")):
+        assert text in lines[number]
+
+
+def check(*arguments: str, directory: Path, code: int) -> str:
+    """Check a configuration; returns what is said on the output that the outcome belongs to."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tricorn", "--check-config", *arguments],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stderr if code else done.stdout
+
+
+def test_check_config(library: str) -> None:
+    """It imports the application and what is to serve it, and listens nowhere."""
+    line = check(APP, "--async-library", library, "--port", "1", directory=APPS, code=0)
+    assert (
+        line.startswith("The configuration is good: wire:app ") and library in line and "127.0.0.1:1" in line
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (("wire:nothing",), 3, "'nothing'"),
+        (("wire",), 2, "module:attribute"),
+        ((APP, "--http", "no_such:Parser"), 3, "no_such"),
+        ((APP, "--ws", "no_such:Frames"), 3, "no_such"),
+        ((APP, "--loop", "no_such:loop"), 3, "no_such"),
+        ((APP, "--config", "no_such.toml"), 2, "no_such.toml"),
+    ],
+)
+def test_check_config_finds(arguments: tuple[str, ...], code: int, problem: str) -> None:
+    assert problem in check(*arguments, directory=APPS, code=code)

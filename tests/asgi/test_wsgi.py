@@ -329,7 +329,7 @@ def test_who_leaves_the_line_is_not_served(own: Serve, library: str) -> None:
         first.reset()
     # The thread is at its gate for 20 s: nothing else runs, and the stop does not wait for it.
     server.send_signal()
-    until(lambda: "Waiting for 1 request(s)" in server.log(), "the stop")
+    until(lambda: "Waiting for" in server.log(), "the stop")
     server.send_signal()
     assert server.wait() == 128 + signal.SIGTERM
     assert "Leaving 1 thread(s) behind" in server.log()

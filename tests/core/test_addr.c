@@ -72,6 +72,34 @@ static void test_size(void)
     CHECK(sizeof(tri_addr) <= 20);
 }
 
+/* What tri_addr_parse makes of a text; family NONE for what it refuses. */
+static tri_addr parse(const char *text)
+{
+    tri_addr addr = { .family = TRI_FAMILY_NONE };
+    size_t n = strlen(text);
+    check_page page = check_page_copy(text, n);
+    bool known = tri_addr_parse(&addr, page.p, n);
+    check_page_free(&page);
+    CHECK(known == (addr.family != TRI_FAMILY_NONE));
+    return addr;
+}
+
+static void test_parse(void)
+{
+    static const char *const malformed[] = {
+        "",          "a",        "1.2.3",     "1.2.3.4.5",
+        "1.2.3.256", "01.2.3.4", " 1.2.3.4",  "[::1]",
+        "::1%lo",    ":::",      "1.2.3.4:5", "1111:2222:3333:4444:5555:6666:7777:8888:9999:1111:2222"
+    };
+    CHECK(is(parse("192.0.2.7"), TRI_FAMILY_IPV4, 0, "192.0.2.7"));
+    CHECK(is(parse("2001:DB8:0::1"), TRI_FAMILY_IPV6, 0, "2001:db8::1"));
+    CHECK(is(parse("::ffff:192.0.2.7"), TRI_FAMILY_IPV4, 0, "192.0.2.7"));
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
+        CHECK(parse(malformed[i]).family == TRI_FAMILY_NONE);
+    tri_addr addr = { .family = TRI_FAMILY_NONE };
+    CHECK(!tri_addr_parse(&addr, "::1\0", 4) && addr.family == TRI_FAMILY_NONE);
+}
+
 int main(void)
 {
     test_ipv4();
@@ -79,5 +107,6 @@ int main(void)
     test_mapped();
     test_without_text();
     test_size();
+    test_parse();
     return check_report();
 }

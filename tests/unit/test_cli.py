@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 import tricorn
-from tricorn import cli
+from tricorn import cli, systemd, versions
 from tricorn.config import Config
 from tricorn.errors import StartupError, UsageError
-from tricorn.option import Option
-from tricorn.options import OPTIONS
+from tricorn.option import Bind, Option
+from tricorn.options import COMMON, OPTIONS
 
 Invoke = Callable[..., Result]
 
@@ -33,6 +34,11 @@ class FakeServer(types.ModuleType):
         self.config: Config | None = None
         self.outcome: int | BaseException = 0
 
+    def probe(self, config: Config) -> str:
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return "ASGI 3 on trio"
+
     def run(self, config: Config) -> int:
         self.config = config
         if isinstance(self.outcome, BaseException):
@@ -41,12 +47,13 @@ class FakeServer(types.ModuleType):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeServer]:
     """Put a fake server in place, and take away the log handlers that the command makes."""
     fake = FakeServer()
     monkeypatch.setitem(sys.modules, "tricorn.server", fake)
-    for name in [name for name in os.environ if name.startswith("TRICORN_")]:
+    for name in [name for name in os.environ if name.startswith(("TRICORN_", "UVICORN_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
     loggers = [logging.getLogger(name) for name in ("tricorn", "tricorn.error", "tricorn.access")]
     saved = [(logger, logger.level, list(logger.handlers), logger.propagate) for logger in loggers]
     yield fake
@@ -88,10 +95,16 @@ def example(option: Option) -> tuple[str, Any]:
     texts = {
         "host": "::1",
         "bind": "[::1]:80",
+        "pid-file": "server.pid",
         "uds-mode": "600",
         "header": "X-A:b",
         "root-path": "/api",
         "env-file": "/dev/null",
+        "forwarded-allow-ips": "10.0.0.0/8,unix",
+        "forwarded-fields": "forwarded",
+        "forwarded-hops": "2",
+        "health-path": "/healthz",
+        "ready-path": "/readyz",
         "async-library": "trio",
         "http": "h11",
         "ws": "none",
@@ -111,7 +124,7 @@ def example(option: Option) -> tuple[str, Any]:
 
 
 VALUED = [option for option in OPTIONS if option.kind != "flag"]
-NEEDS = {"uds-mode": ["--uds", "socket"]}
+NEEDS = {"uds-mode": ["--uds", "socket"], "ready-max-lag": ["--ready-path", "/r"]}
 
 
 def test_defaults(invoke: Invoke, server: FakeServer) -> None:
@@ -184,6 +197,150 @@ def test_command_line_beats_the_environments_other_word_for_it(invoke: Invoke, s
     assert config_of(invoke("main:app", "--fd", "3", TRICORN_UDS="/tmp/s"), server).uds is None
 
 
+def test_a_more_direct_address_takes_the_place_of_another(invoke: Invoke, server: FakeServer) -> None:
+    """The command line before our own variables, these before uvicorn's, these before the file."""
+    config = config_of(invoke("main:app", "-b", ":1", TRICORN_UDS="/tmp/s", UVICORN_PORT="5"), server)
+    assert config.addresses == [Bind("", 1)]
+    config = config_of(invoke("main:app", TRICORN_BIND=":1\n:2", UVICORN_HOST="::1"), server)
+    assert config.addresses == [Bind("", 1), Bind("", 2)]
+    Path("tricorn.toml").write_text('uds = "s"\nuds-mode = 0o600\n')
+    assert config_of(invoke("main:app", UVICORN_PORT="5"), server).addresses == [Bind("127.0.0.1", 5)]
+    assert config_of(invoke("main:app"), server).addresses == [Bind(path="s")]
+    assert config_of(invoke("main:app", "--uds-mode", "640"), server).uds_mode == 0o640
+
+
+def test_variables_of_uvicorn(invoke: Invoke, server: FakeServer) -> None:
+    """Are asked after our own; where one may have several values, it is split as uvicorn does."""
+    config = config_of(
+        invoke(UVICORN_APP="main:app", UVICORN_PORT="1", UVICORN_HEADER="X-A:b X-C:d", UVICORN_FACTORY="1"),
+        server,
+    )
+    assert (config.app, config.port, config.header, config.factory) == (
+        "main:app",
+        1,
+        ("X-A:b", "X-C:d"),
+        True,
+    )
+    config = config_of(invoke("main:app", TRICORN_PORT="2", UVICORN_PORT="1"), server)
+    assert config.port == 2
+    assert config_of(invoke("main:app", TRICORN_PORT="", UVICORN_PORT="1"), server).port == 1
+    config = config_of(invoke("main:app", UVICORN_H11_MAX_INCOMPLETE_EVENT_SIZE="9000"), server)
+    assert config.limit_request_head == 9000
+    assert config_of(invoke("main:app", UVICORN_BIND=":1"), server).bind == ()
+
+
+def test_bad_value_of_uvicorns_variable(invoke: Invoke) -> None:
+    line = error_of(invoke("main:app", UVICORN_PORT="http"), 2)
+    assert line.startswith("Invalid value for the environment variable UVICORN_PORT: must be a whole number")
+    line = error_of(invoke("main:app", UVICORN_SSL_KEYFILE="key.pem"), 2)
+    assert line.startswith("UVICORN_SSL_KEYFILE in the environment asks for TLS")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["--ssl-version", "17"], ["--ssl-cert-reqs", "0"], ["--ssl-ciphers", "TLSv1"], ["--no-http2"]],
+)
+def test_options_of_uvicorn_that_ask_for_nothing(invoke: Invoke, server: FakeServer, args: list[str]) -> None:
+    assert config_of(invoke("main:app", *args), server) == Config("main:app")
+
+
+def test_config_file(invoke: Invoke, server: FakeServer) -> None:
+    """The command line counts before the environment, and that before the file."""
+    Path("tricorn.toml").write_text(
+        'app = "main:app"\nport = 1\nlog-level = "debug"\naccess-log = false\nheader = ["a:b"]\ntimeout-write = 3\n'
+    )
+    config = config_of(invoke("--log-level", "error", TRICORN_ACCESS_LOG="1"), server)
+    assert (config.app, config.port, config.log_level, config.access_log) == ("main:app", 1, "error", True)
+    assert (config.header, config.timeout_write) == (("a:b",), 3.0)
+    assert config_of(invoke("other:app", "--header", "c:d"), server).header == ("c:d",)
+    Path("other.toml").write_text("port = 2\n")
+    for args in (["-c", "other.toml"], ["--config", "other.toml"], ["--config=other.toml"]):
+        assert config_of(invoke("main:app", *args), server).port == 2
+    assert config_of(invoke("main:app", TRICORN_CONFIG="other.toml"), server).port == 2
+
+
+def test_bad_config_file(invoke: Invoke, server: FakeServer) -> None:
+    Path("tricorn.toml").write_text("prot = 1\n")
+    assert error_of(invoke("main:app"), 2) == "tricorn.toml: there is no option 'prot'; did you mean 'port'?"
+    assert invoke("--help").exit_code == 0
+
+
+def test_print_config(invoke: Invoke, server: FakeServer) -> None:
+    """What it prints is a file that means the same, and tells where values come from."""
+    Path("tricorn.toml").write_text('app = "main:app"\nlimit-drain = 5\n')
+    result = invoke("--print-config", "--port", "1", TRICORN_HOST="::1", UVICORN_ROOT_PATH="/api")
+    assert result.exit_code == 0
+    for line in (
+        'app = "main:app"  # tricorn.toml',
+        "port = 1  # command line",
+        'host = "::1"  # environment TRICORN_HOST',
+        'root-path = "/api"  # environment UVICORN_ROOT_PATH',
+        "limit-drain = 5  # tricorn.toml",
+        "backlog = 2048  # default",
+        "# fd: none",
+    ):
+        assert line in result.output.splitlines()
+    assert server.config is None
+    Path("tricorn.toml").unlink()
+    Path("printed.toml").write_text(result.output)
+    config = config_of(invoke("-c", "printed.toml"), server)
+    assert config == Config("main:app", host="::1", port=1, root_path="/api", limit_drain=5)
+
+
+def test_print_config_needs_no_application(invoke: Invoke) -> None:
+    result = invoke("--print-config", "-b", ":1")
+    assert result.exit_code == 0
+    assert "# app: none" in result.output
+    assert "# port: not used" in result.output and 'bind = [":1"]' in result.output
+
+
+def test_check_config(invoke: Invoke, server: FakeServer) -> None:
+    result = invoke("--check-config", "main:app", "-b", "[::1]:1", "-b", "unix:a")
+    assert result.output == (
+        "The configuration is good: main:app is an application of ASGI 3 on trio, for [::1]:1, unix:a\n"
+    )
+    assert (result.exit_code, server.config) == (0, None)
+    server.outcome = StartupError("the application cannot be imported", "install it")
+    assert error_of(invoke("--check-config", "main:app"), 3).startswith("the application cannot")
+    assert "--uds and --fd" in error_of(invoke("--check-config", "main:app", "--uds", "a", "--fd", "1"), 2)
+
+
+def test_sockets_from_systemd(invoke: Invoke, server: FakeServer) -> None:
+    """Are listened on unless the command line says otherwise; a process that they are not for has none."""
+    passed = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "UVICORN_PORT": "5", "TRICORN_UDS": "s"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(systemd, "_bind", lambda fd, label: f"fd://{fd}")
+        config = config_of(invoke("main:app", TRICORN_UDS_MODE="600", **passed), server)
+        assert config.addresses == [Bind(fd=3)]
+        assert 'bind = ["fd://3"]  # systemd' in invoke("--print-config", **passed).output
+    assert config_of(invoke("main:app", "-b", ":1", **passed), server).addresses == [Bind("", 1)]
+    assert config_of(invoke("main:app", **(passed | {"LISTEN_PID": "1"})), server).addresses == [
+        Bind(path="s")
+    ]
+
+
+@pytest.mark.parametrize("shell", cli.SHELLS)
+def test_completion_script(invoke: Invoke, shell: str) -> None:
+    result = invoke("--completion", shell)
+    assert result.exit_code == 0
+    assert f"_TRICORN_COMPLETE={shell}_complete" in result.output
+
+
+def complete(words: str) -> list[str]:
+    """Return what bash is given to complete the last of these words."""
+    env = {"_TRICORN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    return CliRunner().invoke(cli.build(), [], prog_name="tricorn", env=env).output.splitlines()
+
+
+def test_completion() -> None:
+    """Options, choices, files and directories; what uvicorn alone has is not offered."""
+    assert complete("tricorn --async-lib") == ["plain,--async-library"]
+    assert complete("tricorn main:app --lifespan o") == ["plain,on", "plain,off"]
+    assert complete("tricorn --uds so") == ["file,so"]
+    assert complete("tricorn --app-dir ") == ["dir,"]
+    assert complete("tricorn --ssl-key") == [""]
+
+
 def test_several_fields(invoke: Invoke, server: FakeServer) -> None:
     config = config_of(invoke("main:app", "--header", "X-A: b", "--header", "X-C:d"), server)
     assert config.header == ("X-A: b", "X-C:d")
@@ -207,7 +364,25 @@ def test_loop_is_an_alias(invoke: Invoke, server: FakeServer) -> None:
     ("args", "problem"),
     [
         ([], "APP is missing: name the application as module:attribute"),
-        (["main:app", "--prot", "5"], "--port"),
+        (["main:app", "--prot", "5"], "there is no option --prot; did you mean --port?"),
+        (["main:app", "--reaload"], "there is no option --reaload; did you mean --reload?"),
+        (["main:app", "--zzz"], "there is no option --zzz; see 'tricorn --help'"),
+        (
+            ["main:app", "-b", "::1:80"],
+            "Invalid value for '--bind' / '-b': must have an IPv6 address in brackets",
+        ),
+        (["main:app", "-b", ":1", "--port", "8000"], "--bind and --port are both given"),
+        (["main:app", "-b", ":1", "--uds", "s"], "--bind and --uds are both given"),
+        (["main:app", "--loop", "zuvloop"], "must not be zuvloop"),
+        (["main:app", "--http", "zttp"], "must not be zttp"),
+        (
+            ["main:app", "--ssl-keyfile", "key.pem"],
+            "--ssl-keyfile asks for TLS, which Tricorn does not speak yet",
+        ),
+        (["main:app", "--ssl-version", "5"], "--ssl-version asks for TLS"),
+        (["main:app", "--http2"], "--http2 asks for HTTP/2, which Tricorn does not speak yet; leave it out"),
+        (["main:app", "--config", "missing.toml"], "missing.toml cannot be read"),
+        (["main:app", "--completion", "tcsh"], "'tcsh' is not one of"),
         (["main:app", "--port"], "'--port' requires an argument"),
         (["main:app", "--port", "70000"], "Invalid value for '--port': must be from 0 to 65535, not 70000"),
         (["main:app", "--header", "nonsense"], "Invalid value for '--header': must have the form Name:Value"),
@@ -272,16 +447,49 @@ def test_core_that_is_not_built(invoke: Invoke, monkeypatch: pytest.MonkeyPatch)
     assert "pip install ." in line
 
 
-@pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help(invoke: Invoke, flag: str) -> None:
-    result = invoke(flag)
+def test_help(invoke: Invoke) -> None:
+    result = invoke("--help")
     assert result.exit_code == 0
     assert result.output.startswith("Usage: tricorn [OPTIONS] APP\n")
     assert max(map(len, result.output.splitlines())) <= 80
     for option in OPTIONS:
         assert re.search(rf"^  (-\w, )?--{option.name}\b", result.output, flags=re.MULTILINE)
-    for text in ("Where to listen:", "Limits:", "Deadlines, in seconds:", "--version", "TRICORN_"):
+    for text in (
+        "Where to listen:",
+        "Limits:",
+        "Deadlines, in seconds:",
+        "--version",
+        "TRICORN_",
+        "UVICORN_",
+    ):
         assert text in result.output
+    assert "--ssl-keyfile" not in result.output
+
+
+def test_short_help_shows_the_common_options(invoke: Invoke) -> None:
+    result = invoke("-h")
+    assert result.exit_code == 0
+    assert max(map(len, result.output.splitlines())) <= 80
+    for option in OPTIONS:
+        shown = re.search(rf"^  (-\w, )?--{option.name}\b", result.output, flags=re.MULTILINE)
+        assert bool(shown) is (option.group in COMMON)
+    left = sum(option.group not in COMMON for option in OPTIONS)
+    assert f"'tricorn --help' shows {left} more options" in result.output
+    assert len(result.output) < len(invoke("--help").output) / 2
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_is_coloured_on_terminals(server: FakeServer, flag: str) -> None:
+    def show(**env: str) -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in env.items():
+                patch.setenv(name, value)
+            return CliRunner().invoke(cli.build(), [flag], prog_name="tricorn", color=True).output
+
+    coloured = show()
+    assert "\x1b[36m--port\x1b[0m INTEGER" in coloured
+    assert "\x1b[1mWhere to listen\x1b[0m:" in coloured
+    assert show(NO_COLOR="1") == click.unstyle(coloured)
 
 
 def test_help_names_attacks_and_defaults(invoke: Invoke) -> None:
@@ -293,18 +501,7 @@ def test_help_names_attacks_and_defaults(invoke: Invoke) -> None:
 def test_version(invoke: Invoke) -> None:
     result = invoke("--version")
     assert result.exit_code == 0
-    assert re.fullmatch(
-        rf"tricorn {re.escape(tricorn.__version__)} \(.+\) with \w+ 3\.\S+ on \w+ \S+\n", result.output
-    )
-
-
-def test_version_names_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    core = types.ModuleType("tricorn._core")
-    core.__version__ = "9.9.9"  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tricorn._core", core)
-    assert "(core 9.9.9)" in cli.version_text()
-    monkeypatch.setitem(sys.modules, "tricorn._core", None)
-    assert "(no core built)" in cli.version_text()
+    assert result.output.splitlines() == versions.lines()
 
 
 def test_completion_of_choices() -> None:
@@ -344,7 +541,7 @@ def run_module(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_module_version(tmp_path: Path) -> None:
     done = run_module("--version", cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, cli.version_text() + "\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n".join(versions.lines()) + "\n", "")
 
 
 def test_module_usage_error(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def test_every_allocation_may_fail() -> None:
     least = {
         "serving": 200,
         "leaving": 40,
+        "waking": 20,
         "talking": 150,
         "framing": 100,
         "parsing": 100,

@@ -28,8 +28,8 @@ ROWS: Final[tuple[Option, ...]] = (
     Option(
         "bind",
         GROUP,
-        "Listen here instead: HOST:PORT, [ADDRESS]:PORT, HOST, :PORT, unix:PATH or fd://NUMBER; may be given several "
-        "times.",
+        "Listen here instead: HOST:PORT, [ADDRESS]:PORT, HOST, :PORT, unix:PATH or fd://NUMBER; ,proxy behind it "
+        "where proxies begin connections with a PROXY header. May be given several times.",
         default=(),
         metavar="ADDRESS",
         short="b",

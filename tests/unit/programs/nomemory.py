@@ -143,6 +143,48 @@ def leaving() -> tuple[Callable[[], None], Callable[[], None]]:
     return run, end
 
 
+async def wake(scope: Any, receive: Any, send: Any) -> None:
+    """Wait for what another thread could post."""
+    signal = scope["extensions"]["tricorn.cancel_on_disconnect"].signal()
+    try:
+        signals.append(signal)
+        await signal.wait()
+        await signal.wait(True)
+    finally:
+        signal.close()
+    await answer(scope, receive, send)
+
+
+signals: list[_core.Signal] = []
+
+
+def waking() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Wake a request by a signal; the second time its client has left."""
+    at = Bench(wake)
+
+    def run() -> None:
+        runners: list[Any] = [at.server.runner()]
+        at.client.sendall(REQUESTS[0])
+        for _ in range(6):
+            step(at, runners)
+            if at.library.spawned:
+                at.library.spawned -= 1
+                runners.append(at.server.runner())
+            for signal in signals:
+                signal.post()
+        for runner in runners:
+            runner.close()
+
+    def end() -> None:
+        signals.clear()
+        for told in at.library.errors:
+            note("told", told)
+        at.client.close()
+        at.server.close()
+
+    return run, end
+
+
 UPGRADE = (
     b"GET /%b HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: one, two\r\n"
@@ -359,7 +401,7 @@ def bridging() -> tuple[Callable[[], None], Callable[[], None]]:
     return run, loop.due.clear
 
 
-SCENARIOS = (serving, leaving, talking, framing, parsing, loading, opening, bridging)
+SCENARIOS = (serving, leaving, waking, talking, framing, parsing, loading, opening, bridging)
 
 
 def fail_at(number: int, scenario: Callable[[], tuple[Callable[[], None], Callable[[], None]]]) -> bool:
