@@ -1,11 +1,12 @@
-"""Write docs/options.md and docs/limits.md from the table of options.
+"""Write docs/options.md and docs/limits.md from the table of options, and docs/uvicorn-options.md where uvicorn is.
 
-Usage: ``python tools/gen_options.py`` writes both pages; with ``--check`` it writes nothing, and fails when
+Usage: ``python tools/gen_options.py`` writes the pages; with ``--check`` it writes nothing, and fails when
 one is not what the table says.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -100,6 +101,10 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
 
 
 PAGES = {"docs/options.md": options_page, "docs/limits.md": limits_page}
+if importlib.util.find_spec("uvicorn"):
+    import gen_uvicorn
+
+    PAGES["docs/uvicorn-options.md"] = gen_uvicorn.page
 
 
 def main(arguments: list[str]) -> int:
