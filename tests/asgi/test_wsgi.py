@@ -347,6 +347,16 @@ def test_threads_that_are_all_at_work_block_nobody_else(own: Serve, library: str
     assert server.ask(target="/").body == b"new"
 
 
+def test_a_load_balancer_is_answered_meanwhile(own: Serve, library: str) -> None:
+    """The path of its question is no application's."""
+    server = own(PLAIN, library, "--wsgi-threads", "1", "--health-path", "/healthz")
+    with server.connect() as first:
+        first.request(target="/wait")
+        for _ in range(5):
+            assert server.ask(target="/healthz").status == 200
+        assert first.quiet()
+
+
 def test_a_mounted_application(shared: Serve, library: str) -> None:
     told = environ(shared("wsgi_pages:beside", library), "/old/%41")
     assert (told["SCRIPT_NAME"], told["PATH_INFO"]) == ("/old", "/A")
