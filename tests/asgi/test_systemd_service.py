@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from command import Run, open_url
-from harness import APPS, TIMEOUT
+from harness import APPS, TIMEOUT, until
 
 NONE_TOO = True
 HERE = ("--app-dir", str(APPS))
@@ -158,11 +158,12 @@ def test_socket_activation(activate: Activate, library: str) -> None:
 
 def test_an_address_of_the_command_line_counts_before_the_socket(activate: Activate, tmp_path: Path) -> None:
     path = tmp_path / "server.sock"
-    url = activate("wire:app", *HERE, "--uds", str(path))
-    deadline = time.monotonic() + TIMEOUT
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    activate("wire:app", *HERE, "--uds", str(path))
+
+    def listens() -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(path)) == 0
+
+    until(listens, "the server listens")
     with open_url(f"unix:{path}") as client:
         assert client.ask(target="/hello").status == 200
-    assert url
