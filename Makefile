@@ -12,7 +12,7 @@ APP ?= hello:app
 LIB ?= auto
 APP_DIR ?= $(if $(filter hello:app,$(APP)),examples,.)
 ARGS ?=
-TESTS ?= $(wildcard tests/unit tests/asgi tests/corpora tests/frameworks tests/leaks)
+TESTS ?= $(wildcard tests/unit tests/asgi tests/proxies tests/corpora tests/frameworks tests/leaks)
 
 export PYTHON
 BIN := .venv/bin

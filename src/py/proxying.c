@@ -78,9 +78,7 @@ static int set_host(const tri_state *state, PyObject *scope, const tri_head *hea
 static int put_before(PyObject *scope, PyObject *name, PyObject *prefix)
 {
     PyObject *rest = PyDict_GetItemWithError(scope, name);
-    if (rest == NULL || prefix == NULL)
-        return -1;
-    PyObject *whole = PySequence_Concat(prefix, rest);
+    PyObject *whole = rest == NULL ? NULL : PySequence_Concat(prefix, rest);
     int error = whole == NULL ? -1 : PyDict_SetItem(scope, name, whole);
     Py_XDECREF(whole);
     return error;
@@ -91,7 +89,7 @@ static int set_prefix(const tri_state *state, PyObject *scope, const tri_head *h
 {
     PyObject *text = PyUnicode_DecodeASCII(prefix.p, (Py_ssize_t)prefix.n, NULL);
     PyObject *bytes = PyBytes_FromStringAndSize(prefix.p, (Py_ssize_t)prefix.n);
-    int error = put_before(scope, state->names.root_path, text);
+    int error = text == NULL || bytes == NULL ? -1 : put_before(scope, state->names.root_path, text);
     bool below = !tri_span_eq(tri_head_span(head, head->path), TRI_SPAN("*"));
     if (error == 0 && below)
         error = put_before(scope, state->names.path, text);

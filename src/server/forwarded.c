@@ -342,9 +342,10 @@ static bool take_pair(tri_span *rest, element *out)
     if (name.n == 0 || rest->n < 2 || rest->p[0] != '=')
         return false;
     skip(rest, 1);
-    if (rest->p[0] != '"')
+    bool quoted = rest->p[0] == '"';
+    if (!quoted)
         value = take_token(rest);
-    else if (!take_quoted(rest, &value, &escaped))
+    if (quoted ? !take_quoted(rest, &value, &escaped) : value.n == 0)
         return false;
     out->seen |= 8U;
     for (unsigned i = 0; i < sizeof known / sizeof *known; i++) {

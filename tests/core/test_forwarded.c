@@ -204,6 +204,7 @@ static void test_malformed_standard(void)
         "for=192.0.2.1;proto",
         "for=192.0.2.1;@=a",
         "for=192.0.2.1;proto=\"",
+        "for=;proto=https",
     };
     char line[96];
     for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {

@@ -33,6 +33,7 @@ def test_every_allocation_may_fail() -> None:
     assert told["cancelled"] == 2
     least = {
         "serving": 200,
+        "forwarding": 60,
         "leaving": 40,
         "waking": 20,
         "talking": 150,

@@ -41,6 +41,12 @@ REQUESTS = (
     b"abc",
     b"\0\r\n\r\n",
 )
+PROXIED = (
+    b"GET /a HTTP/1.1\r\nHost: test.example\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n"
+    b"X-Forwarded-Host: public.example\r\nX-Forwarded-Port: 8443\r\nX-Forwarded-Prefix: /api\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: test.example\r\n\r\n",
+    b"GET /b HTTP/1.0\r\nConnection: keep-alive\r\nForwarded: for=192.0.2.1;host=public.example\r\n\r\n",
+)
 ENOUGH = 120
 """So many failures in a row that nobody notices are beyond the last allocation."""
 
@@ -88,10 +94,10 @@ def step(at: Bench, runners: list[Any]) -> None:
         runners.append(at.server.runner())
 
 
-def serve(at: Bench) -> None:
+def serve(at: Bench, requests: tuple[bytes, ...] = REQUESTS) -> None:
     """Send every request and step the server through them."""
     runners: list[Any] = [at.server.runner()]
-    for request in REQUESTS:
+    for request in requests:
         at.client.sendall(request)
         for _ in range(6):
             step(at, runners)
@@ -113,6 +119,22 @@ def serving() -> tuple[Callable[[], None], Callable[[], None]]:
         at.server.close()
 
     return lambda: serve(at), end
+
+
+def forwarding() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Answer what comes from a proxy, and its check."""
+    at = Bench(suspend, root_path="/root")
+    at.server.set_proxies(
+        allow="127.0.0.1", fields=63, hops=0, health_path="/healthz", ready_path="", ready_lag_ms=0
+    )
+
+    def end() -> None:
+        for told in at.library.errors:
+            note("told", told)
+        at.client.close()
+        at.server.close()
+
+    return lambda: serve(at, PROXIED), end
 
 
 def leaving() -> tuple[Callable[[], None], Callable[[], None]]:
@@ -401,7 +423,7 @@ def bridging() -> tuple[Callable[[], None], Callable[[], None]]:
     return run, loop.due.clear
 
 
-SCENARIOS = (serving, leaving, waking, talking, framing, parsing, loading, opening, bridging)
+SCENARIOS = (serving, forwarding, leaving, waking, talking, framing, parsing, loading, opening, bridging)
 
 
 def fail_at(number: int, scenario: Callable[[], tuple[Callable[[], None], Callable[[], None]]]) -> bool:
