@@ -19,7 +19,9 @@ WEBSOCKETS: Final = websockets.GROUP
 
 _MODULES: Final = (binding, application, proxies, log, fields, timeouts, limits, websockets)
 GROUPS: Final = tuple(module.GROUP for module in _MODULES)
-COMMON: Final = (binding.GROUP, application.GROUP, log.GROUP)
+COMMON: Final = tuple(
+    group for group in GROUPS if group in {binding.GROUP, application.GROUP, "Processes", log.GROUP}
+)
 """The groups whose options most servers need."""
 OPTIONS: Final[tuple[Option, ...]] = tuple(row for module in _MODULES for row in module.ROWS)
 BY_ATTRIBUTE: Final[dict[str, Option]] = {option.attribute: option for option in OPTIONS}
