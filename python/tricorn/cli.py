@@ -12,7 +12,17 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem, get_completion_class
 
-from tricorn import banner, cli_help, config_file, logs, pid_file, systemd, uvicorn_options, versions
+from tricorn import (
+    banner,
+    cli_help,
+    config_file,
+    log_files,
+    logs,
+    pid_file,
+    systemd,
+    uvicorn_options,
+    versions,
+)
 from tricorn.config import Config, bound_twice
 from tricorn.errors import StartupError, TricornError
 from tricorn.option import Option
@@ -236,8 +246,11 @@ def serve(config: Config) -> int:
     """
     config.configure_logging()
     server = _server()
-    with pid_file.held(config.pid_file):
-        return int(server.run(config))
+    try:
+        with pid_file.held(config.pid_file):
+            return int(server.run(config))
+    finally:
+        log_files.let_streams_go()
 
 
 def _server() -> Any:

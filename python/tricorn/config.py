@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import difflib
 import errno
 import os
@@ -62,7 +63,12 @@ class Config:
     env_file: str | None = default("env_file")
     reset_contextvars: bool = default("reset_contextvars")
     log_level: str = default("log_level")
+    log_file: str = default("log_file")
+    log_config: Any = default("log_config")  # noqa: RUF009  # a name, which is immutable
     access_log: bool = default("access_log")
+    access_log_file: str = default("access_log_file")
+    access_log_format: str = default("access_log_format")
+    access_log_exclude: tuple[str, ...] = default("access_log_exclude")
     use_colors: bool | None = default("use_colors")
     server_header: bool = default("server_header")
     date_header: bool = default("date_header")
@@ -131,7 +137,6 @@ class Config:
         self.app = app
         self.loaded = False
         self.loaded_app: Application | None = None
-        self.log_config = options.pop("log_config", "tricorn")
         given = _by_attribute(dict(options, host=host, port=port, uds=uds, fd=fd))
         for option in OPTIONS:
             setattr(self, option.attribute, given.get(option.attribute, option.default))
@@ -141,15 +146,15 @@ class Config:
 
     def __setattr__(self, name: str, value: Any) -> None:
         option = BY_ATTRIBUTE.get(name)
-        if option is not None:
+        if name == "log_config":
+            _check_log_config(value)
+        elif option is not None:
             try:
                 value = option.check(value)
             except ValueError as error:
                 raise UsageError(f"{name} {error}") from None
         elif name in uvicorn_options.MISSING:
             uvicorn_options.accept(name, value)
-        elif name == "log_config" and value not in (None, "tricorn"):
-            raise UsageError("log_config can only be None, which leaves logging as the program has set it up")
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -197,13 +202,29 @@ class Config:
         return self.loaded_app
 
     def configure_logging(self) -> None:
-        """Set up Tricorn's loggers as the options say, unless ``log_config`` is ``None``."""
+        """Set up logging as the options say, unless ``log_config`` is ``None``.
+
+        Raises:
+            UsageError: ``log_config`` cannot be read, or is no configuration of logging.
+            StartupError: A log file cannot be opened.
+        """
         from tricorn import logs  # it needs this module for its types
 
         if self.log_config is None:
             logs.enable()
-        else:
+        elif self.log_config == default("log_config"):
             logs.configure(self)
+        else:
+            self._configure_by_user()
+
+    def _configure_by_user(self) -> None:
+        """Set up logging as ``log_config`` says; a level that was asked for wins, as with uvicorn."""
+        from tricorn import log_config, logs
+
+        log_config.apply(self.log_config, self.use_colors)
+        logs.enable()
+        if self.log_level != default("log_level"):
+            logs.set_level(self.log_level)
 
     def bind_socket(self) -> socket.socket:
         """Return a socket that is bound to the first address of the options, and inherited by child processes.
@@ -325,6 +346,11 @@ class Config:
         return any(field.lower() == name for field, _ in self.default_fields)
 
     def _check_contradictions(self) -> None:
+        if self.log_config != default("log_config") and (self.log_file, self.access_log_file) != ("-", "-"):
+            raise UsageError(
+                "--log-config says where logs go, and so does --log-file or --access-log-file",
+                "give one of them",
+            )
         if self.uds is not None and self.fd is not None:
             raise UsageError("--uds and --fd are both given, and a server listens on one of them", "give one")
         for name in ("host", "port", "uds", "fd"):
@@ -352,6 +378,14 @@ def bound_twice(name: str) -> UsageError:
         f"--bind and --{name} are both given, and each says where to listen",
         "give --bind alone, as often as there are addresses",
     )
+
+
+def _check_log_config(value: Any) -> None:
+    """Refuse what :func:`tricorn.log_config.apply` cannot take; its contents are looked at when logging is set up."""
+    if value is not None and not isinstance(value, (str, dict, configparser.RawConfigParser)):
+        raise UsageError(f"log_config must be a path, a dictionary, a ConfigParser or None, not {value!r}")
+    if value == "":
+        raise UsageError("log_config must be the path of a file, not empty")
 
 
 def _by_attribute(options: dict[str, Any]) -> dict[str, Any]:

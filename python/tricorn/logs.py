@@ -12,7 +12,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, TextIO
 
+from tricorn import log_files
 from tricorn.config import Config
+from tricorn.log_files import reopen as reopen
 
 TRACE: Final = 5
 """The level below DEBUG, for what happens on single connections."""
@@ -75,11 +77,20 @@ class Formatter(logging.Formatter):
         return f"{color}{text}{_RESET}" if self.colors and color else text
 
 
+class _Line(logging.LogRecord):
+    """A request in a format of the user's."""
+
+
 class AccessFormatter(Formatter):
     """Formats a record of the access log, with the phrase of its status: ``... "GET / HTTP/1.1" 200 OK``."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Put the level before the request; a record of another shape is formatted as any other."""
+        """Put the level before the request; a record of another shape is formatted as any other.
+
+        A line in a format of the user's is complete.
+        """
+        if isinstance(record, _Line):
+            return record.message
         args = record.args
         if record.msg != _ACCESS_FORMAT or not isinstance(args, tuple):
             return super().formatMessage(record)
@@ -99,9 +110,18 @@ def configure(config: Config) -> None:
     """
     logging.addLevelName(TRACE, "TRACE")
     level = logging.getLevelNamesMapping()[config.log_level.upper()]
-    _set_up("tricorn", level, _handler(sys.stderr, Formatter, config))
+    error = _handler(config.log_file, sys.stderr, Formatter, config)
+    access = _handler(config.access_log_file, sys.stdout, AccessFormatter, config)
+    _set_up("tricorn", level, error)
     _set_up("tricorn.error", level, None)
-    _set_up("tricorn.access", level, _handler(sys.stdout, AccessFormatter, config))
+    _set_up("tricorn.access", level, access)
+
+
+def set_level(name: str) -> None:
+    """Set the level of the three loggers, by its name in lower case."""
+    level = logging.getLevelNamesMapping()[name.upper()]
+    for logger_name in LOGGERS:
+        logging.getLogger(logger_name).setLevel(level)
 
 
 def access_logger(config: Config) -> AccessLogger | None:
@@ -110,8 +130,8 @@ def access_logger(config: Config) -> AccessLogger | None:
     It takes the client's address, the method, the target as it was sent (percent-encoded), the HTTP version
     such as ``"1.1"``, and the status.
     """
-    access = logging.getLogger("tricorn.access")
-    if not config.access_log or not access.isEnabledFor(logging.INFO) or not access.hasHandlers():
+    access = _access_to_log(config)
+    if access is None:
         return None
 
     def log(client: Client, method: str, target: str, version: str, status: int) -> None:
@@ -123,6 +143,35 @@ def access_logger(config: Config) -> AccessLogger | None:
         access.handle(access.makeRecord(access.name, logging.INFO, "", 0, text, args, None))
 
     return log
+
+
+def line_logger(config: Config) -> Callable[[str], None] | None:
+    """Return the function that logs a request's finished line, or ``None`` when nobody would see it."""
+    access = _access_to_log(config)
+    if access is None:
+        return None
+
+    def log(line: str) -> None:
+        access.handle(_Line(access.name, logging.INFO, "", 0, line, None, None))
+
+    return log
+
+
+def _access_to_log(config: Config) -> logging.Logger | None:
+    """Return the logger of requests, or ``None`` when nobody would see what it is given."""
+    access = logging.getLogger("tricorn.access")
+    if not config.access_log or not access.isEnabledFor(logging.INFO) or not _is_seen(access):
+        return None
+    return access
+
+
+def _is_seen(logger: logging.Logger | None) -> bool:
+    """Tell whether a handler gets what a logger is given; where a stream is closed there is one that does nothing."""
+    while logger is not None:
+        if any(type(handler) is not logging.NullHandler for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
 
 
 def _handshake(status: int) -> str:
@@ -147,9 +196,17 @@ def use_colors(setting: bool | None, stream: TextIO) -> bool:
     return not os.environ.get("NO_COLOR") and stream.isatty()
 
 
-def _handler(stream: TextIO, formatter: type[Formatter], config: Config) -> logging.Handler:
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(formatter(use_colors(config.use_colors, stream)))
+def _handler(path: str, stream: TextIO | None, formatter: type[Formatter], config: Config) -> logging.Handler:
+    """Return a handler for a file, or for a standard stream, which may be closed; raise :exc:`StartupError`."""
+    if path != "-":
+        handler: logging.Handler = log_files.FileHandler(log_files.LogFile(path))
+        handler.setFormatter(formatter(bool(config.use_colors)))
+    elif stream is None:
+        handler = logging.NullHandler()
+        handler.setFormatter(formatter())
+    else:
+        handler = log_files.StreamHandler(stream)
+        handler.setFormatter(formatter(use_colors(config.use_colors, stream)))
     return handler
 
 
@@ -159,6 +216,8 @@ def _set_up(name: str, level: int, handler: logging.Handler | None) -> None:
     target.setLevel(level)
     for old in [old for old in target.handlers if isinstance(old.formatter, Formatter)]:
         target.removeHandler(old)
+        if isinstance(old, log_files.FileHandler):
+            old.close()
     if handler is not None:
         target.addHandler(handler)
         target.propagate = False

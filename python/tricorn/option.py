@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import Any, Final, Literal
 
 from tricorn import uvicorn_options
@@ -432,3 +432,30 @@ def check_root_path(text: str) -> None:
         wanted = "/" + text.strip("/")
         remedy = repr(wanted) if wanted != "/" else "an empty string"
         raise ValueError(f"must begin with a slash and not end with one: give {remedy}, not {text!r}")
+
+
+_MOST_GLOBS: Final = 1024
+"""Bytes of a path's pattern."""
+
+
+def check_log_path(text: str) -> None:
+    if not text:
+        raise ValueError("must be the path of a file, or -, not empty")
+
+
+def check_access_format(text: str) -> None:
+    try:
+        check = import_module("tricorn._core").check_access_format
+    except ImportError:
+        return  # not built: that is said at the start
+    try:
+        check(text)
+    except ValueError as error:
+        raise ValueError(f"is no format: {error}") from None
+
+
+def check_access_glob(text: str) -> None:
+    if not text.startswith(("/", "*")):
+        raise ValueError(f"must be a path that begins with a slash or a star, not {text!r}")
+    if len(text) > _MOST_GLOBS:
+        raise ValueError(f"must have at most {_MOST_GLOBS} characters, not {len(text)}")

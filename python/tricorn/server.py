@@ -14,7 +14,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from tricorn import _core, banner, importer, libraries, listening, logs, protocols, systemd, versions
+from tricorn import _core, access, banner, importer, libraries, listening, logs, protocols, systemd, versions
 from tricorn._backends import current, load
 from tricorn._backends.base import Backend, TaskGroup
 from tricorn.config import Config
@@ -205,6 +205,7 @@ class Service:
         self._ending: Callable[[], bool] = lambda: False
         self._serving = False
         self._past_serving = False
+        self._finish_log: Callable[[], None] = lambda: None
         app, version = self._interface(app)
         asgi = {"version": f"{version}.0", "spec_version": SPEC_VERSION}
         self._shutting_down = Flag(backend)
@@ -219,7 +220,7 @@ class Service:
             root_path=config.root_path,
             on_error=self._on_error,
             on_refusal=_on_refusal,
-            access_log=logs.access_logger(config),
+            access_log=None,
             date=config.sends_date,
             server=config.server_name,
             parser=self._parser(config),
@@ -260,11 +261,13 @@ class Service:
 
     @contextmanager
     def signals(self, numbers: Sequence[int] = (signal.SIGINT, signal.SIGTERM)) -> Iterator[None]:
-        """Take these signals while the context lasts, if this is the main thread."""
+        """Take these signals while the context lasts, if this is the main thread; SIGUSR1 too, to reopen log files."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         previous = {number: signal.signal(number, self._on_signal) for number in numbers}
+        if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:  # else it is the application's
+            previous[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, _on_reopen)
         try:
             yield
         finally:
@@ -278,6 +281,7 @@ class Service:
         enough = 2 if self._serving else 1
         if self._signals > enough or self._past_serving:
             try:
+                self._finish_log()
                 _logger.error("Ended by a further signal; what was still at work is lost.")
                 logging.shutdown()
             finally:  # the log may have been interrupted in the midst of a line
@@ -318,7 +322,10 @@ class Service:
     async def main(self) -> int:
         """Serve from the application's start-up to its shutdown; returns the exit code."""
         with listening.files(self._listeners):
-            return await self._main()
+            try:
+                return await self._main()
+            finally:
+                self._finish_log()
 
     async def _main(self) -> int:
         started = stopped = False
@@ -367,6 +374,7 @@ class Service:
         async with self.backend.tasks() as group:
             spawn = partial(group.spawn, self.core.runner)
             backend = self.backend
+            self._log_access()
             # What every exchange gets a copy of: nothing, or what the lifespan and the program have set.
             context = contextvars.Context() if self._config.reset_contextvars else contextvars.copy_context()
             context.run(
@@ -392,6 +400,11 @@ class Service:
             await self.core.notice()
             await self.on_stopping()
             await self._stop(group)
+
+    def _log_access(self) -> None:
+        """Set up the access log, now that the application has had its start-up to change the loggers in."""
+        name = self.backend.name
+        self._finish_log = access.start(self.core, self._config, name, direct=self._owns_process)
 
     async def _stop(self, group: TaskGroup) -> None:
         """Let exchanges end within the grace period, then cancel what is left."""
@@ -512,6 +525,12 @@ def _on_refusal(client: logs.Client, status: int, reason: str) -> None:
         _logger.warning("Refused a request from %s with %d: %s", logs.client_text(client), status, reason)
     else:
         _logger.warning("Closed the connection of %s: %s", logs.client_text(client), reason)
+
+
+def _on_reopen(_number: int, _frame: FrameType | None) -> None:
+    """Reopen the log files, after a rotation."""
+    for problem in logs.reopen():
+        _logger.error("%s", problem)
 
 
 def _on_parser_error(error: BaseException) -> None:

@@ -1,4 +1,4 @@
-/* The wall clock, for Date. */
+/* The wall clock, for Date and the log. */
 #ifndef TRI_NET_CLOCK_H
 #define TRI_NET_CLOCK_H
 
@@ -6,5 +6,7 @@
 
 /* Seconds since 1970-01-01 00:00 UTC. */
 int64_t tri_clock_wall(void);
+/* Nanoseconds since then. */
+uint64_t tri_clock_wall_ns(void);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -152,6 +153,26 @@ ssize_t tri_sys_send(int fd, const struct iovec *iov, size_t n)
     struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n };
     AGAIN(result, sendmsg(fd, &message, MSG_NOSIGNAL));
     return result;
+}
+
+ssize_t tri_sys_write(int fd, const void *bytes, size_t n)
+{
+    ssize_t result;
+    AGAIN(result, write(fd, bytes, n));
+    return result;
+}
+
+ssize_t tri_sys_send_now(int fd, const void *bytes, size_t n)
+{
+    ssize_t result;
+    AGAIN(result, send(fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL));
+    return result;
+}
+
+int tri_sys_wait_writable(int fd, int ms)
+{
+    struct pollfd one = { .fd = fd, .events = POLLOUT };
+    return poll(&one, 1, ms);
 }
 
 int tri_sys_shutdown(int fd, int how)

@@ -44,6 +44,11 @@ void tri_sys_linger_none(int fd);
 TRI_NODISCARD ssize_t tri_sys_recv(int fd, void *bytes, size_t n);
 /* Without SIGPIPE. */
 TRI_NODISCARD ssize_t tri_sys_send(int fd, const struct iovec *iov, size_t n);
+TRI_NODISCARD ssize_t tri_sys_write(int fd, const void *bytes, size_t n);
+/* To a socket, without waiting even if it is a blocking one, and without SIGPIPE. */
+TRI_NODISCARD ssize_t tri_sys_send_now(int fd, const void *bytes, size_t n);
+/* Whether `fd` takes bytes, or fails, within `ms`: 1, 0 or -1. */
+TRI_NODISCARD int tri_sys_wait_writable(int fd, int ms);
 TRI_NODISCARD int tri_sys_shutdown(int fd, int how);
 int tri_sys_unsent(int fd, int *bytes);
 /* Sets O_NONBLOCK and FD_CLOEXEC. */

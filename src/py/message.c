@@ -236,8 +236,8 @@ int tri_message_body(tri_py_exchange *exchange, PyObject *message, bool *end)
         return 0; /* statement R5: later messages are ignored */
     if (write_body(exchange, body, *end) != 0)
         return -1;
-    if (*end && exchange->server->access_log != NULL)
-        tri_server_type_access(exchange);
+    if (*end && exchange->server->access != TRI_ACCESS_OFF)
+        tri_access_tell(exchange);
     return 0;
 }
 

@@ -126,6 +126,9 @@ static PyMethodDef module_methods[] = {
     { "versions", versions, METH_NOARGS,
       PyDoc_STR("versions($module, /)\n--\n\nThe versions of the core and of what is built into it, by name; None "
                 "for what is not.") },
+    { "check_access_format", tri_access_check, METH_O,
+      PyDoc_STR("check_access_format($module, text, /)\n--\n\nRaise a ValueError that says what is wrong with a format "
+                "of the access log.") },
     { "broadcast", tri_websocket_broadcast, METH_VARARGS,
       PyDoc_STR(
           "broadcast($module, sends, message, /)\n--\n\nSend a message by each of these send() callables; returns "

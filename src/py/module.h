@@ -74,6 +74,8 @@ typedef struct tri_py_server {
     PyObject *lifespan_state; /* dict, copied for each exchange, or NULL */
     PyObject *root_path;      /* str, encoded as bytes in root_path_bytes */
     PyObject *access_log;     /* callable or NULL */
+    PyObject *on_lost;        /* callable(lines of the access log that were lost, errno), or NULL */
+    uint8_t access;           /* enum tri_access_way */
     PyObject *on_error;       /* callable(exception or None, gone, started, cause of a cancellation) */
     PyObject *on_refusal;     /* callable(client, status, reason) */
     PyObject *spawn;          /* callables of the backend; NULL until attach() */
@@ -111,6 +113,14 @@ typedef struct tri_py_server {
     unsigned batch;       /* exchanges stepped in this turn of the library's loop */
     uint64_t batch_since; /* ns */
 } tri_py_server;
+
+/* How a request gets into the access log. */
+enum tri_access_way {
+    TRI_ACCESS_OFF,
+    TRI_ACCESS_CALL,   /* access_log(client, method, target, version, status) */
+    TRI_ACCESS_TEXT,   /* access_log(line) */
+    TRI_ACCESS_DIRECT, /* the core writes it */
+};
 
 /* Why an exchange is cancelled, or would be. */
 enum tri_cancel_cause { TRI_CANCEL_LEFT = 1, TRI_CANCEL_TIMEOUT = 2 };
@@ -192,7 +202,14 @@ void tri_server_type_notices(tri_py_server *server);
 /* The notice that is due: 0 for none. */
 unsigned tri_server_type_notice(tri_py_server *server);
 bool tri_server_type_ending(tri_py_server *server);
-void tri_server_type_access(tri_py_exchange *exchange);
+/* access.c: logs the exchange, whose answer is complete or will never be. Only when server->access says how. */
+void tri_access_tell(tri_py_exchange *exchange);
+/* Writes the access log's lines that wait, and tells of those that were lost. */
+void tri_access_write(tri_py_server *server);
+/* Methods of the server, and a function of the module. */
+PyObject *tri_access_log_to(PyObject *server, PyObject *args, PyObject *kwargs);
+PyObject *tri_access_finish(PyObject *server, PyObject *milliseconds);
+PyObject *tri_access_check(PyObject *module, PyObject *text);
 
 /* proxying.c: a method of the server. */
 PyObject *tri_proxying_set(PyObject *op, PyObject *args, PyObject *kwargs);

@@ -120,13 +120,13 @@ static void drop_exchange(tri_py_runner *self)
 /* The access log's line for an answer that the application did not complete; none if nobody was answered. */
 static void log_unfinished(tri_py_exchange *exchange)
 {
-    if (exchange->server->access_log == NULL)
+    if (exchange->server->access == TRI_ACCESS_OFF)
         return;
     if (tri_exchange_complete(exchange->core))
         exchange->status = tri_exchange_timed_out(exchange->core) ? 504 : 500; /* the core's, in its place */
     else if (!tri_exchange_started(exchange->core))
         return;
-    tri_server_type_access(exchange);
+    tri_access_tell(exchange);
 }
 
 /* The application has returned (`exception` NULL) or failed: the answer is completed or given up, and the log told. */
@@ -443,6 +443,8 @@ static enum outcome end_batch(tri_py_runner *self)
         self->state = RUN_WAKE;
         return GO_ON;
     }
+    if (server->access == TRI_ACCESS_DIRECT)
+        tri_access_write(server);
     tri_server_sleep(server->core, true);
     self->state = RUN_WAIT;
     return drive(self, PyObject_CallNoArgs(server->wait), RUN_TURN) != 0 ? interrupted(self) : GO_ON;

@@ -53,25 +53,6 @@ void tri_server_type_refusals(tri_py_server *server)
     }
 }
 
-void tri_server_type_access(tri_py_exchange *exchange)
-{
-    const tri_head *head = tri_exchange_head(exchange->core);
-    PyObject *peer = tri_scope_address(tri_exchange_peer(exchange->core));
-    tri_span name = exchange->websocket ? TRI_SPAN("WebSocket") : tri_head_span(head, head->method);
-    PyObject *method = tri_scope_text(name);
-    PyObject *target = tri_scope_text(tri_head_span(head, head->target));
-    PyObject *told = NULL;
-    if (peer != NULL && method != NULL && target != NULL)
-        told = PyObject_CallFunction(exchange->server->access_log, "OOOsi", peer, method, target,
-                                     head->minor == 0 ? "1.0" : "1.1", exchange->status);
-    if (told == NULL)
-        PyErr_WriteUnraisable(exchange->server->access_log);
-    Py_XDECREF(told);
-    Py_XDECREF(target);
-    Py_XDECREF(method);
-    Py_XDECREF(peer);
-}
-
 bool tri_server_type_ending(tri_py_server *server)
 {
     PyObject *type, *value, *traceback;
@@ -272,6 +253,7 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->on_error = Py_NewRef(in.on_error);
     self->on_refusal = Py_NewRef(in.on_refusal);
     self->access_log = in.access_log == Py_None ? NULL : Py_NewRef(in.access_log);
+    self->access = self->access_log == NULL ? TRI_ACCESS_OFF : TRI_ACCESS_CALL;
     self->cancels = (unsigned)in.cancels;
     self->unix_names = PyList_New(0);
     int error = self->unix_names == NULL ? -1 : set_extensions(self, in.extensions);
@@ -302,6 +284,7 @@ static int server_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->asgi);
     Py_VISIT(self->lifespan_state);
     Py_VISIT(self->access_log);
+    Py_VISIT(self->on_lost);
     Py_VISIT(self->on_error);
     Py_VISIT(self->on_refusal);
     Py_VISIT(self->spawn);
@@ -329,6 +312,8 @@ static int server_clear(PyObject *op)
     Py_CLEAR(self->asgi);
     Py_CLEAR(self->lifespan_state);
     Py_CLEAR(self->access_log);
+    Py_CLEAR(self->on_lost);
+    self->access = TRI_ACCESS_OFF;
     Py_CLEAR(self->on_error);
     Py_CLEAR(self->on_refusal);
     Py_CLEAR(self->spawn);
@@ -545,6 +530,13 @@ static PyMethodDef server_methods[] = {
       PyDoc_STR("stop($self, /)\n--\n\nAnswer what is queued, each with Connection: close, and take no more.") },
     { "close", server_close, METH_NOARGS,
       PyDoc_STR("close($self, /)\n--\n\nClose every connection and listener and let the leader end.") },
+    { "log_access", (PyCFunction)(void (*)(void))tri_access_log_to, METH_VARARGS | METH_KEYWORDS,
+      PyDoc_STR("log_access($self, *, format, excluded, colors, library, seed, fd, piece, call, text, on_lost)\n--\n\n"
+                "Log requests from now on: to a descriptor, or by a call with their data or with a line of text.") },
+    { "finish_log", tri_access_finish, METH_O,
+      PyDoc_STR(
+          "finish_log($self, milliseconds, /)\n--\n\nWrite what waits for the access log's descriptor, for at most "
+          "so long.") },
     { "counters", server_counters, METH_NOARGS,
       PyDoc_STR("counters($self, /)\n--\n\nWhat was counted so far, a dict.") },
     { "report", server_report, METH_VARARGS,

@@ -123,8 +123,8 @@ static int raise_state(const char *text)
 static void log_handshake(tri_py_exchange *exchange, int status)
 {
     exchange->status = status;
-    if (exchange->server->access_log != NULL)
-        tri_server_type_access(exchange);
+    if (exchange->server->access != TRI_ACCESS_OFF)
+        tri_access_tell(exchange);
 }
 
 /* message[key] when it is there and not None, borrowed; NULL without an exception when it is not. */

@@ -31,6 +31,8 @@ static void free_exchange(tri_exchange *exchange)
 {
     const tri_mem *mem = exchange->mem;
     tri_buf_release(&exchange->body, mem);
+    if (exchange->logged != NULL)
+        tri_exchange_log_forget(exchange);
     if (exchange->ws != NULL)
         tri_websocket_free(exchange);
     give_back(exchange->server, exchange);
@@ -92,6 +94,8 @@ int tri_exchange_open(tri_conn *conn, const tri_event *event, bool websocket)
         tri_forwarded_read(exchange->head, &server->proxies.rules, &exchange->peer, &exchange->forwarded);
     if (!(exchange->head->flags & TRI_HEAD_BODY))
         exchange->flags |= TRI_EXCHANGE_BODY_END;
+    if (server->log_needs & TRI_ACCESS_NEEDS_DURATION)
+        exchange->began_ns = tri_reactor_now_ns();
     tri_list_append(&conn->exchanges, &exchange->link);
     start_clock(exchange);
     tri_list_init(&exchange->queue);
@@ -269,6 +273,8 @@ int tri_exchange_respond(tri_exchange *exchange, const tri_response *response)
     if (error != 0)
         return error;
     exchange->flags |= TRI_EXCHANGE_STARTED;
+    if (exchange->server->log_sent > 0)
+        tri_exchange_log_head(exchange, response);
     tri_conn_queue_flush(conn);
     return 0;
 }
@@ -301,6 +307,7 @@ int tri_exchange_write(tri_exchange *exchange, const tri_loan *loan, bool end)
     tri_conn *conn = exchange->conn;
     if (conn == NULL)
         return (exchange->flags & TRI_EXCHANGE_COMPLETE) ? TRI_ESTATE : TRI_ECLOSED;
+    size_t n = loan->bytes.n; /* which submit_body may give back */
     int error = conn->protocol->ops->submit_body(conn->protocol, exchange->stream, loan, end);
     if (error == TRI_ENOMEM)
         tri_conn_lose(conn, "out of memory");
@@ -310,6 +317,7 @@ int tri_exchange_write(tri_exchange *exchange, const tri_loan *loan, bool end)
         return 0; /* giving back what the loan held has run code that lost the connection, or ended the answer */
     tri_server *server = exchange->server;
     exchange->flags |= TRI_EXCHANGE_WROTE;
+    exchange->sent += n;
     tri_conn_queue_flush(conn);
     if (end)
         complete(exchange);

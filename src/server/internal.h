@@ -9,6 +9,8 @@
 #include "net/listener.h"
 #include "net/reactor.h"
 #include "net/socket.h"
+#include "server/access_log.h"
+#include "server/access_sink.h"
 #include "server/board.h"
 #include "server/lag.h"
 #include "server/tricorn.h"
@@ -27,6 +29,8 @@ enum {
     TRI_SERVER_TRIM_MS = 500,     /* until those beyond go back to the system */
     TRI_SERVER_RETRY_MS = 100,    /* until accepting is tried again when out of descriptors */
     TRI_SERVER_INFLIGHT_MS = 250, /* at a stop, how long a connection used a moment ago may bring a request under way */
+    TRI_SERVER_LOG_MS = 50,       /* until lines of the access log are written that no turn has taken along */
+    TRI_SERVER_LOST_MS = 10000,   /* between two reports of lines that were lost */
     TRI_SERVER_RECENT_MS = 1000,  /* what counts as a moment ago */
     TRI_EXCHANGE_INLINE = 1536,   /* bytes of a head kept inside the exchange */
 };
@@ -119,6 +123,9 @@ struct tri_exchange {
     uint64_t waited_until;    /* ms: when receive() last ceased to wait */
     uint64_t received;        /* bytes of the body that have come */
     tri_addr peer;            /* the client, as far as it is known */
+    uint64_t sent;            /* bytes of the answer's body */
+    uint64_t began_ns;        /* when the head had come, where the access log wants to know */
+    char *logged;             /* fields of the answer that it wants: see exchange_log.c; NULL for none */
     tri_addr local;
     tri_forwarded forwarded; /* what a proxy has said besides */
     const tri_mem *mem;
@@ -170,6 +177,13 @@ struct tri_server {
     tri_refusal refusals[TRI_SERVER_REFUSALS];
     uint32_t refusal_head;
     uint32_t refusal_count;
+    tri_access_log *log; /* NULL: no line is written, or others make them */
+    unsigned log_needs;  /* enum tri_access_need */
+    unsigned log_sent;   /* fields of answers that it wants */
+    bool log_direct;     /* lines go to `sink` */
+    tri_access_sink sink;
+    uint64_t log_at;      /* ms: lines are written then, 0 while none wait */
+    uint64_t reported_at; /* ms: of lines that were lost */
     char read[TRI_SERVER_READ];
 };
 
@@ -224,6 +238,14 @@ void tri_exchange_end(tri_exchange *exchange);
 /* proxies.c */
 TRI_NODISCARD int tri_proxies_set(tri_server *server, const tri_proxy_options *options);
 void tri_proxies_fini(tri_server *server);
+
+/* exchange_log.c */
+void tri_exchange_log_head(tri_exchange *exchange, const tri_response *response);
+void tri_exchange_log_forget(tri_exchange *exchange);
+
+/* server_log.c */
+void tri_server_log_wait(tri_server *server);
+void tri_server_log_fini(tri_server *server);
 
 /* server.c */
 void tri_server_fill_response(tri_server *server, tri_response *response);

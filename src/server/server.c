@@ -166,6 +166,7 @@ void tri_server_free(tri_server *server)
 {
     tri_server_close(server);
     bury(server);
+    tri_server_log_fini(server);
     tri_http1_shared_fini(&server->http1);
     tri_ws_shared_fini(&server->ws);
     tri_pool_fini(&server->exchange_pool);
@@ -286,7 +287,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static void arm(tri_server *server)
 {
     uint64_t next = tri_wheel_next(&server->wheel);
-    next = earlier(next, server->lag.due);
+    next = earlier(next, earlier(server->lag.due, server->log_at));
     tri_reactor_arm(server->reactor, earlier(next, earlier(server->retry_at, server->trim_at)));
 }
 

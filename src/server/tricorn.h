@@ -22,6 +22,8 @@
 
 struct tri_http1_shared;
 struct tri_ws_shared;
+struct tri_access_config;
+struct tri_access_fault;
 
 typedef struct tri_server tri_server;
 typedef struct tri_exchange tri_exchange;
@@ -137,6 +139,18 @@ void tri_server_stop(tri_server *server);
 bool tri_server_drained(const tri_server *server);
 void tri_server_counters(const tri_server *server, tri_counters *out);
 
+/* Makes the access log's lines in C from now on; see server/access_log.h for the configuration, whose `mem` is not
+   looked at. With an `fd`, which is borrowed for the server's life, they are written to it in pieces of at most `piece`
+   bytes (0 for any), else only tri_exchange_log_line gives them. Once, and before the first turn. TRI_ENOMEM,
+   TRI_EINVAL with `fault`. */
+TRI_NODISCARD int tri_server_log_open(tri_server *server, const struct tri_access_config *config, int fd,
+                                      uint32_t piece, struct tri_access_fault *fault);
+/* Writes the lines that wait, as far as they are taken. Call it when the answers of a turn are written. */
+void tri_server_log_write(tri_server *server);
+/* The same, and waits up to `ms` for who takes them; what is left is lost. */
+void tri_server_log_finish(tri_server *server, int ms);
+/* How many lines were lost, if it is time to say so (`ending`: at any time), else 0; `*why` is the errno of it. */
+uint64_t tri_server_log_lost(tri_server *server, bool ending, int *why);
 /* Whether the server is ready for new connections, as a balancer in front and other workers are told; false at first.
  */
 void tri_server_set_ready(tri_server *server, bool ready);
@@ -239,6 +253,13 @@ TRI_NODISCARD int tri_websocket_send_shared(tri_exchange *exchange, const tri_lo
 TRI_NODISCARD int tri_server_deflate(tri_server *server, unsigned bits, tri_span message, tri_span *out);
 /* Begins the closing handshake; `reason` has at most TRI_WS_REASON_MOST bytes. Errors as tri_websocket_send's. */
 TRI_NODISCARD int tri_websocket_close(tri_exchange *exchange, int code, tri_span reason);
+
+/* Whether the access log leaves this exchange out. */
+bool tri_exchange_log_excludes(const tri_exchange *exchange);
+/* The exchange's line for the access log: into the server's descriptor (log_write), or into `*line`, valid until the
+   next one; false when its path is not logged. After tri_server_log_open only, and while there is a head. */
+void tri_exchange_log_write(tri_exchange *exchange, int status);
+bool tri_exchange_log_line(tri_exchange *exchange, int status, tri_span *line);
 
 /* The application has returned or failed: without an answer the peer gets a 500, or a 504 when its time was over; an
    unfinished answer ends the connection. */

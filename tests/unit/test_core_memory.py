@@ -34,6 +34,7 @@ def test_every_allocation_may_fail() -> None:
     least = {
         "serving": 200,
         "forwarding": 60,
+        "logging": 100,
         "leaving": 40,
         "waking": 20,
         "talking": 150,

@@ -37,8 +37,8 @@ PENDING = {
 }
 """What it does not have yet."""
 
-OTHER_DEFAULTS = {"h11-max-incomplete-event-size"}
-"""Options that have another default here: a head may be longer, in every parser."""
+OTHER_DEFAULTS = {"h11-max-incomplete-event-size", "log-config"}
+"""Options that have another default here: a head may be longer, in every parser; our own logging has a name."""
 
 
 def test_the_help_was_understood() -> None:

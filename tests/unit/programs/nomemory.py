@@ -137,6 +137,35 @@ def forwarding() -> tuple[Callable[[], None], Callable[[], None]]:
     return lambda: serve(at, PROXIED), end
 
 
+def logging() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Log requests by calls with lines, and look at formats."""
+    at = Bench(answer)
+
+    def run() -> None:
+        _core.check_access_format("json")
+        at.server.log_access(
+            format="%(r)s %({content-type}o)s %(request_id)s",
+            excluded=b"/a\0/b*\0",
+            colors=False,
+            library="none",
+            seed=1,
+            fd=-1,
+            piece=0,
+            call=lambda _: None,
+            text=True,
+            on_lost=lambda *_: None,
+        )
+        serve(at)
+
+    def end() -> None:
+        for told in at.library.errors:
+            note("told", told)
+        at.client.close()
+        at.server.close()
+
+    return run, end
+
+
 def leaving() -> tuple[Callable[[], None], Callable[[], None]]:
     """Cancel a request whose client has left, and one whose time is over."""
     at = Bench(suspend, cancels=3, extensions={"tricorn.shutdown": None}, limits={"request_ms": 20})
@@ -423,7 +452,19 @@ def bridging() -> tuple[Callable[[], None], Callable[[], None]]:
     return run, loop.due.clear
 
 
-SCENARIOS = (serving, forwarding, leaving, waking, talking, framing, parsing, loading, opening, bridging)
+SCENARIOS = (
+    serving,
+    forwarding,
+    logging,
+    leaving,
+    waking,
+    talking,
+    framing,
+    parsing,
+    loading,
+    opening,
+    bridging,
+)
 
 
 def fail_at(number: int, scenario: Callable[[], tuple[Callable[[], None], Callable[[], None]]]) -> bool:
