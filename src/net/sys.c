@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -76,6 +78,40 @@ void tri_sys_event_take(int fd)
     uint64_t count;
     ssize_t result;
     AGAIN(result, read(fd, &count, sizeof count)); /* EAGAIN: it is unreadable already */
+}
+
+void tri_sys_event_wait(int event, int timeout_ms)
+{
+    struct pollfd wanted = { .fd = event, .events = POLLIN };
+    if (poll(&wanted, 1, timeout_ms) > 0)
+        tri_sys_event_take(event);
+}
+
+void tri_sys_complain(const char *text, size_t n, int patience_ms)
+{
+    struct pollfd wanted = { .fd = STDERR_FILENO, .events = POLLOUT };
+    if (n > 0 && poll(&wanted, 1, patience_ms) > 0 && (wanted.revents & POLLOUT))
+        (void)!write(STDERR_FILENO, text, n);
+}
+
+void tri_sys_exit(int code)
+{
+    _exit(code);
+}
+
+int tri_sys_die_with_parent(int number)
+{
+    return prctl(PR_SET_PDEATHSIG, (unsigned long)number);
+}
+
+int tri_sys_sigaction(int number, const struct sigaction *action, struct sigaction *before)
+{
+    return sigaction(number, action, before);
+}
+
+uint32_t tri_sys_parent(void)
+{
+    return (uint32_t)getppid();
 }
 
 int tri_sys_socket(int family)

@@ -31,6 +31,20 @@ void tri_sys_event_set(int event);
 /* Makes a timer or event unreadable. */
 void tri_sys_event_take(int fd);
 
+/* Waits until an event is set, for so many milliseconds or, with -1, without end; takes it. May return early. */
+void tri_sys_event_wait(int event, int timeout_ms);
+/* Writes to descriptor 2, once, if it has room or gets some within `patience_ms`; at most so much as a pipe takes at
+   once may be given. */
+void tri_sys_complain(const char *text, size_t n, int patience_ms);
+/* Ends the process; no exit handler runs. */
+_Noreturn void tri_sys_exit(int code);
+/* Has the kernel send this process `number` when the thread that made it ends. */
+TRI_NODISCARD int tri_sys_die_with_parent(int number);
+struct sigaction;
+TRI_NODISCARD int tri_sys_sigaction(int number, const struct sigaction *action, struct sigaction *before);
+/* The parent's process id, 0 when it is of another namespace. */
+uint32_t tri_sys_parent(void);
+
 TRI_NODISCARD int tri_sys_socket(int family);
 TRI_NODISCARD int tri_sys_accept(int listener, struct sockaddr_storage *peer);
 TRI_NODISCARD int tri_sys_bind(int fd, const struct sockaddr *address, socklen_t size);

@@ -84,6 +84,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
 static int module_clear(PyObject *module)
 {
     tri_state *state = PyModule_GetState(module);
+    tri_process_forget(state);
     Py_CLEAR(state->done);
     Py_CLEAR(state->server_type);
     Py_CLEAR(state->runner_type);
@@ -129,6 +130,15 @@ static PyMethodDef module_methods[] = {
     { "check_access_format", tri_access_check, METH_O,
       PyDoc_STR("check_access_format($module, text, /)\n--\n\nRaise a ValueError that says what is wrong with a format "
                 "of the access log.") },
+    { "deadline", tri_process_deadline, METH_VARARGS,
+      PyDoc_STR("deadline($module, seconds, message, code, /)\n--\n\nHave a thread in C write the message to standard "
+                "error and end the process with the code when so many seconds have passed; 0 takes that back.") },
+    { "heed_signals", tri_process_heed_signals, METH_VARARGS,
+      PyDoc_STR("heed_signals($module, signals, patiences, message, code, /)\n--\n\nHave each signal set the deadline "
+                "before its handler is called: so many seconds after the first, second and third, 0 for none.") },
+    { "die_with_parent", tri_process_die_with_parent, METH_VARARGS,
+      PyDoc_STR("die_with_parent($module, signal, parent, /)\n--\n\nHave the kernel send this process the signal when "
+                "its parent ends; returns whether the parent is still the one with that id.") },
     { "broadcast", tri_websocket_broadcast, METH_VARARGS,
       PyDoc_STR(
           "broadcast($module, sends, message, /)\n--\n\nSend a message by each of these send() callables; returns "

@@ -41,6 +41,7 @@ typedef struct tri_state {
     PyTypeObject *cancel_type;
     PyTypeObject *loop_future_type;
     PyTypeObject *signal_type;
+    struct tri_watchdog *watchdog; /* NULL while there is no deadline */
     PyObject *client_disconnected; /* the exception class */
     PyObject *empty_bytes;
     PyObject *done; /* an Awaitable that has None ready; shared by every send() that need not wait */
@@ -219,6 +220,12 @@ int tri_proxying_apply(tri_py_server *server, PyObject *scope, const tri_exchang
 /* listening.c: functions of the module. */
 PyObject *tri_listening_tcp(PyObject *module, PyObject *args);
 PyObject *tri_listening_unix(PyObject *module, PyObject *args);
+
+/* process.c: functions of the module, and what is left of them at its end. */
+PyObject *tri_process_deadline(PyObject *module, PyObject *args);
+PyObject *tri_process_heed_signals(PyObject *module, PyObject *args);
+PyObject *tri_process_die_with_parent(PyObject *module, PyObject *args);
+void tri_process_forget(tri_state *state);
 
 /* An exception for a negative TRI_E…; returns -1. */
 int tri_server_type_raise(const tri_state *state, int error);

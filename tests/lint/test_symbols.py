@@ -11,6 +11,7 @@ from house import c_sources, complain, layer, name, objects, run
 WRITABLE = {
     r"\w+_(spec|slots)": "PyType_FromModuleAndSpec and PyModuleDef take them as pointers to what is not const",
     r"\w+_(methods|members|getset)": "a type's slots take them as pointers to what is not const",
+    r"heeding": "a signal's handler is told nothing but the number, so what it tells must lie in a known place",
     r"\w+_def": "PyCFunction_NewEx keeps the pointer; PyModuleDef_Init counts references in the module's definition",
 }
 """Static data that CPython's interface wants writable, by name, and why. All of it belongs to the binding."""
