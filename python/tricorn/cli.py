@@ -163,7 +163,7 @@ def _run(check_config: bool, print_config: bool, **options: Any) -> int:
             context,
         )
     config = Config(app, **values)
-    return check(config) if check_config else serve(config)
+    return check(config) if check_config else serve(config, ends_process=True)
 
 
 def _effective(context: click.Context, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -238,8 +238,10 @@ def check(config: Config) -> int:
     return 0
 
 
-def serve(config: Config) -> int:
+def serve(config: Config, *, ends_process: bool = False) -> int:
     """Set up logging, serve until a signal stops the server, and return the exit code.
+
+    With ``ends_process`` the process is to end then, and the application's threads may not keep it.
 
     Raises:
         StartupError: The server cannot start, or its core is not built.
@@ -248,7 +250,7 @@ def serve(config: Config) -> int:
     server = _server()
     try:
         with pid_file.held(config.pid_file):
-            return int(server.run(config))
+            return int(server.run(config, ends_process=ends_process))
     finally:
         log_files.let_streams_go()
 

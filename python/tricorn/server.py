@@ -6,6 +6,7 @@ import contextvars
 import gc
 import logging
 import os
+import random
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -18,6 +19,7 @@ from tricorn import _core, access, banner, importer, libraries, listening, logs,
 from tricorn._backends import current, load
 from tricorn._backends.base import Backend, TaskGroup
 from tricorn.config import Config
+from tricorn.ending import Deadline
 from tricorn.errors import UsageError
 from tricorn.lifespan import Flag, Lifespan, Shutdown, settle
 from tricorn.listening import Listener
@@ -40,6 +42,7 @@ THREAD_LOOKS = 100
 
 INTERRUPT = 1
 DRAINED = 2
+LIMIT = 3
 
 CANCELLED_LEFT = 1
 CANCELLED_TIMEOUT = 2
@@ -47,15 +50,21 @@ CANCELLED_TIMEOUT = 2
 SPEC_VERSION = "2.5"
 
 
-def run(config: Config) -> int:
+def run(config: Config, *, ends_process: bool = False) -> int:
     """Serve until a signal stops the server.
 
     The first SIGINT or SIGTERM stops it gracefully; the second cancels what is still at work; one after that,
-    a second one during the application's start-up, or one during its shutdown, ends the process.
+    a second one during the application's start-up, or one during its shutdown, ends the process. One during the
+    drain delay only ends that. docs/stopping.md has the whole.
+
+    Args:
+        config: The options.
+        ends_process: Whether the process ends when this has returned; then the application's threads are not
+            waited for beyond the time for a forced shutdown.
 
     Returns:
-        The exit code: 0 after a graceful stop, 3 when the application did not start, 128 and the signal's
-        number after a second signal.
+        The exit code: 0 after a graceful stop, 1 when the application's shutdown failed, 3 when it did not start,
+        128 and the signal's number after a second signal. A stop that takes too long ends the process with 4.
 
     Raises:
         StartupError: The application, the address or the async library is not to be had.
@@ -65,8 +74,14 @@ def run(config: Config) -> int:
     app, backend = prepare(config)
     server = Service(config, app, backend, owns_process=True)
     notify(server, config)
-    with server.signals():
-        return backend.run(server.main)
+    try:
+        with server.signals():
+            return backend.run(server.main)
+    finally:
+        if ends_process:
+            server.deadline.begin("threads of the application")
+        else:
+            server.deadline.end()
 
 
 _INTERFACES = {"asgi3": "ASGI 3", "asgi2": "ASGI 2", "wsgi": "WSGI"}
@@ -171,6 +186,7 @@ class Service:
     Attributes:
         backend: The library's backend.
         core: The server in C.
+        deadline: What ends the process, if it is the server's own, when a stop takes too long.
         urls: Where it listens.
         on_started: Called once it serves.
         on_stopping: Called when a stop was asked for; what is at work is let go on until it has returned.
@@ -202,6 +218,11 @@ class Service:
         self._signals = 0
         self._last_signal = 0
         self._expired = False
+        self._handled: Sequence[int] = ()
+        self._draining = False
+        self._leaves = not config.drain_delay  # answers say that connections end from the first signal on
+        forced = config.timeout_forced_shutdown if owns_process else None
+        self.deadline = Deadline(forced or 0.0)
         self._ending: Callable[[], bool] = lambda: False
         self._serving = False
         self._past_serving = False
@@ -268,6 +289,7 @@ class Service:
         previous = {number: signal.signal(number, self._on_signal) for number in numbers}
         if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:  # else it is the application's
             previous[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, _on_reopen)
+        self._handled = numbers
         try:
             yield
         finally:
@@ -276,6 +298,10 @@ class Service:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Ask for a stop; a signal that comes when asking cannot help, or no longer, ends the process."""
+        if self._draining:
+            self._draining = False
+            self._interrupt()
+            return
         self._signals += 1
         self._last_signal = number
         enough = 2 if self._serving else 1
@@ -286,7 +312,10 @@ class Service:
                 logging.shutdown()
             finally:  # the log may have been interrupted in the midst of a line
                 os._exit(128 + number)
-        self.core.interrupt()
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        self.core.interrupt(self._leaves)
 
     def stop(self) -> None:
         """Ask for a stop: what is at work may end within the grace period. From any thread, at any time."""
@@ -306,7 +335,7 @@ class Service:
     def _interrupt_once(self, left: list[bool]) -> None:
         with suppress(IndexError):
             left.pop()
-            self.core.interrupt()
+            self._interrupt()
 
     async def give_up(self) -> None:
         """End soon, as the task that serves was cancelled: within the grace period, and at once when asked again."""
@@ -315,6 +344,9 @@ class Service:
             self.hurry()
         self._gave_up = True
         self.stop()
+        if self._draining:
+            self._draining = False
+            self._interrupt()
         if self._group is not None and not self._serving:
             await settle(self._group.cancel())
             await self._lifespan.abandon()
@@ -329,6 +361,8 @@ class Service:
 
     async def _main(self) -> int:
         started = stopped = False
+        if self._handled:  # not before the library runs: trio sets handlers once more when it starts
+            self.deadline.heed(self._handled, self._config.drain_delay or 0.0, self._grace)
         async with self.backend.tasks() as group:
             self._group = group
             if self._gave_up:
@@ -343,6 +377,8 @@ class Service:
             self._past_serving = True
             self._serving = False
             await self._end_threads()
+            if started:
+                self.deadline.begin("the shutdown of the application (lifespan)")
             stopped = await self._lifespan.shutdown() if started else False
         if not started:
             return 3
@@ -395,9 +431,12 @@ class Service:
                 _spare_the_collector()
             self.core.set_ready(True)
             await settle(spawn())
+            self._limit_requests()
             self._announce()
             await self.on_started()
-            await self.core.notice()
+            if await self.core.notice() == LIMIT:
+                _logger.info("The limit of requests is reached (--limit-max-requests).")
+            await self._drain()
             await self.on_stopping()
             await self._stop(group)
 
@@ -406,10 +445,35 @@ class Service:
         name = self.backend.name
         self._finish_log = access.start(self.core, self._config, name, direct=self._owns_process)
 
+    def _limit_requests(self) -> None:
+        """Have the server stop after a number of requests, if the options say so; a supervisor sees to its workers'."""
+        most = self._config.limit_max_requests
+        if most is not None and not self._supervised:
+            self.core.limit(most + random.randint(0, self._config.limit_max_requests_jitter))
+
+    async def _drain(self) -> None:
+        """Go on serving for the drain delay, as not ready: a balancer in front stops sending requests here."""
+        self.core.set_ready(False)
+        delay = self._config.drain_delay
+        if not delay or self._gave_up:
+            return
+        _logger.info("Draining for %g s: not ready, and serving on. (CTRL+C to go on at once)", delay)
+        self._draining = True
+        async with self.backend.tasks() as timers:
+            await settle(timers.spawn(partial(self._interrupt_after, delay)))
+            await self.core.notice()
+            await settle(timers.cancel())
+        self._draining = False
+        self._leaves = True
+
+    async def _interrupt_after(self, seconds: float) -> None:
+        await self.backend.sleep(seconds)
+        self._interrupt()
+
     async def _stop(self, group: TaskGroup) -> None:
         """Let exchanges end within the grace period, then cancel what is left."""
         _logger.info("Shutting down")
-        self.core.stop()
+        self.core.stop(self._config.shutdown_signal_streams)
         await self._shutting_down.happen()
         counters = self.core.counters()
         if counters["active"]:
@@ -423,6 +487,8 @@ class Service:
             await settle(timers.cancel())
         if notice != DRAINED:
             await self._cancel(group)
+        else:
+            self.deadline.begin("tasks of requests that were answered")
         self.core.close()
 
     async def _expire(self) -> None:
@@ -439,6 +505,7 @@ class Service:
         elif self._signals > 1:
             why = "a second signal came"
         active = self.core.counters()["active"]
+        self.deadline.begin(f"of {active} request(s) that were cancelled, one or more did not end")
         _logger.error("Cancelling %d request(s): %s. (CTRL+C to quit without waiting for them)", active, why)
         await settle(group.cancel())
 

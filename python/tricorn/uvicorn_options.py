@@ -85,8 +85,6 @@ MISSING: Final[dict[str, tuple[Any, ...]]] = {
     "reload_includes": (None, []),
     "reload_excludes": (None, []),
     "workers": (1, None),
-    "limit_max_requests": (None,),
-    "limit_max_requests_jitter": (0,),
     "timeout_notify": (30,),
     "callback_notify": (None,),
     "timeout_worker_healthcheck": (5,),

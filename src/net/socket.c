@@ -4,6 +4,8 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "net/sys.h"
@@ -117,4 +119,76 @@ void tri_socket_forsake(int fd, uint32_t patience_ms)
 void tri_socket_close(int fd)
 {
     tri_sys_close(fd);
+}
+
+/* Descriptors that are read of a message at most; the kernel drops what is beyond. */
+enum { TAKE_MOST = 4 };
+
+int tri_socket_give(int channel, const void *bytes, size_t n, int fd)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof fd)];
+    } control;
+    struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n };
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room
+    };
+    memset(&control, 0, sizeof control);
+    control.header =
+        (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+    ssize_t result = tri_sys_sendmsg(channel, &message);
+    if (result >= 0)
+        return TRI_OK;
+    return errno == ETOOMANYREFS || errno == ENOBUFS || errno == ENOMEM ? TRI_EAGAIN : transfer_error(errno);
+}
+
+/* The descriptor that a message brought, -1 for none; several are closed. */
+static int only_descriptor(struct msghdr *message)
+{
+    int fds[TAKE_MOST];
+    unsigned n = 0;
+    for (struct cmsghdr *one = CMSG_FIRSTHDR(message); one != NULL; one = CMSG_NXTHDR(message, one)) {
+        if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = 0; at + sizeof(int) <= one->cmsg_len - CMSG_LEN(0) && n < TAKE_MOST; at += sizeof(int))
+            memcpy(&fds[n++], CMSG_DATA(one) + at, sizeof(int));
+    }
+    if (n == 1 && !(message->msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+        return fds[0];
+    while (n > 0)
+        tri_sys_close(fds[--n]);
+    return -1;
+}
+
+/* Whether the process has room for another descriptor. */
+static bool has_room(int fd)
+{
+    int copy = tri_sys_dup(fd);
+    if (copy >= 0)
+        tri_sys_close(copy);
+    return copy >= 0;
+}
+
+ptrdiff_t tri_socket_take(int channel, void *bytes, size_t n, int *fd)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(TAKE_MOST * sizeof(int))];
+    } control;
+    struct iovec iov = { .iov_base = bytes, .iov_len = n };
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room
+    };
+    *fd = -1;
+    if (!has_room(channel))
+        return TRI_EMFILE; /* the kernel would drop it from the message */
+    ssize_t result = tri_sys_recvmsg(channel, &message);
+    if (result < 0)
+        return transfer_error(errno);
+    if (result == 0 && message.msg_controllen == 0 && tri_sys_has_hung_up(channel))
+        return TRI_ECLOSED;
+    *fd = only_descriptor(&message);
+    return (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ? 0 : result;
 }

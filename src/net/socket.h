@@ -31,4 +31,14 @@ void tri_socket_discard(int fd);
 void tri_socket_forsake(int fd, uint32_t patience_ms);
 void tri_socket_close(int fd);
 
+/* Sends a message of `n` bytes together with a descriptor by a channel (SOCK_SEQPACKET), without waiting; the
+   descriptor stays open here. TRI_EAGAIN when the channel is full; TRI_ECLOSED when nobody can ever read it; TRI_ESYS.
+ */
+TRI_NODISCARD int tri_socket_give(int channel, const void *bytes, size_t n, int fd);
+/* Reads the next message, of `n` bytes at most, and its descriptor, -1 if it has none; one that is longer or has
+   several counts as an empty one without, and nothing of it stays open. Returns its length; TRI_EAGAIN when there is
+   none; TRI_ECLOSED when there will never be one; TRI_EMFILE when there is no room for a descriptor: it waits;
+   TRI_ESYS. */
+TRI_NODISCARD ptrdiff_t tri_socket_take(int channel, void *bytes, size_t n, int *fd);
+
 #endif

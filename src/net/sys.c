@@ -211,6 +211,31 @@ int tri_sys_wait_writable(int fd, int ms)
     return poll(&one, 1, ms);
 }
 
+ssize_t tri_sys_sendmsg(int fd, const struct msghdr *message)
+{
+    ssize_t result;
+    AGAIN(result, sendmsg(fd, message, MSG_NOSIGNAL | MSG_DONTWAIT));
+    return result;
+}
+
+ssize_t tri_sys_recvmsg(int fd, struct msghdr *message)
+{
+    ssize_t result;
+    AGAIN(result, recvmsg(fd, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+    return result;
+}
+
+int tri_sys_has_hung_up(int fd)
+{
+    struct pollfd wanted = { .fd = fd };
+    return poll(&wanted, 1, 0) > 0 && (wanted.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
+int tri_sys_dup(int fd)
+{
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 int tri_sys_shutdown(int fd, int how)
 {
     return shutdown(fd, how);

@@ -63,6 +63,13 @@ TRI_NODISCARD ssize_t tri_sys_write(int fd, const void *bytes, size_t n);
 TRI_NODISCARD ssize_t tri_sys_send_now(int fd, const void *bytes, size_t n);
 /* Whether `fd` takes bytes, or fails, within `ms`: 1, 0 or -1. */
 TRI_NODISCARD int tri_sys_wait_writable(int fd, int ms);
+/* Neither waits; descriptors that come are close-on-exec. */
+TRI_NODISCARD ssize_t tri_sys_sendmsg(int fd, const struct msghdr *message);
+TRI_NODISCARD ssize_t tri_sys_recvmsg(int fd, struct msghdr *message);
+/* Whether nobody can send to `fd` any more. */
+int tri_sys_has_hung_up(int fd);
+/* A copy of `fd`, close-on-exec. */
+TRI_NODISCARD int tri_sys_dup(int fd);
 TRI_NODISCARD int tri_sys_shutdown(int fd, int how);
 int tri_sys_unsent(int fd, int *bytes);
 /* Sets O_NONBLOCK and FD_CLOEXEC. */

@@ -40,8 +40,9 @@ typedef struct tri_watchdog_signals {
     uint64_t patience_ms[TRI_WATCHDOG_PATIENCES];
 } tri_watchdog_signals;
 
-/* From now on each of these signals sets the deadline by itself, before its handler as it is now is called. So a process
-   that never comes to act on a signal ends, too. TRI_ESTATE: another watchdog heeds signals, or this one does; TRI_ESYS.
+/* From now on each of these signals sets the deadline by itself, before its handler as it is now is called. So a
+   process that never comes to act on a signal ends, too. TRI_ESTATE: another watchdog heeds signals, or this one does;
+   TRI_ESYS.
  */
 TRI_NODISCARD int tri_watchdog_heed(tri_watchdog *dog, const tri_watchdog_signals *signals,
                                     const tri_watchdog_end *end);

@@ -123,7 +123,7 @@ static void log_unfinished(tri_py_exchange *exchange)
     if (exchange->server->access == TRI_ACCESS_OFF)
         return;
     if (tri_exchange_complete(exchange->core))
-        exchange->status = tri_exchange_timed_out(exchange->core) ? 504 : 500; /* the core's, in its place */
+        exchange->status = tri_exchange_failure(exchange->core); /* the core's, in its place */
     else if (!tri_exchange_started(exchange->core))
         return;
     tri_access_tell(exchange);

@@ -6,7 +6,7 @@
 #include "net/listener.h"
 #include "net/socket.h"
 
-enum notice { NOTICE_INTERRUPT = 1, NOTICE_DRAINED = 2 };
+enum notice { NOTICE_INTERRUPT = 1, NOTICE_DRAINED = 2, NOTICE_LIMIT = 3 };
 
 int tri_server_type_raise(const tri_state *state, int error)
 {
@@ -28,7 +28,8 @@ void tri_server_type_error(tri_py_exchange *exchange, PyObject *exception)
     tri_py_server *server = exchange->server;
     PyObject *error = exception == NULL ? Py_None : exception;
     bool accepted = exchange->websocket && tri_websocket_accepted(exchange->core);
-    bool gone = accepted ? exchange->gone : tri_exchange_left(exchange->core);
+    bool left = tri_exchange_left(exchange->core) || tri_exchange_dismissed(exchange->core);
+    bool gone = accepted ? exchange->gone : left;
     bool started = tri_exchange_started(exchange->core);
     PyObject *told =
         PyObject_CallFunction(server->on_error, "OOOiO", error, gone ? Py_True : Py_False, started ? Py_True : Py_False,
@@ -79,6 +80,10 @@ unsigned tri_server_type_notice(tri_py_server *server)
         server->noticed++;
         return NOTICE_INTERRUPT;
     }
+    if (tri_server_limit_reached(server->core)) {
+        tri_server_limit(server->core, 0);
+        return NOTICE_LIMIT;
+    }
     if (!drained_untold(server))
         return 0;
     server->drained_told = true;
@@ -87,7 +92,7 @@ unsigned tri_server_type_notice(tri_py_server *server)
 
 void tri_server_type_notices(tri_py_server *server)
 {
-    if (server->interrupts != server->noticed || drained_untold(server))
+    if (server->interrupts != server->noticed || drained_untold(server) || tri_server_limit_reached(server->core))
         tri_list_take(&server->to_wake, &server->noticing);
 }
 
@@ -437,18 +442,37 @@ static PyObject *server_notice(PyObject *op, PyObject *Py_UNUSED(ignored))
     return tri_awaitable_new(TRI_AWAITABLE_NOTICE, (tri_py_server *)op, NULL);
 }
 
-static PyObject *server_interrupt(PyObject *op, PyObject *Py_UNUSED(ignored))
+static PyObject *server_interrupt(PyObject *op, PyObject *args)
 {
     tri_py_server *self = (tri_py_server *)op;
+    int leave = 1;
+    if (!PyArg_ParseTuple(args, "|p:interrupt", &leave))
+        return NULL;
     self->interrupts++;
-    tri_server_leave(self->core);
+    if (leave)
+        tri_server_leave(self->core);
     tri_server_wake(self->core);
     Py_RETURN_NONE;
 }
 
-static PyObject *server_stop(PyObject *op, PyObject *Py_UNUSED(ignored))
+static PyObject *server_stop(PyObject *op, PyObject *args)
 {
-    tri_server_stop(((tri_py_server *)op)->core);
+    tri_server *core = ((tri_py_server *)op)->core;
+    int dismiss = 0;
+    if (!PyArg_ParseTuple(args, "|p:stop", &dismiss))
+        return NULL;
+    if (dismiss)
+        tri_server_dismiss(core);
+    tri_server_stop(core);
+    Py_RETURN_NONE;
+}
+
+static PyObject *server_limit(PyObject *op, PyObject *args)
+{
+    unsigned long long most;
+    if (!PyArg_ParseTuple(args, "K:limit", &most))
+        return NULL;
+    tri_server_limit(((tri_py_server *)op)->core, most);
     Py_RETURN_NONE;
 }
 
@@ -465,9 +489,10 @@ static PyObject *server_counters(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     tri_counters now;
     tri_server_counters(((tri_py_server *)op)->core, &now);
-    return Py_BuildValue("{s:K,s:K,s:K,s:I,s:I,s:I}", "connections", (unsigned long long)now.connections, "exchanges",
-                         (unsigned long long)now.exchanges, "refusals", (unsigned long long)now.refusals, "open",
-                         now.open, "active", now.active, "lag_ms", now.lag_ms);
+    return Py_BuildValue("{s:K,s:K,s:K,s:I,s:I,s:I,s:K,s:K}", "connections", (unsigned long long)now.connections,
+                         "exchanges", (unsigned long long)now.exchanges, "refusals", (unsigned long long)now.refusals,
+                         "open", now.open, "active", now.active, "lag_ms", now.lag_ms, "given",
+                         (unsigned long long)now.given, "taken", (unsigned long long)now.taken);
 }
 
 static PyObject *server_report(PyObject *op, PyObject *args)
@@ -482,6 +507,49 @@ static PyObject *server_report(PyObject *op, PyObject *args)
         PyErr_Format(PyExc_ValueError, "the board has no slot %u", slot);
         return NULL;
     }
+    if (error != 0) {
+        tri_server_type_raise(self->state, error);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* Copies the numbers of a list of descriptors; NULL with an exception. */
+static int *read_descriptors(PyObject *list, unsigned *n)
+{
+    Py_ssize_t size = PyList_GET_SIZE(list);
+    int *fds = PyMem_New(int, size > 0 ? (size_t)size : 1);
+    if (fds == NULL)
+        return (int *)PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < size; i++) {
+        long fd = PyLong_AsLong(PyList_GET_ITEM(list, i));
+        if (fd == -1 && PyErr_Occurred()) {
+            PyMem_Free(fds);
+            return NULL;
+        }
+        fds[i] = fd >= 0 && fd <= INT_MAX ? (int)fd : -1;
+    }
+    *n = (unsigned)size;
+    return fds;
+}
+
+static PyObject *server_balance(PyObject *op, PyObject *args)
+{
+    tri_py_server *self = (tri_py_server *)op;
+    PyObject *list;
+    int receive;
+    unsigned n = 0;
+    if (!PyArg_ParseTuple(args, "iO!:balance", &receive, &PyList_Type, &list))
+        return NULL;
+    if (PyList_GET_SIZE(list) > TRI_SERVER_SLOTS) {
+        PyErr_Format(PyExc_ValueError, "at most %d channels", TRI_SERVER_SLOTS);
+        return NULL;
+    }
+    int *fds = read_descriptors(list, &n);
+    if (fds == NULL)
+        return NULL;
+    int error = tri_server_balance(self->core, receive, fds, n);
+    PyMem_Free(fds);
     if (error != 0) {
         tri_server_type_raise(self->state, error);
         return NULL;
@@ -522,12 +590,17 @@ static PyMethodDef server_methods[] = {
     { "runner", server_runner, METH_NOARGS,
       PyDoc_STR("runner($self, /)\n--\n\nA new Runner: the coroutine of a serving task.") },
     { "notice", server_notice, METH_NOARGS,
-      PyDoc_STR("notice($self, /)\n--\n\nAwait the next notice: 1 for an interrupt, 2 once a stop has drained.") },
-    { "interrupt", server_interrupt, METH_NOARGS,
-      PyDoc_STR("interrupt($self, /)\n--\n\nAsk for a notice, of which a stop follows; callable in signal handlers and "
-                "from other threads.") },
-    { "stop", server_stop, METH_NOARGS,
-      PyDoc_STR("stop($self, /)\n--\n\nAnswer what is queued, each with Connection: close, and take no more.") },
+      PyDoc_STR(
+          "notice($self, /)\n--\n\nAwait the next notice: 1 for an interrupt, 2 once a stop has drained, 3 at the "
+          "limit of requests.") },
+    { "limit", server_limit, METH_VARARGS,
+      PyDoc_STR("limit($self, requests, /)\n--\n\nGive the notice 3 after so many requests; 0 takes that back.") },
+    { "interrupt", server_interrupt, METH_VARARGS,
+      PyDoc_STR("interrupt($self, leave=True, /)\n--\n\nAsk for a notice; with leave a stop follows, of which answers "
+                "tell already. Callable in signal handlers and from other threads.") },
+    { "stop", server_stop, METH_VARARGS,
+      PyDoc_STR("stop($self, dismiss=False, /)\n--\n\nAnswer what is queued, each with Connection: close, and take no "
+                "more. With dismiss, receive() says http.disconnect to those that have read their body.") },
     { "close", server_close, METH_NOARGS,
       PyDoc_STR("close($self, /)\n--\n\nClose every connection and listener and let the leader end.") },
     { "log_access", (PyCFunction)(void (*)(void))tri_access_log_to, METH_VARARGS | METH_KEYWORDS,
@@ -542,6 +615,10 @@ static PyMethodDef server_methods[] = {
     { "report", server_report, METH_VARARGS,
       PyDoc_STR("report($self, fd, slot, /)\n--\n\nKeep a cell of the board in fd up to date; the descriptor stays the "
                 "caller's.") },
+    { "balance", server_balance, METH_VARARGS,
+      PyDoc_STR(
+          "balance($self, receive, channels, /)\n--\n\nHand new connections over to workers that have clearly less, "
+          "by the channel of each slot of the board, -1 for none, and take those that come by receive.") },
     { "measure", server_measure, METH_NOARGS,
       PyDoc_STR("measure($self, /)\n--\n\nMeasure from now on how late the loop comes to the reactor.") },
     { "set_ready", server_set_ready, METH_O,

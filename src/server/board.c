@@ -19,7 +19,7 @@ int tri_board_attach(tri_board *board, int fd, unsigned slot)
     void *memory = tri_sys_map(fd, (size_t)size);
     if (memory == NULL)
         return TRI_ESYS;
-    *board = (tri_board){ .cells = memory, .slots = slots, .size = (size_t)size };
+    *board = (tri_board){ .cells = memory, .slot = slot, .slots = slots, .size = (size_t)size };
     board->own = board->cells + slot;
     __atomic_store_n(&board->own->pid, tri_sys_pid(), __ATOMIC_RELAXED);
     return TRI_OK;

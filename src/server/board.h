@@ -1,5 +1,6 @@
 /* The board: shared memory in which each worker keeps a cell of its own up to date, for its supervisor and the other
-   workers to read. There is no lock: a cell has one writer, and each value in it is read by itself. */
+   workers to read. There is no lock: a cell has one writer, but for one count, and each value in it is read by itself.
+ */
 #ifndef TRI_SERVER_BOARD_H
 #define TRI_SERVER_BOARD_H
 
@@ -21,13 +22,15 @@ typedef struct tri_board_cell {
     uint32_t lag_ms;
     uint32_t flags; /* enum tri_board_flag */
     uint32_t pid;
-    uint32_t unused[7];
+    int32_t coming; /* connections that others have handed over and that it has not taken; also written by them */
+    uint32_t unused[6];
 } tri_board_cell;
 
 /* Zeroed it is not attached. */
 typedef struct tri_board {
     tri_board_cell *cells; /* NULL while not attached */
     tri_board_cell *own;   /* that of this worker */
+    unsigned slot;
     unsigned slots;
     size_t size;
 } tri_board;

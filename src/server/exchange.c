@@ -198,6 +198,11 @@ int tri_exchange_receive(tri_exchange *exchange, tri_received *out)
         out->disconnect = true;
         return 0;
     }
+    if (exchange->server->dismissing && exchange->server->stopping && (exchange->flags & TRI_EXCHANGE_END_TAKEN)) {
+        exchange->flags |= TRI_EXCHANGE_DISMISSED;
+        out->disconnect = true;
+        return 0;
+    }
     send_continue(exchange);
     out->disconnect = (exchange->flags & TRI_EXCHANGE_LOST) != 0;
     return out->disconnect ? 0 : TRI_EAGAIN;
@@ -346,6 +351,17 @@ bool tri_exchange_left(const tri_exchange *exchange)
     return (exchange->flags & (TRI_EXCHANGE_LOST | TRI_EXCHANGE_PEER_ENDED)) != 0;
 }
 
+bool tri_exchange_dismissed(const tri_exchange *exchange)
+{
+    return (exchange->flags & TRI_EXCHANGE_DISMISSED) != 0;
+}
+
+void tri_exchange_dismiss(tri_exchange *exchange)
+{
+    if (exchange->server->dismissing && (exchange->flags & TRI_EXCHANGE_END_TAKEN))
+        tri_exchange_notify(exchange, TRI_WANT_READ);
+}
+
 bool tri_exchange_timed_out(const tri_exchange *exchange)
 {
     return (exchange->flags & TRI_EXCHANGE_TIMED_OUT) != 0;
@@ -373,7 +389,14 @@ bool tri_exchange_complete(const tri_exchange *exchange)
     return (exchange->flags & TRI_EXCHANGE_COMPLETE) != 0;
 }
 
-/* Puts a 500 or 504 in the place of an answer that was not given. */
+int tri_exchange_failure(const tri_exchange *exchange)
+{
+    if (tri_exchange_timed_out(exchange))
+        return 504;
+    return tri_exchange_dismissed(exchange) ? 503 : 500;
+}
+
+/* Puts a 500, 503 or 504 in the place of an answer that was not given. */
 static int answer_failure(tri_exchange *exchange)
 {
     tri_conn *conn = exchange->conn;
@@ -383,7 +406,7 @@ static int answer_failure(tri_exchange *exchange)
         exchange->flags &= (uint16_t)~TRI_EXCHANGE_STARTED;
     }
     tri_field_out type = { TRI_SPAN("content-type"), TRI_SPAN("text/plain; charset=utf-8") };
-    int status = tri_exchange_timed_out(exchange) ? 504 : 500;
+    int status = tri_exchange_failure(exchange);
     tri_response response = { .status = status, .fields = &type, .n_fields = 1, .close = true };
     int error = tri_exchange_respond(exchange, &response);
     if (error != 0)

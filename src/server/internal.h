@@ -11,6 +11,7 @@
 #include "net/socket.h"
 #include "server/access_log.h"
 #include "server/access_sink.h"
+#include "server/balance.h"
 #include "server/board.h"
 #include "server/lag.h"
 #include "server/tricorn.h"
@@ -35,7 +36,7 @@ enum {
     TRI_EXCHANGE_INLINE = 1536,   /* bytes of a head kept inside the exchange */
 };
 
-enum tri_source_kind { TRI_SOURCE_LISTENER, TRI_SOURCE_CONN };
+enum tri_source_kind { TRI_SOURCE_LISTENER, TRI_SOURCE_CONN, TRI_SOURCE_CHANNEL };
 
 enum tri_conn_flag {
     TRI_CONN_CLOSED = 1,      /* the descriptor is closed; freed before the next turn */
@@ -103,7 +104,8 @@ enum tri_exchange_flag {
     TRI_EXCHANGE_READ = 128,     /* receive() was called */
     TRI_EXCHANGE_DONE = 256,     /* the application has returned */
     TRI_EXCHANGE_TIMED_OUT = 512,
-    TRI_EXCHANGE_SMALL = 1024, /* without the room of inline_head, not of the pool */
+    TRI_EXCHANGE_SMALL = 1024,     /* without the room of inline_head, not of the pool */
+    TRI_EXCHANGE_DISMISSED = 2048, /* was told of a disconnect because the server stops */
 };
 
 struct tri_exchange {
@@ -160,12 +162,15 @@ struct tri_server {
     uint64_t retry_at; /* ms: accepting pauses until then, 0 while it does not */
     tri_lag lag;
     tri_board board;
+    tri_balance balance;
     int64_t date_second;
     uint32_t corks;
     bool asleep;
     bool open_to_new; /* for new connections, as the board and the page for it say */
     bool leaving;     /* a stop has been asked for: answers say close */
     bool stopping;
+    bool dismissing; /* a stop has exchanges end that wait for their peer to leave */
+    uint64_t most;   /* exchanges until the limit is reached, 0 for none */
     bool send_date;
     tri_proxies proxies;
     char date[48];
@@ -190,6 +195,8 @@ struct tri_server {
 /* accept.c */
 void tri_accept_ready(tri_server *server, tri_listener *listener);
 void tri_accept_resume(tri_server *server);
+void tri_accept_handed(tri_server *server);
+void tri_accept_forget_channel(tri_server *server);
 void tri_accept_drain(tri_server *server);
 void tri_accept_close(tri_server *server, tri_listener *listener);
 
@@ -229,6 +236,8 @@ void tri_refuse_record(tri_conn *conn, int status, const char *reason);
 /* exchange.c */
 TRI_NODISCARD int tri_exchange_open(tri_conn *conn, const tri_event *event, bool websocket);
 void tri_exchange_lose(tri_exchange *exchange);
+/* The server stops: whoever waits for the peer to leave is told that it has. */
+void tri_exchange_dismiss(tri_exchange *exchange);
 /* The time of the answer is over. */
 void tri_exchange_expire(tri_exchange *exchange);
 void tri_exchange_notify(tri_exchange *exchange, unsigned what);

@@ -118,6 +118,7 @@ int tri_server_new(tri_server **out, const tri_settings *settings)
     if (server == NULL)
         return TRI_ENOMEM;
     server->mem = settings->mem;
+    server->balance.source.fd = -1;
     server->limits = settings->limits;
     server->send_date = settings->date;
     server->kind = settings->http.init != NULL ? settings->http : http1_kind;
@@ -152,6 +153,8 @@ static void bury(tri_server *server)
 void tri_server_close(tri_server *server)
 {
     tri_list *node;
+    if (server->balance.source.fd >= 0)
+        tri_accept_forget_channel(server);
     while (!tri_list_empty(&server->listeners))
         tri_accept_close(server, TRI_CONTAINER(server->listeners.next, tri_listener, link));
     while (!tri_list_empty(&server->conns))
@@ -172,6 +175,7 @@ void tri_server_free(tri_server *server)
     tri_pool_fini(&server->exchange_pool);
     tri_pool_fini(&server->conn_pool);
     tri_chain_pool_fini(&server->chains);
+    tri_balance_fini(&server->balance, server->mem);
     tri_board_detach(&server->board);
     if (server->reactor != NULL)
         tri_reactor_free(server->reactor);
@@ -225,6 +229,10 @@ static void dispatch(tri_server *server, const tri_ready *ready)
 {
     if (ready->source->kind == TRI_SOURCE_LISTENER) {
         tri_accept_ready(server, TRI_CONTAINER(ready->source, tri_listener, source));
+        return;
+    }
+    if (ready->source->kind == TRI_SOURCE_CHANNEL) {
+        tri_accept_handed(server);
         return;
     }
     tri_conn *conn = TRI_CONTAINER(ready->source, tri_conn, source);
@@ -423,6 +431,21 @@ int tri_server_report(tri_server *server, int fd, unsigned slot)
     return 0;
 }
 
+int tri_server_balance(tri_server *server, int receive, const int *channels, unsigned n)
+{
+    if (server->balance.n != 0 || server->balance.source.fd >= 0)
+        return TRI_ESTATE;
+    int error = tri_balance_init(&server->balance, server->mem, receive, channels, n);
+    if (error != 0)
+        return error;
+    server->balance.source.kind = TRI_SOURCE_CHANNEL;
+    if (receive >= 0)
+        error = tri_reactor_watch(server->reactor, &server->balance.source, TRI_READ);
+    if (error != 0)
+        tri_balance_fini(&server->balance, server->mem);
+    return error;
+}
+
 uint64_t tri_server_lag_ms(const tri_server *server)
 {
     return tri_lag_ms(&server->lag, server->now);
@@ -477,6 +500,8 @@ static void stop_busy(tri_conn *conn)
         next = node->next;
         if (exchange->ws != NULL)
             tri_websocket_stop(exchange);
+        else
+            tri_exchange_dismiss(exchange);
         if (conn->flags & TRI_CONN_CLOSED)
             return;
     }
@@ -506,6 +531,21 @@ static void stop_conn(tri_server *server, tri_conn *conn)
     }
     conn->deadline = server->now + TRI_SERVER_INFLIGHT_MS;
     tri_conn_retime(conn);
+}
+
+void tri_server_dismiss(tri_server *server)
+{
+    server->dismissing = true;
+}
+
+void tri_server_limit(tri_server *server, uint64_t exchanges)
+{
+    server->most = exchanges == 0 ? 0 : server->counters.exchanges + exchanges;
+}
+
+bool tri_server_limit_reached(const tri_server *server)
+{
+    return server->most != 0 && server->counters.exchanges >= server->most;
 }
 
 void tri_server_leave(tri_server *server)

@@ -25,6 +25,9 @@ struct tri_ws_shared;
 struct tri_access_config;
 struct tri_access_fault;
 
+/* Workers that can share the load at most. */
+enum { TRI_SERVER_SLOTS = 1024 };
+
 typedef struct tri_server tri_server;
 typedef struct tri_exchange tri_exchange;
 
@@ -77,6 +80,8 @@ typedef struct tri_counters {
     uint64_t connections; /* accepted since the start */
     uint64_t exchanges;   /* begun since the start */
     uint64_t refusals;    /* answered or closed by the core since the start */
+    uint64_t given;       /* connections accepted and handed over to another worker */
+    uint64_t taken;       /* connections that another has handed over; they count as accepted */
     uint32_t open;        /* connections now */
     uint32_t active;      /* exchanges that an application is working on now */
     uint32_t lag_ms;      /* see tri_server_lag_ms */
@@ -151,6 +156,12 @@ void tri_server_log_write(tri_server *server);
 void tri_server_log_finish(tri_server *server, int ms);
 /* How many lines were lost, if it is time to say so (`ending`: at any time), else 0; `*why` is the errno of it. */
 uint64_t tri_server_log_lost(tri_server *server, bool ending, int *why);
+/* To be called before a stop: every exchange of HTTP whose body was read then acts as if its peer had left, as far as
+   tri_exchange_receive tells. */
+void tri_server_dismiss(tri_server *server);
+/* After so many exchanges from now on tri_server_limit_reached is true; 0 takes that back. */
+void tri_server_limit(tri_server *server, uint64_t exchanges);
+bool tri_server_limit_reached(const tri_server *server);
 /* Whether the server is ready for new connections, as a balancer in front and other workers are told; false at first.
  */
 void tri_server_set_ready(tri_server *server, bool ready);
@@ -158,6 +169,10 @@ void tri_server_set_ready(tri_server *server, bool ready);
    the descriptor stays the caller's. TRI_EINVAL: it holds no such cell; TRI_ESTATE: a board is kept already; TRI_ESYS.
  */
 TRI_NODISCARD int tri_server_report(tri_server *server, int fd, unsigned slot);
+/* Has new connections handed over to workers that have clearly less, by `channels[slot]` for each slot of the board (-1
+   for none), and takes those that come by `receive` (-1 for none): see balance.h. The descriptors stay the caller's,
+   and must live as long as the server. TRI_ESTATE: it was called already; TRI_ENOMEM, TRI_ESYS. */
+TRI_NODISCARD int tri_server_balance(tri_server *server, int receive, const int *channels, unsigned n);
 /* Measures from now on how late the loop comes to the reactor. */
 void tri_server_measure(tri_server *server);
 /* How late it came lately, ms: the highest of the last five seconds, decaying; 0 while it is not measured. */
@@ -206,8 +221,13 @@ bool tri_exchange_writable(const tri_exchange *exchange);
 bool tri_exchange_lost(const tri_exchange *exchange);
 /* The peer is lost, or has ended its side: receive() has said so, or would. */
 bool tri_exchange_left(const tri_exchange *exchange);
+/* tri_exchange_receive has told it of a disconnect because the server stops. */
+bool tri_exchange_dismissed(const tri_exchange *exchange);
 /* The limit of time has passed before the answer was complete. */
 bool tri_exchange_timed_out(const tri_exchange *exchange);
+/* The status of the answer that the core gives in the place of one that the application did not: 500, 504 when the time
+   was over, 503 when the server had dismissed it. */
+int tri_exchange_failure(const tri_exchange *exchange);
 /* An answer was begun, or completed. */
 bool tri_exchange_started(const tri_exchange *exchange);
 bool tri_exchange_complete(const tri_exchange *exchange);

@@ -33,14 +33,16 @@ class FakeServer(types.ModuleType):
         super().__init__("tricorn.server")
         self.config: Config | None = None
         self.outcome: int | BaseException = 0
+        self.ends_process = False
 
     def probe(self, config: Config) -> str:
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return "ASGI 3 on trio"
 
-    def run(self, config: Config) -> int:
+    def run(self, config: Config, *, ends_process: bool) -> int:
         self.config = config
+        self.ends_process = ends_process
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome

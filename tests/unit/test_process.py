@@ -103,6 +103,7 @@ def test_signals_that_are_acted_on() -> None:
     code, errors = outcome(
         """
         seen = []
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
         _core.heed_signals([signal.SIGTERM, signal.SIGINT], (0.2, 0.2, 0.2), b"stuck", 4)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -422,7 +422,6 @@ def test_the_library_that_an_application_declares(app: App) -> None:
         ({"ssl_keyfile": "key.pem"}, "ssl_keyfile='key.pem'"),
         ({"ssl_cert_reqs": ssl.CERT_REQUIRED}, "ssl_cert_reqs="),
         ({"http2": True}, "http2=True"),
-        ({"limit_max_requests": 5}, "limit_max_requests=5"),
         ({"log_config": 5}, "log_config must be"),
         ({"log_level": 21}, "log_level must be"),
         ({"loop": "custom"}, "loop must be one of"),

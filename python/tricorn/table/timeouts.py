@@ -79,14 +79,4 @@ ROWS: Final[tuple[Option, ...]] = (
         attack="requests that never end",
         answer="504, or closed within an answer",
     ),
-    Option(
-        "timeout-graceful-shutdown",
-        GROUP,
-        "How long requests may go on after the first signal; then their tasks are cancelled.",
-        "seconds",
-        unset="no limit",
-        metavar="SECONDS",
-        minimum=0,
-        maximum=DAY,
-    ),
 )

@@ -1,0 +1,72 @@
+"""The end of a process that is a server's own, whatever its application does."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from tricorn import _core
+
+FORCED: Final = 4
+"""The exit code of a process that was ended by force."""
+
+IMPATIENCE: Final = 1.0
+"""Seconds that the process may take to act on a signal that is to end it at once."""
+
+MESSAGE_MOST: Final = 1000
+
+_logger = logging.getLogger("tricorn.error")
+
+
+class Deadline:
+    """What ends the process when a stop takes too long, by a thread in C that needs nothing of Python.
+
+    Args:
+        seconds: How long the end of a stop may take, 0 for as long as it does: then nothing here has an effect.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._at: float | None = None
+
+    def heed(self, signals: Sequence[int], delay: float, grace: float | None) -> None:
+        """Have the signals set a deadline by themselves, so that a process which never acts on them ends as well.
+
+        Args:
+            signals: Their numbers; the handlers are in place.
+            delay: Seconds for which the first signal lets the server go on serving; another ends that.
+            grace: Seconds that requests may go on for, ``None`` for any time.
+        """
+        if not self._seconds:
+            return
+        after = 0.0 if grace is None else grace + self._seconds
+        steps = (after, self._seconds, IMPATIENCE)
+        if delay:
+            steps = (after and delay + after, after, self._seconds)
+        line = _line(
+            "Ended by force: the process has not acted on a signal; something holds the interpreter."
+        )
+        _core.heed_signals(signals, steps, line, FORCED)
+
+    def begin(self, at_work: str) -> None:
+        """Start the clock, unless it runs, and tell what the log is to say is still at work when time is up."""
+        if not self._seconds:
+            return
+        if self._at is None:
+            self._at = time.monotonic() + self._seconds
+        text = f"Ended by force after {self._seconds:g} s more (--timeout-forced-shutdown): {at_work}."
+        _core.deadline(max(self._at - time.monotonic(), 0.001), _line(text), FORCED)
+
+    def end(self) -> None:
+        """The process goes on: nothing ends it any more."""
+        _core.deadline(0, b"", 0)
+
+
+def _line(text: str) -> bytes:
+    """Return a line as the log would show it, where its handler can tell."""
+    record = _logger.makeRecord(_logger.name, logging.ERROR, __file__, 0, text, (), None)
+    handlers = logging.getLogger("tricorn").handlers
+    line = handlers[0].format(record) if handlers else text
+    return line.encode(errors="backslashreplace")[:MESSAGE_MOST] + b"\n"
