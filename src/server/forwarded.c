@@ -185,6 +185,20 @@ static unsigned kind_of(tri_span name)
     return 0;
 }
 
+/* Which of them a head has. All requests of a trusted peer come by here, and most have none: bits of the names' hashes
+   tell, which hardly any other name has. */
+static unsigned find_kinds(const tri_head *head)
+{
+    enum { SHIFT = 0 };
+    const uint64_t bits = UINT64_C(0x200088200004100); /* of the six names */
+    unsigned found = 0;
+    const tri_field *end = head->fields + head->n_fields;
+    for (const tri_field *field = head->fields; field < end; field++)
+        if (bits >> (field->hash >> SHIFT & 63) & 1)
+            found |= kind_of(tri_head_span(head, field->name));
+    return found;
+}
+
 /* The last field before `*at` that is of that kind; false when there is none. */
 static bool previous(const tri_head *head, unsigned kind, uint32_t *at, tri_span *value)
 {
@@ -445,12 +459,9 @@ static void read_standard(const tri_head *head, walk *self, tri_forwarded *out)
 void tri_forwarded_read(const tri_head *head, const tri_forwarded_rules *rules, tri_addr *client, tri_forwarded *out)
 {
     walk self = { rules, client, 0 };
-    unsigned found = 0;
     if (rules->fields == 0)
         return;
-    for (uint32_t i = 0; i < head->n_fields; i++)
-        found |= kind_of(tri_head_span(head, head->fields[i].name));
-    found &= rules->fields;
+    unsigned found = find_kinds(head) & rules->fields;
     if (found & ~(unsigned)TRI_FORWARDED_STANDARD)
         read_separate(head, found, &self, out);
     else if (found != 0)

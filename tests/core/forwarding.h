@@ -32,6 +32,9 @@ static inline void forwarding_split(forwarding *self, const char *base, size_t n
             value++;
         tri_field *field = &self->fields[self->head.n_fields++];
         field->name = (tri_slice){ (uint32_t)(at - base), (uint32_t)(name_end - at) };
+        field->hash = UINT32_C(2166136261);
+        for (const char *p = at; p < name_end; p++)
+            field->hash = (field->hash ^ (unsigned char)*p) * UINT32_C(16777619);
         field->value = (tri_slice){ (uint32_t)(value - base), (uint32_t)(stop - value) };
         if (tri_span_eq(tri_head_span(&self->head, field->name), TRI_SPAN("host")))
             self->head.host = field->value;
