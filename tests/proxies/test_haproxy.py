@@ -125,7 +125,7 @@ class Load:
 def test_two_servers_take_over(serve: Any, front: Any) -> None:
     """Each stops in its turn and comes back, and no request fails."""
     one, two, at = free_port(), free_port(), free_port()
-    paths = ("--ready-path", "/readyz", "--health-path", "/healthz")
+    paths = ("--ready-path", "/readyz", "--health-path", "/healthz", "--drain-delay", "0.5")
     servers = [serve("--port", str(port), *paths) for port in (one, two)]
     proxy = front(
         "haproxy",
