@@ -334,8 +334,6 @@ def _refuse(ctx: click.Context, param: click.Parameter, value: str | bool | None
         return
     keyword = param.name or ""
     known = next((one for one in uvicorn_options.MISSING[keyword] if str(one) == str(value)), value)
-    if isinstance(value, bool) and known is not value:
-        known = value
     source = ctx.get_parameter_source(keyword)
     shown = param.opts[0]
     if source is ParameterSource.ENVIRONMENT:
