@@ -24,7 +24,6 @@ REFUSED = {name for name in NAMES if name.startswith("ssl-")} | {"http2"}
 """What Tricorn does not do: TLS and HTTP/2."""
 
 PENDING = {
-    "log-config",
     "reload",
     "reload-dir",
     "reload-include",
