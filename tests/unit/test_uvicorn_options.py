@@ -29,8 +29,6 @@ PENDING = {
     "reload-include",
     "reload-exclude",
     "reload-delay",
-    "limit-max-requests",
-    "limit-max-requests-jitter",
     "workers",
     "timeout-worker-healthcheck",
 }
