@@ -230,7 +230,7 @@ def check(config: Config) -> int:
         StartupError: The application, the library or a parser is not to be had.
     """
     config.configure_logging()
-    found = _server().probe(config)
+    found = _module("server").probe(config)
     addresses = ", ".join(map(str, config.addresses))
     click.echo(
         f"The configuration is good: {banner.app_name(config)} is an application of {found}, for {addresses}"
@@ -247,7 +247,8 @@ def serve(config: Config, *, ends_process: bool = False) -> int:
         StartupError: The server cannot start, or its core is not built.
     """
     config.configure_logging()
-    server = _server()
+    how = "reloader" if config.reload else "supervisor" if config.is_supervised else "server"
+    server = _module(how)
     try:
         with pid_file.held(config.pid_file):
             return int(server.run(config, ends_process=ends_process))
@@ -255,9 +256,10 @@ def serve(config: Config, *, ends_process: bool = False) -> int:
         log_files.let_streams_go()
 
 
-def _server() -> Any:
+def _module(how: str) -> Any:
+    """Return the module that serves so."""
     try:
-        return import_module("tricorn.server")
+        return import_module(f"tricorn.{how}")
     except ImportError as error:
         raise StartupError(
             f"the core of tricorn cannot be loaded: {error}",

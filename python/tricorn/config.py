@@ -62,6 +62,19 @@ class Config:
     wsgi_threads: int = default("wsgi_threads")
     env_file: str | None = default("env_file")
     reset_contextvars: bool = default("reset_contextvars")
+    workers: int = 1
+    preload: bool = default("preload")
+    worker_sockets: str = default("worker_sockets")
+    timeout_worker_healthcheck: float | None = default("timeout_worker_healthcheck")
+    workers_lifetime: float | None = default("workers_lifetime")
+    workers_lifetime_jitter: float = default("workers_lifetime_jitter")
+    workers_max_rss: int | None = default("workers_max_rss")
+    workers_max_rss_jitter: int = default("workers_max_rss_jitter")
+    reload: bool = default("reload")
+    reload_dir: tuple[str, ...] = default("reload_dir")
+    reload_include: tuple[str, ...] = default("reload_include")
+    reload_exclude: tuple[str, ...] = default("reload_exclude")
+    reload_delay: float = default("reload_delay")
     log_level: str = default("log_level")
     log_file: str = default("log_file")
     log_config: Any = default("log_config")  # noqa: RUF009  # a name, which is immutable
@@ -147,6 +160,8 @@ class Config:
             setattr(self, option.attribute, given.get(option.attribute, option.default))
         if self.env_file is not None:
             environment.load(self.env_file)
+        if given.get("workers") is None:  # the file may say it, as with uvicorn
+            self.workers = _worker_count()
         self._check_contradictions()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -172,6 +187,32 @@ class Config:
     def headers(self) -> list[tuple[str, str]]:
         """The fields of ``header``, as pairs."""
         return [(name.decode("ascii"), value.decode("latin-1")) for name, value in self.default_fields]
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether a supervisor is to start worker processes."""
+        bounds = (self.workers_lifetime, self.workers_max_rss)
+        return self.workers > 1 or self.preload or any(bound is not None for bound in bounds)
+
+    @property
+    def wants_processes(self) -> bool:
+        """Whether other processes than the calling one are to serve."""
+        return self.is_supervised or self.reload
+
+    @property
+    def reload_dirs(self) -> list[str]:
+        """The directories to watch, by uvicorn's name."""
+        return list(self.reload_dir)
+
+    @property
+    def reload_includes(self) -> list[str]:
+        """The patterns of files to watch, by uvicorn's name."""
+        return list(self.reload_include)
+
+    @property
+    def reload_excludes(self) -> list[str]:
+        """The patterns of files not to watch, by uvicorn's name."""
+        return list(self.reload_exclude)
 
     @property
     def is_ssl(self) -> bool:
@@ -393,6 +434,18 @@ def _check_log_config(value: Any) -> None:
         raise UsageError("log_config must be the path of a file, not empty")
 
 
+def _worker_count() -> int:
+    """Return how many workers the environment asks for, as it does on many platforms.
+
+    Raises:
+        UsageError: ``WEB_CONCURRENCY`` is no number of workers.
+    """
+    try:
+        return int(BY_ATTRIBUTE["workers"].parse(os.environ.get("WEB_CONCURRENCY") or "1"))
+    except ValueError as error:
+        raise UsageError(f"WEB_CONCURRENCY {error}") from None
+
+
 def _by_attribute(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options by their attributes and in their forms, out of what a user wrote."""
     known: dict[str, Any] = {}
@@ -410,6 +463,8 @@ def _by_attribute(options: dict[str, Any]) -> dict[str, Any]:
         known["env_file"] = os.fspath(known["env_file"])
     if isinstance(known.get("forwarded_allow_ips"), (list, tuple)):  # a form of uvicorn's
         known["forwarded_allow_ips"] = ",".join(map(str, known["forwarded_allow_ips"]))
+    for name in uvicorn_options.LISTS & known.keys():
+        known[name] = uvicorn_options.listed(known[name])
     if "header" in known:
         known["header"] = uvicorn_options.join_fields(known["header"])
     if "log_level" in known:

@@ -204,6 +204,7 @@ class ServiceTask:
 @asynccontextmanager
 async def _in_task(config: Config) -> AsyncIterator[_Sheltered]:
     """Serve in a task beside the calling one."""
+    _refuse_processes(config)
     backend = library()
     task = ServiceTask(make(config, backend), backend)
     failure: Exception | None = None
@@ -222,6 +223,7 @@ async def _in_task(config: Config) -> AsyncIterator[_Sheltered]:
 @contextmanager
 def _in_thread(config: Config) -> Iterator[RunningServer]:
     """Serve in a thread."""
+    _refuse_processes(config)
     backend = of_its_own(config)
     server = make(config, backend)
     settled = threading.Event()
@@ -290,4 +292,14 @@ def _check(code: int | None) -> None:
         raise StartupError("the application did not start", "the log says why")
 
 
+def _refuse_processes(config: Config) -> None:
+    """Refuse options that only the command and tricorn.run() have a meaning for."""
+    if config.wants_processes:
+        raise UsageError(
+            f"the options ask for worker processes or reloading, and {ONE_PROCESS}",
+            "leave them out, or call tricorn.run()",
+        )
+
+
+ONE_PROCESS = "a server inside a program serves in the process that calls it"
 NOT_STARTED = 3

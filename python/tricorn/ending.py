@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -15,6 +16,12 @@ FORCED: Final = 4
 IMPATIENCE: Final = 1.0
 """Seconds that the process may take to act on a signal that is to end it at once."""
 
+ORPHAN_GRACE: Final = 10.0
+"""Seconds that requests may go on for once the supervisor has gone, where the options set no limit."""
+
+ORPHANED: Final = 5.0
+"""Seconds that the process has after that."""
+
 MESSAGE_MOST: Final = 1000
 
 _logger = logging.getLogger("tricorn.error")
@@ -24,11 +31,14 @@ class Deadline:
     """What ends the process when a stop takes too long, by a thread in C that needs nothing of Python.
 
     Args:
-        seconds: How long the end of a stop may take, 0 for as long as it does: then nothing here has an effect.
+        seconds: How long the end of a stop may take, 0 for as long as it does.
+        supervisor: The process that sees to it that this one ends; once it has gone, a stop takes at most
+            :data:`ORPHANED` seconds more than requests have.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, supervisor: int = 0) -> None:
         self._seconds = seconds
+        self._supervisor = supervisor
         self._at: float | None = None
 
     def heed(self, signals: Sequence[int], delay: float, grace: float | None) -> None:
@@ -39,16 +49,22 @@ class Deadline:
             delay: Seconds for which the first signal lets the server go on serving; another ends that.
             grace: Seconds that requests may go on for, ``None`` for any time.
         """
-        if not self._seconds:
+        if not self._seconds and not self._supervisor:
             return
-        after = 0.0 if grace is None else grace + self._seconds
-        steps = (after, self._seconds, IMPATIENCE)
+        after = 0.0 if grace is None or not self._seconds else grace + self._seconds
+        steps = (after, self._seconds, IMPATIENCE if self._seconds else 0.0)
         if delay:
             steps = (after and delay + after, after, self._seconds)
         line = _line(
             "Ended by force: the process has not acted on a signal; something holds the interpreter."
         )
-        _core.heed_signals(signals, steps, line, FORCED)
+        left = (ORPHAN_GRACE if grace is None else grace) + ORPHANED
+        _core.heed_signals(signals, steps, line, FORCED, self._supervisor, left)
+
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether the supervisor has gone."""
+        return bool(self._supervisor) and os.getppid() != self._supervisor
 
     def begin(self, at_work: str) -> None:
         """Start the clock, unless it runs, and tell what the log is to say is still at work when time is up."""

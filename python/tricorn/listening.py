@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import socket
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tricorn import _core
 from tricorn.config import Config
 from tricorn.errors import StartupError
 from tricorn.option import Bind, is_every_address
+
+# Of Linux's headers; the module socket does not have them.
+_SO_ATTACH_REUSEPORT_CBPF: Final = 51
+_SO_DETACH_REUSEPORT_BPF: Final = 68
+_SKF_AD_RANDOM: Final = 0xFFFFF000 + 56
+_TCP_NOTSENT_LOWAT: Final = 25
+
+_INHERITED_OPTIONS: Final = (
+    (socket.SOL_SOCKET, socket.SO_REUSEADDR),
+    (socket.SOL_SOCKET, socket.SO_REUSEPORT),
+    (socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT),
+    (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY),
+)
 
 
 @dataclass(slots=True)
@@ -81,6 +97,53 @@ def inherited(fd: int, backlog: int, *, proxy: bool = False) -> Listener:
     return Listener(fd, url(name[0], name[1]), proxy=proxy)
 
 
+def twin(listener: Listener, backlog: int, *, own: bool) -> Listener:
+    """Return another listener of the same address, for another process.
+
+    Args:
+        listener: One that :func:`open_all` has opened.
+        backlog: The connections that wait in the kernel to be accepted.
+        own: Whether it is to be a socket of its own, which only TCP can have; else it is the same socket.
+
+    Raises:
+        OSError: The address is not to be had any more.
+    """
+    with socket.socket(fileno=os.dup(listener.fd)) as first:
+        if not own or not _is_shared(first):
+            return Listener(os.dup(listener.fd), listener.url, listener.path, proxy=listener.proxy)
+        with socket.socket(first.family) as second:
+            for level, name in _INHERITED_OPTIONS:
+                if level != socket.IPPROTO_IPV6 or first.family == socket.AF_INET6:
+                    second.setsockopt(level, name, first.getsockopt(level, name))
+            second.bind(first.getsockname())
+            second.listen(backlog)
+            return Listener(second.detach(), listener.url, proxy=listener.proxy)
+
+
+def steer(listeners: Iterable[Listener], count: int | None) -> None:
+    """Have new connections go to the first ``count`` sockets of each address alone; ``None`` is all of them again.
+
+    The kernel does without where it cannot; then some may still go to the others.
+    """
+    for listener in listeners:
+        with suppress(OSError), socket.socket(fileno=os.dup(listener.fd)) as one:
+            if not _is_shared(one):
+                continue
+            if count is None:
+                one.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
+                continue
+            # Of struct sock_filter: load a random number, take it modulo count, return it.
+            steps = ((0x20, _SKF_AD_RANDOM), (0x94, count), (0x16, 0))
+            code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", op, 0, 0, k) for op, k in steps))
+            program = struct.pack("HP", len(steps), ctypes.addressof(code))
+            one.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, program)
+
+
+def _is_shared(one: socket.socket) -> bool:
+    """Tell whether others may be bound to the same address of TCP."""
+    return one.family != socket.AF_UNIX and bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
+
+
 def close(listeners: Iterable[Listener]) -> None:
     """Close the sockets, and remove the files of those that were bound here."""
     for listener in listeners:
@@ -123,6 +186,9 @@ def _open(address: Bind, config: Config, *, shared: bool) -> list[Listener]:
             fd = _core.listen_unix(address.path, _mode(path, config), config.backlog)
             return [Listener(fd, f"unix:{address.path}", address.path, _file(path), address.proxy)]
         host = "" if is_every_address(address.host) else address.host
+        if shared and address.port:  # whoever else listens there would not be noticed
+            for fd in _core.listen_tcp(host, address.port, config.backlog):
+                os.close(fd)
         fds = _core.listen_tcp(host, address.port, config.backlog, shared)
     except ValueError:
         raise StartupError(

@@ -10,14 +10,38 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tricorn.option import Option
-from tricorn.table import application, binding, fields, limits, log, proxies, stopping, timeouts, websockets
+from tricorn.table import (
+    application,
+    binding,
+    fields,
+    limits,
+    log,
+    processes,
+    proxies,
+    reload,
+    stopping,
+    timeouts,
+    websockets,
+)
 
 APP: Final = application.APP
 LIMITS: Final = limits.GROUP
 TIMEOUTS: Final = timeouts.GROUP
 WEBSOCKETS: Final = websockets.GROUP
 
-_MODULES: Final = (binding, application, proxies, log, fields, timeouts, stopping, limits, websockets)
+_MODULES: Final = (
+    binding,
+    application,
+    processes,
+    reload,
+    proxies,
+    log,
+    fields,
+    timeouts,
+    stopping,
+    limits,
+    websockets,
+)
 GROUPS: Final = tuple(module.GROUP for module in _MODULES)
 COMMON: Final = tuple(
     group for group in GROUPS if group in {binding.GROUP, application.GROUP, "Processes", log.GROUP}

@@ -19,7 +19,7 @@ from tricorn import _core, access, banner, importer, libraries, listening, logs,
 from tricorn._backends import current, load
 from tricorn._backends.base import Backend, TaskGroup
 from tricorn.config import Config
-from tricorn.ending import Deadline
+from tricorn.ending import ORPHAN_GRACE, Deadline
 from tricorn.errors import UsageError
 from tricorn.lifespan import Flag, Lifespan, Shutdown, settle
 from tricorn.listening import Listener
@@ -181,7 +181,7 @@ class Service:
         backend: A backend of the server's own.
         owns_process: Whether the process is there for this server alone, so that the collector is tuned for it.
         listeners: Where to listen; by default the addresses of the options are bound. The core owns them from now on.
-        supervised: Whether it is one of several workers, about which a supervisor says what concerns them all.
+        supervisor: The process that has started this one as a worker, 0 for none; it says what concerns all of them.
 
     Attributes:
         backend: The library's backend.
@@ -201,12 +201,12 @@ class Service:
         *,
         owns_process: bool = False,
         listeners: Sequence[Listener] | None = None,
-        supervised: bool = False,
+        supervisor: int = 0,
     ) -> None:
         self._config = config
         self.backend = backend
         self._owns_process = owns_process
-        self._supervised = supervised
+        self._supervised = supervisor != 0
         self._grace = config.timeout_graceful_shutdown
         self._group: TaskGroup | None = None
         self.on_started: Callable[[], Coroutine[Any, Any, None]] = _nothing
@@ -222,7 +222,7 @@ class Service:
         self._draining = False
         self._leaves = not config.drain_delay  # answers say that connections end from the first signal on
         forced = config.timeout_forced_shutdown if owns_process else None
-        self.deadline = Deadline(forced or 0.0)
+        self.deadline = Deadline(forced or 0.0, supervisor)
         self._ending: Callable[[], bool] = lambda: False
         self._serving = False
         self._past_serving = False
@@ -455,7 +455,7 @@ class Service:
         """Go on serving for the drain delay, as not ready: a balancer in front stops sending requests here."""
         self.core.set_ready(False)
         delay = self._config.drain_delay
-        if not delay or self._gave_up:
+        if not delay or self._gave_up or self.deadline.is_orphaned:
             return
         _logger.info("Draining for %g s: not ready, and serving on. (CTRL+C to go on at once)", delay)
         self._draining = True
@@ -473,6 +473,8 @@ class Service:
     async def _stop(self, group: TaskGroup) -> None:
         """Let exchanges end within the grace period, then cancel what is left."""
         _logger.info("Shutting down")
+        if self._grace is None and self.deadline.is_orphaned:
+            self._grace = ORPHAN_GRACE
         self.core.stop(self._config.shutdown_signal_streams)
         await self._shutting_down.happen()
         counters = self.core.counters()

@@ -79,15 +79,8 @@ SPLITTERS: Final = {"reload-dir": ":"}
 
 MISSING: Final[dict[str, tuple[Any, ...]]] = {
     "http2": (False,),
-    "reload": (False,),
-    "reload_dirs": (None, []),
-    "reload_delay": (0.25,),
-    "reload_includes": (None, []),
-    "reload_excludes": (None, []),
-    "workers": (1, None),
     "timeout_notify": (30,),
     "callback_notify": (None,),
-    "timeout_worker_healthcheck": (5,),
     "ssl_keyfile": (None,),
     "ssl_certfile": (None,),
     "ssl_keyfile_password": (None,),
@@ -126,6 +119,9 @@ FLAGS: Final = frozenset({"http2", "reload", "proxy_headers", "reset_contextvars
 
 NONE_IS_DEFAULT: Final = frozenset({"app_dir", "h11_max_incomplete_event_size", "headers", "log_level"})
 """Keywords of options with a default of their own here, for which uvicorn writes ``None``."""
+
+LISTS: Final = frozenset({"reload_dir", "reload_include", "reload_exclude"})
+"""Options of several values for which uvicorn takes one text, or ``None``, as well."""
 
 _LEVELS: Final = {5: "trace"} | {
     number: name.lower()
@@ -190,6 +186,13 @@ def level_name(level: Any) -> Any:
     if isinstance(level, bool) or not isinstance(level, int):
         return level
     return _LEVELS.get(int(level), level)
+
+
+def listed(value: Any) -> Any:
+    """Turn one text into a sequence of it, and ``None`` into an empty one; leave anything else for the check."""
+    if isinstance(value, str):
+        return (value,)
+    return () if value is None else value
 
 
 def join_fields(fields: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import signal
 import socket
@@ -14,11 +15,13 @@ from typing import Any, Final
 
 from tricorn._backends.base import Backend, TaskGroup
 from tricorn.config import Config
-from tricorn.embedding import ServiceTask, library, make, of_its_own
+from tricorn.embedding import ONE_PROCESS, ServiceTask, library, make, of_its_own
 from tricorn.errors import StartupError
 from tricorn.lifespan import Flag
 from tricorn.listening import Listener, inherited
 from tricorn.server import Service, refuse_inside
+
+_logger = logging.getLogger("tricorn.error")
 
 HANDLED_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 TICK: Final = 0.1
@@ -258,6 +261,8 @@ class Server:
 def _service(config: Config, backend: Backend, sockets: Sequence[socket.socket] | None) -> Service:
     """Return a service that listens on the address of the options, or on sockets."""
     config.load_app()
+    if config.wants_processes:
+        _logger.warning("The options ask for worker processes or reloading, and %s", ONE_PROCESS)
     config = copy.copy(config)
     if {config.library, backend.name} <= _LOOPS:
         config.loop = config.async_library = "auto"  # as with uvicorn, the loop that runs is taken

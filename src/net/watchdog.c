@@ -47,13 +47,21 @@ static void on_signal(int number)
     }
 }
 
+/* How long the process may take after its signal number `which`, from 0; 0 for ever. */
+static uint64_t patience_of(const tri_watchdog *dog, unsigned which)
+{
+    const tri_watchdog_signals *signals = &dog->signals;
+    uint64_t patience = signals->patience_ms[which < TRI_WATCHDOG_PATIENCES ? which : TRI_WATCHDOG_PATIENCES - 1];
+    bool orphan = signals->parent != 0 && tri_sys_parent() != signals->parent;
+    return orphan && (patience == 0 || signals->orphan_ms < patience) ? signals->orphan_ms : patience;
+}
+
 /* Sets the deadline by the signals that have come since the last time. */
 static void look_at_signals(tri_watchdog *dog)
 {
     unsigned came = __atomic_load_n(&dog->came, __ATOMIC_RELAXED);
     while (dog->heeded < came) {
-        unsigned which = dog->heeded < TRI_WATCHDOG_PATIENCES ? dog->heeded : TRI_WATCHDOG_PATIENCES - 1;
-        uint64_t patience = dog->signals.patience_ms[which];
+        uint64_t patience = patience_of(dog, dog->heeded);
         uint64_t deadline = tri_sys_clock_ns(CLOCK_MONOTONIC) / 1000000 + patience;
         dog->heeded++;
         if (patience != 0 && (dog->deadline == 0 || deadline < dog->deadline))

@@ -38,6 +38,8 @@ typedef struct tri_watchdog_signals {
     int numbers[TRI_WATCHDOG_SIGNALS];
     unsigned n;
     uint64_t patience_ms[TRI_WATCHDOG_PATIENCES];
+    uint32_t parent;    /* where it is not 0 and no longer the parent's process id, a signal leaves ... */
+    uint64_t orphan_ms; /* so much time, or less if that was said above: nobody else would end the process */
 } tri_watchdog_signals;
 
 /* From now on each of these signals sets the deadline by itself, before its handler as it is now is called. So a

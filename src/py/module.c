@@ -134,8 +134,9 @@ static PyMethodDef module_methods[] = {
       PyDoc_STR("deadline($module, seconds, message, code, /)\n--\n\nHave a thread in C write the message to standard "
                 "error and end the process with the code when so many seconds have passed; 0 takes that back.") },
     { "heed_signals", tri_process_heed_signals, METH_VARARGS,
-      PyDoc_STR("heed_signals($module, signals, patiences, message, code, /)\n--\n\nHave each signal set the deadline "
-                "before its handler is called: so many seconds after the first, second and third, 0 for none.") },
+      PyDoc_STR("heed_signals($module, signals, patiences, message, code, parent=0, orphan=0.0, /)\n--\n\nHave each "
+                "signal set the deadline before its handler is called: so many seconds after the first, second and "
+                "third, 0 for none; at most `orphan` seconds where the parent is another process than that.") },
     { "die_with_parent", tri_process_die_with_parent, METH_VARARGS,
       PyDoc_STR("die_with_parent($module, signal, parent, /)\n--\n\nHave the kernel send this process the signal when "
                 "its parent ends; returns whether the parent is still the one with that id.") },

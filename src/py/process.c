@@ -79,14 +79,16 @@ PyObject *tri_process_heed_signals(PyObject *module, PyObject *args)
     tri_watchdog_end end;
     PyObject *numbers;
     Py_ssize_t n;
-    double patiences[TRI_WATCHDOG_PATIENCES];
-    if (!PyArg_ParseTuple(args, "O(ddd)y#i:heed_signals", &numbers, &patiences[0], &patiences[1], &patiences[2],
-                          &end.message, &n, &end.code))
+    double patiences[TRI_WATCHDOG_PATIENCES], orphan = 0;
+    if (!PyArg_ParseTuple(args, "O(ddd)y#i|Id:heed_signals", &numbers, &patiences[0], &patiences[1], &patiences[2],
+                          &end.message, &n, &end.code, &signals.parent, &orphan))
         return NULL;
     end.n = (size_t)n;
     for (int i = 0; i < TRI_WATCHDOG_PATIENCES; i++)
         if (to_ms(patiences[i], &signals.patience_ms[i]) != 0)
             return NULL;
+    if (to_ms(orphan, &signals.orphan_ms) != 0)
+        return NULL;
     if (read_numbers(numbers, &signals) != 0 || have_watchdog(state) != 0)
         return NULL;
     int error = tri_watchdog_heed(state->watchdog, &signals, &end);

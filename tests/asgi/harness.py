@@ -193,6 +193,10 @@ class Client:
         del self._held[:n]
         return data
 
+    def holds(self) -> bool:
+        """Tell whether bytes have come that were not read yet."""
+        return bool(self._held)
+
     def rest(self) -> bytes:
         """Read until the server closes."""
         while True:

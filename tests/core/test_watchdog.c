@@ -148,7 +148,7 @@ static void handle(int number, void (*handler)(int))
 
 static void heed(tri_watchdog *dog, uint64_t first, uint64_t second)
 {
-    const tri_watchdog_signals signals = { { SIGUSR1, SIGUSR2 }, 2, { first, second, 1 } };
+    const tri_watchdog_signals signals = { { SIGUSR1, SIGUSR2 }, 2, { first, second, 1 }, 0, 0 };
     CHECK(tri_watchdog_heed(dog, &signals, &late) == 0);
     CHECK(tri_watchdog_heed(dog, &signals, &late) == TRI_ESTATE);
 }
@@ -204,14 +204,38 @@ static void acted_on(void)
     CHECK(handled == 2 * SIGUSR1);
 }
 
+/* Heeds a signal that may take for ever, unless the parent is not this one. */
+static void heed_orphaned(uint32_t parent)
+{
+    tri_watchdog *dog = new_dog();
+    const tri_watchdog_signals signals = { { SIGUSR1 }, 1, { 0, 0, 0 }, parent, 50 };
+    handle(SIGUSR1, count);
+    CHECK(tri_watchdog_heed(dog, &signals, &late) == 0);
+    raise(SIGUSR1);
+    nap(300);
+}
+
+/* Who has lost its parent has a deadline; who has not has none. */
+static void orphaned(void)
+{
+    heed_orphaned((uint32_t)getppid() + 1);
+}
+
+static void not_orphaned(void)
+{
+    heed_orphaned((uint32_t)getppid());
+}
+
 static void test_signals(void)
 {
     char text[64];
+    CHECK(outcome(orphaned, text) == 4 && strcmp(text, "too late\n") == 0);
+    CHECK(outcome(not_orphaned, text) == 0);
     CHECK(outcome(second_signal, text) == 4 && strcmp(text, "too late\n") == 0);
     CHECK(outcome(fourth_signal, text) == 4 && strcmp(text, "too late\n") == 0);
     CHECK(outcome(acted_on, text) == 0);
     tri_watchdog *dog = new_dog();
-    const tri_watchdog_signals wrong = { { SIGUSR1, 9999 }, 2, { 1, 1, 1 } };
+    const tri_watchdog_signals wrong = { { SIGUSR1, 9999 }, 2, { 1, 1, 1 }, 0, 0 };
     CHECK(tri_watchdog_heed(dog, &wrong, &late) == TRI_ESYS && errno == EINVAL);
     struct sigaction now;
     CHECK(sigaction(SIGUSR1, NULL, &now) == 0 && now.sa_handler == SIG_DFL);

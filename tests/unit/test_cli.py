@@ -27,7 +27,7 @@ Invoke = Callable[..., Result]
 
 
 class FakeServer(types.ModuleType):
-    """Stands for tricorn.server: notes the configuration, and ends as the test says."""
+    """Stands for whichever module serves: notes the configuration, and ends as the test says."""
 
     def __init__(self) -> None:
         super().__init__("tricorn.server")
@@ -52,7 +52,8 @@ class FakeServer(types.ModuleType):
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeServer]:
     """Put a fake server in place, and take away the log handlers that the command makes."""
     fake = FakeServer()
-    monkeypatch.setitem(sys.modules, "tricorn.server", fake)
+    for module in ("server", "supervisor", "reloader"):
+        monkeypatch.setitem(sys.modules, f"tricorn.{module}", fake)
     for name in [name for name in os.environ if name.startswith(("TRICORN_", "UVICORN_"))]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -98,6 +99,7 @@ def example(option: Option) -> tuple[str, Any]:
         "host": "::1",
         "bind": "[::1]:80",
         "pid-file": "server.pid",
+        "workers": "7",
         "uds-mode": "600",
         "header": "X-A:b",
         "root-path": "/api",

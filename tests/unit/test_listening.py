@@ -49,8 +49,8 @@ def test_every_address_is_of_both_families(
 
 def test_a_second_worker_listens_on_the_same(opened: list[Listener]) -> None:
     opened += listening.open_all(Config(app, bind=["[::]:0"]), shared=True)
+    opened += [listening.twin(one, 100, own=True) for one in opened]
     again = Config(app, bind=[f"[::]:{port(opened[0])}"])
-    opened += listening.open_all(again, shared=True)
     assert len({listener.url for listener in opened}) == len(opened) / 2
     with pytest.raises(StartupError, match=r"cannot listen on \[::\]:\d+: Address already in use"):
         listening.open_all(again)

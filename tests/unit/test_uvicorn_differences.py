@@ -416,9 +416,6 @@ def test_the_library_that_an_application_declares(app: App) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"workers": 4}, "workers=4"),
-        ({"workers": True}, "workers=True"),
-        ({"reload": True}, "reload=True"),
         ({"ssl_keyfile": "key.pem"}, "ssl_keyfile='key.pem'"),
         ({"ssl_cert_reqs": ssl.CERT_REQUIRED}, "ssl_cert_reqs="),
         ({"http2": True}, "http2=True"),
@@ -451,6 +448,27 @@ def test_every_option_of_uvicorn_is_known() -> None:
         assert config == tricorn.Config(config.app)
         for name in defaults.keys() - {"headers", "h11_max_incomplete_event_size"}:
             getattr(config, name)
+
+
+@pytest.mark.parametrize("options", [{"workers": 4}, {"reload": True}, {"preload": True}])
+def test_processes_are_for_run(options: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    """A server inside a program has none: that is said, or warned of where uvicorn is silent. run() wants a name."""
+    with pytest.raises(UsageError, match="worker processes import the application by its name"):
+        tricorn.run(App(), **options)
+    with (
+        pytest.raises(UsageError, match="serves in the process that calls it"),
+        tricorn.running(App(), port=0, **options),
+    ):
+        pass
+    server = tricorn.Server(tricorn.Config(App(), port=0, log_config=None, **options))
+    server.should_exit = True
+    logger = logging.getLogger("tricorn.error")
+    logger.addHandler(caplog.handler)
+    try:
+        server.run()
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert "serves in the process that calls it" in caplog.text
 
 
 def test_no_option_is_both_there_and_missing() -> None:

@@ -1,0 +1,174 @@
+"""Starting worker processes: new interpreters, or forks of one that has imported the application."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from tricorn.config import Config
+from tricorn.listening import Listener
+
+READY = b"ready "
+FAILED = b"failed "
+MESSAGE = 4096
+"""Bytes of a message between a worker and its supervisor at most."""
+
+
+@dataclass(slots=True)
+class Task:
+    """What a worker process is told.
+
+    Attributes:
+        config: The options; the application by its name.
+        listeners: Where it accepts.
+        cell: Its place in the board and among the channels.
+        board: The descriptor of the board.
+        receive: The descriptor by which others hand over connections.
+        send: The descriptors by which it hands them over, by cell.
+        supervisor: The process that started it.
+        path: The supervisor's ``sys.path``.
+    """
+
+    config: Config
+    listeners: list[Listener]
+    cell: int
+    board: int
+    receive: int
+    send: list[int]
+    supervisor: int
+    path: list[str] = field(default_factory=lambda: list(sys.path))
+
+    @property
+    def fds(self) -> list[int]:
+        """The descriptors that the worker inherits."""
+        return [*(listener.fd for listener in self.listeners), self.board, self.receive, *self.send]
+
+
+class Process:
+    """A child process: its identity, its end, and the channel to it.
+
+    Args:
+        pid: The process.
+        channel: Our end of a pair of sockets, owned; it is readable at the worker's end, too.
+        popen: What started it, unless it was forked.
+    """
+
+    def __init__(self, pid: int, channel: socket.socket, popen: subprocess.Popen[bytes] | None) -> None:
+        self.pid = pid
+        self.channel = channel
+        self._popen = popen
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Return its exit code, negative for a signal; ``None`` while it runs."""
+        if self._code is None:
+            self._code = self._popen.poll() if self._popen is not None else self._wait()
+        return self._code
+
+    def kill(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self.channel.close()
+
+    def _wait(self) -> int | None:
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            return 0  # somebody else has waited for it
+        return os.waitstatus_to_exitcode(status) if pid else None
+
+
+def spawn(task: Task) -> Process:
+    """Start a new interpreter that serves.
+
+    Raises:
+        OSError: No process can be started.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        given, giving = os.pipe()
+        flags: Sequence[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        command = [sys.executable, *flags, "-m", "tricorn.worker", str(given), str(theirs.fileno())]
+        try:
+            popen = subprocess.Popen(command, pass_fds=[given, theirs.fileno(), *task.fds])
+        except BaseException:
+            os.close(giving)
+            ours.close()
+            raise
+        finally:
+            os.close(given)
+    with suppress(BrokenPipeError), os.fdopen(giving, "wb") as pipe:
+        pickle.dump(task, pipe)
+    return Process(popen.pid, ours, popen)
+
+
+def fork(task: Task, serve: Callable[[Task, socket.socket], int], close: Iterable[int]) -> Process:
+    """Start a copy of this process that serves.
+
+    Args:
+        task: What it is told.
+        serve: What it runs; returns the exit code.
+        close: The descriptors of this process that are not for it.
+
+    Raises:
+        OSError: No process can be started.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            raise
+        if pid == 0:
+            ours.close()
+            _child(task, theirs, serve, close)
+    return Process(pid, ours, None)
+
+
+def freeze() -> None:
+    """Keep the collector off all that this process holds, so that forks go on sharing it."""
+    gc.collect()
+    gc.freeze()
+
+
+def load(pipe: int) -> Task:
+    """Read the task that :func:`spawn` has written."""
+    with os.fdopen(pipe, "rb") as file:
+        task: Task = pickle.load(file)
+    return task
+
+
+def _child(
+    task: Task, channel: socket.socket, serve: Callable[[Task, socket.socket], int], close: Iterable[int]
+) -> NoReturn:
+    """Serve in a forked process, and end it without what the supervisor would do at its own end."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        for fd in close:
+            os.close(fd)
+        code = serve(task, channel)
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)

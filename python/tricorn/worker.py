@@ -1,0 +1,104 @@
+"""A worker process: it serves with the sockets that its supervisor has opened, and ends with it.
+
+``python -m tricorn.worker TASK CHANNEL`` is what the supervisor starts; both are descriptors.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from types import FrameType
+
+from tricorn import _core, logs, spawning
+from tricorn.errors import StartupError, TricornError
+from tricorn.importer import Application
+from tricorn.server import Service, prepare
+from tricorn.spawning import Task
+
+
+def main(arguments: list[str]) -> int:
+    """Serve what a supervisor says, and return the exit code."""
+    task = spawning.load(int(arguments[0]))
+    channel = socket.socket(fileno=int(arguments[1]))
+    for fd in (*task.fds, channel.fileno()):
+        os.set_inheritable(fd, False)
+    sys.path[:] = task.path
+    return serve(task, channel)
+
+
+def serve(task: Task, channel: socket.socket, app: Application | None = None) -> int:
+    """Serve until the supervisor says stop, or has ended.
+
+    Args:
+        task: What to serve, and where.
+        channel: Our end of the sockets between worker and supervisor.
+        app: The application, where it was imported before; else that of the options is.
+
+    Returns:
+        The exit code: that of the server, 3 when it could not start.
+    """
+    _signals()
+    if not _core.die_with_parent(signal.SIGTERM, task.supervisor):
+        return 0
+    try:
+        task.config.configure_logging()
+        service = _service(task, channel, app)
+        try:
+            with service.signals((signal.SIGTERM,)):
+                return service.backend.run(service.main)
+        finally:
+            service.deadline.begin("threads of the application")
+    except TricornError as error:
+        _tell(channel, spawning.FAILED + str(error).encode("utf-8", "replace"))
+        return error.exit_code
+
+
+def _service(task: Task, channel: socket.socket, app: Application | None) -> Service:
+    """Return the server, with its place among the workers."""
+    app, backend = prepare(task.config, app)
+    service = Service(
+        task.config, app, backend, owns_process=True, listeners=task.listeners, supervisor=task.supervisor
+    )
+    service.core.report(task.board, task.cell)
+    service.core.balance(task.receive, task.send)
+
+    async def ready() -> None:
+        _tell(channel, spawning.READY + service.backend.name.encode())
+
+    service.on_started = ready
+    return service
+
+
+def _signals() -> None:
+    """Have Ctrl-C in a terminal, which reaches every process there, be the supervisor's alone."""
+    signal.signal(
+        signal.SIGINT, _ignore
+    )  # a handler, as what is ignored would be so in an application's children
+    for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGQUIT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, _ignore)
+    with suppress(RuntimeError, ValueError, OSError):  # standard error may be closed
+        faulthandler.enable()
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing."""
+
+
+def _tell(channel: socket.socket, message: bytes) -> None:
+    """Send the supervisor a message; it may have gone."""
+    with suppress(OSError):
+        channel.send(message[: spawning.MESSAGE])
+
+
+if __name__ == "__main__":
+    try:
+        code = main(sys.argv[1:])
+    except StartupError as error:
+        logs.logger.error("%s", error)
+        code = error.exit_code
+    sys.exit(code)

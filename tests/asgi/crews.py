@@ -1,0 +1,125 @@
+"""Servers with worker processes, as tests see them: who works, and what becomes of requests meanwhile."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from command import Command, open_url
+from harness import Client, Closed, until
+
+
+def ready(command: Command, count: int) -> list[int]:
+    """Wait until so many workers have said that they are ready since the start; returns their processes."""
+
+    def pids() -> list[int]:
+        return [int(pid) for pid in re.findall(r"Worker \d+ \(pid (\d+)\) is ready", command.log())]
+
+    until(
+        lambda: (len(pids()) >= count and command.urls()) or command.process.poll() is not None,
+        f"{count} workers",
+    )
+    assert command.process.poll() is None, command.log()
+    return pids()
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs, and is not only waited for by nobody."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that another has started."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def gone(pids: list[int]) -> bool:
+    """Tell whether none of the processes runs."""
+    return not any(alive(pid) for pid in pids)
+
+
+def kill(pid: int, number: int) -> None:
+    """Send a signal to a process of the server's."""
+    os.kill(pid, number)
+
+
+class Load:
+    """Clients that ask again and again, on connections that they keep as long as the server does.
+
+    Attributes:
+        answers: How many answers each process has given.
+        failures: Requests that got none, or half of one, and connections that could not be made.
+        halves: Those among them whose answer was begun.
+        served_by: The processes that had answered on the connections of failed requests before.
+    """
+
+    def __init__(self, url: str, clients: int, target: str = "/") -> None:
+        self.url = url
+        self.target = target
+        self.answers: Counter[int] = Counter()
+        self.failures: list[str] = []
+        self.halves: list[str] = []
+        self.served_by: list[int | None] = []
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Have the clients ask while the context lasts."""
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            for thread in self._threads:
+                thread.join(20)
+                assert not thread.is_alive(), "a client hangs"
+
+    def more(self, count: int) -> None:
+        """Wait for so many more answers."""
+        before = self.answers.total()
+        until(lambda: self.answers.total() >= before + count, f"{count} more answers", 30)
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                with open_url(self.url) as client:
+                    self._keep_asking(client)
+            except OSError as error:
+                self.failures.append(f"connect: {error!r}")
+                time.sleep(0.01)
+
+    def _fail(self, what: str, pid: int | None, *, half: bool) -> None:
+        self.failures.append(what)
+        self.served_by.append(pid)
+        if half:
+            self.halves.append(what)
+
+    def _keep_asking(self, client: Client) -> None:
+        asked = 0
+        pid: int | None = None
+        while not self._over.is_set():
+            try:
+                answer = client.ask(target=self.target)
+            except (Closed, OSError, AssertionError) as error:
+                self._fail(f"request {asked} of a connection: {error!r}", pid, half=client.holds())
+                return
+            if not answer.complete or answer.status != 200:
+                self._fail(f"request {asked} of a connection: {answer}", pid, half=True)
+                return
+            asked += 1
+            pid = int(answer.json()["pid"])
+            self.answers[pid] += 1
+            if answer.get("connection") == "close":
+                return

@@ -1,0 +1,117 @@
+"""Workers that are replaced, killed and stopped at any moment under load: what is promised to clients is kept.
+
+``TRICORN_TEST_ROUNDS`` multiplies how often; 10 is 50 replacements, 20 kills and 500 stops on each library.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from command import Command, Run
+from crews import Load, children, gone, kill, ready
+from harness import APPS, until
+
+ROUNDS = int(os.environ.get("TRICORN_TEST_ROUNDS", "1"))
+CONNECTIONS = 64
+
+
+def serve(run: Run, library: str, *more: str) -> Command:
+    """Start two workers."""
+    usual = ("crew:app", "--app-dir", str(APPS), "--async-library", library, "--port", "0", "--workers", "2")
+    return run(*usual, "--no-access-log", "--timeout-graceful-shutdown", "10", *more)
+
+
+class Wrk:
+    """The load generator, until it is told to end."""
+
+    def __init__(self, url: str, seconds: int) -> None:
+        program = shutil.which("wrk")
+        assert program is not None
+        command = [program, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", f"{url}/"]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def end(self) -> str:
+        """End it now, and return its report."""
+        self._process.send_signal(signal.SIGINT)
+        return self._process.communicate(timeout=60)[0]
+
+
+def test_no_request_fails_while_workers_are_replaced(run: Run, library: str) -> None:
+    """SIGHUP again and again under wrk at 64 connections: no error of any kind."""
+    server = serve(run, library)
+    ready(server, 2)
+    load = Wrk(server.urls()[0], 900)
+    for round_ in range(5 * ROUNDS):
+        server.send_signal(signal.SIGHUP)
+        ready(server, 4 + 2 * round_)
+        until(lambda: len(children(server.process.pid)) == 2, "the end of the old workers")
+    report = load.end()
+    assert int(re.findall(r"(\d+) requests in", report)[0]) > 1000, report
+    assert "Socket errors" not in report, report
+    assert "Non-2xx" not in report, report
+    assert server.stop() == 0
+
+
+def test_only_the_requests_of_a_killed_worker_fail(run: Run, library: str) -> None:
+    """Those of the others are answered, and every connection can be made."""
+    server = serve(run, library)
+    ready(server, 2)
+    load = Load(server.urls()[0], CONNECTIONS)
+    killed: set[int] = set()
+    with load.running():
+        for round_ in range(2 * ROUNDS):
+            load.more(300)
+            victim = random.choice(children(server.process.pid))
+            killed.add(victim)
+            kill(victim, signal.SIGKILL)
+            ready(server, 3 + round_)
+        load.more(300)
+    assert load.halves == [] or set(load.served_by) <= killed
+    for failure, pid in zip(load.failures, load.served_by, strict=True):
+        assert pid in killed or pid is None, failure
+        assert not failure.startswith("connect"), failure
+    assert sum(pid is None for pid in load.served_by) <= len(killed) * 4, load.failures
+    assert server.stop() == 0
+
+
+def test_a_stop_at_any_moment_leaves_whole_answers_and_nothing_else(
+    run: Run, library: str, tmp_path: Path
+) -> None:
+    """SIGTERM at a random moment: every answer that began is complete, the exit is in time, nothing is left."""
+    for round_ in range(5 * ROUNDS):
+        path = tmp_path / f"socket{round_}"
+        server = serve(run, library, "--bind", "127.0.0.1:0", "--bind", f"unix:{path}")
+        workers = ready(server, 2)
+        loads = [Load(url, 4) for url in server.urls()]
+        assert len(loads) == 2
+        with loads[0].running(), loads[1].running():
+            time.sleep(random.uniform(0, 0.2))
+            begun = time.monotonic()
+            code = server.stop()
+            took = time.monotonic() - begun
+        assert code == 0, server.log()
+        assert took < 5
+        assert [load.halves for load in loads] == [[], []]
+        assert gone(workers)
+        assert not path.exists()
+
+
+def test_a_stop_during_the_start_leaves_nothing(run: Run, library: str, tmp_path: Path) -> None:
+    """SIGTERM while workers are being started, imported or replaced."""
+    for round_ in range(3 * ROUNDS):
+        path = tmp_path / f"socket{round_}"
+        server = serve(run, library, "--bind", f"unix:{path}")
+        until(path.exists, "the socket")
+        time.sleep(random.uniform(0, 0.8))
+        left = children(server.process.pid)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0, server.log()
+        assert gone(left)
+        assert not path.exists()
