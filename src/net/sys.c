@@ -104,6 +104,25 @@ int tri_sys_die_with_parent(int number)
     return prctl(PR_SET_PDEATHSIG, (unsigned long)number);
 }
 
+int tri_sys_alarm_new(int number, timer_t *timer)
+{
+    struct sigevent how = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = number };
+    return timer_create(CLOCK_MONOTONIC, &how, timer);
+}
+
+void tri_sys_alarm_set(timer_t timer, uint64_t at_ms)
+{
+    struct itimerspec when = {
+        .it_value = { .tv_sec = (time_t)(at_ms / 1000), .tv_nsec = (long)(at_ms % 1000) * 1000000 },
+    };
+    (void)timer_settime(timer, TIMER_ABSTIME, &when, NULL);
+}
+
+void tri_sys_alarm_free(timer_t timer)
+{
+    (void)timer_delete(timer);
+}
+
 int tri_sys_sigaction(int number, const struct sigaction *action, struct sigaction *before)
 {
     return sigaction(number, action, before);

@@ -40,6 +40,12 @@ void tri_sys_complain(const char *text, size_t n, int patience_ms);
 _Noreturn void tri_sys_exit(int code);
 /* Has the kernel send this process `number` when the thread that made it ends. */
 TRI_NODISCARD int tri_sys_die_with_parent(int number);
+/* A timer of CLOCK_MONOTONIC that sends the process a signal; setting it, at a time in milliseconds, is safe in
+ * handlers.
+ */
+TRI_NODISCARD int tri_sys_alarm_new(int number, timer_t *timer);
+void tri_sys_alarm_set(timer_t timer, uint64_t at_ms);
+void tri_sys_alarm_free(timer_t timer);
 struct sigaction;
 TRI_NODISCARD int tri_sys_sigaction(int number, const struct sigaction *action, struct sigaction *before);
 /* The parent's process id, 0 when it is of another namespace. */

@@ -1,5 +1,6 @@
 /* The watchdog: a thread that ends the process when a deadline has passed, whatever the other threads do. It needs
-   nothing of theirs, no interpreter's lock either, and every signal is blocked in it. */
+   nothing of theirs, no interpreter's lock either, and every signal is blocked in it. It starts with the first
+   deadline; before, signals that nobody acts on are heeded by a timer and its signal, SIGRTMAX - 1. */
 #ifndef TRI_NET_WATCHDOG_H
 #define TRI_NET_WATCHDOG_H
 
@@ -23,15 +24,16 @@ typedef struct tri_watchdog_end {
     int code;
 } tri_watchdog_end;
 
-/* Starts the thread. TRI_ENOMEM, TRI_EMFILE, TRI_ESYS. The caller owns it; it is of this process only: after a fork the
+/* TRI_ENOMEM, TRI_EMFILE, TRI_ESYS. The caller owns it; it is of this process only: after a fork the
    child has a copy that does nothing, and only frees it. */
 TRI_NODISCARD int tri_watchdog_new(tri_watchdog **out, const tri_mem *mem);
 /* Ends the thread, and puts back the signals' handlers. */
 void tri_watchdog_free(tri_watchdog *dog);
 /* Whether it is of this process. */
 bool tri_watchdog_is_own(const tri_watchdog *dog);
-/* Ends the process in so many milliseconds, unless this is called again; 0 for never. */
-void tri_watchdog_set(tri_watchdog *dog, uint64_t ms, const tri_watchdog_end *end);
+/* Ends the process in so many milliseconds, unless this is called again; 0 for never. What signals have set is taken
+   back. TRI_ESYS. */
+TRI_NODISCARD int tri_watchdog_set(tri_watchdog *dog, uint64_t ms, const tri_watchdog_end *end);
 /* What tri_watchdog_heed waits for, and how long the process may take after the first, second and third signal: a
    patience of 0 is none that ends. */
 typedef struct tri_watchdog_signals {

@@ -52,7 +52,11 @@ PyObject *tri_process_deadline(PyObject *module, PyObject *args)
     }
     if (have_watchdog(state) != 0)
         return NULL;
-    tri_watchdog_set(state->watchdog, ms, &end);
+    int error = tri_watchdog_set(state->watchdog, ms, &end);
+    if (error != 0) {
+        tri_server_type_raise(state, error);
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 

@@ -65,14 +65,14 @@ static int outcome(void (*child)(void), char text[64])
 
 static void stuck(void)
 {
-    tri_watchdog_set(new_dog(), 50, &late);
+    CHECK(tri_watchdog_set(new_dog(), 50, &late) == 0);
     for (volatile unsigned i = 0;; i++)
         continue;
 }
 
 static void silent(void)
 {
-    tri_watchdog_set(new_dog(), 1, &mute);
+    CHECK(tri_watchdog_set(new_dog(), 1, &mute) == 0);
     nap(5000);
 }
 
@@ -80,13 +80,13 @@ static void silent(void)
 static void patient(void)
 {
     tri_watchdog *dog = new_dog();
-    tri_watchdog_set(dog, 50, &mute);
-    tri_watchdog_set(dog, 10000000, &late);
+    CHECK(tri_watchdog_set(dog, 50, &mute) == 0);
+    CHECK(tri_watchdog_set(dog, 10000000, &late) == 0);
     nap(100);
-    tri_watchdog_set(dog, 50, &mute);
-    tri_watchdog_set(dog, 0, &mute);
+    CHECK(tri_watchdog_set(dog, 50, &mute) == 0);
+    CHECK(tri_watchdog_set(dog, 0, &mute) == 0);
     nap(100);
-    tri_watchdog_set(dog, 50, &mute);
+    CHECK(tri_watchdog_set(dog, 50, &mute) == 0);
     tri_watchdog_free(dog);
     nap(100);
 }
@@ -101,7 +101,7 @@ static void unread(void)
         continue;
     fcntl(ends[1], F_SETFL, 0);
     dup2(ends[1], 2);
-    tri_watchdog_set(new_dog(), 1, &late);
+    CHECK(tri_watchdog_set(new_dog(), 1, &late) == 0);
     nap(5000);
 }
 
@@ -109,7 +109,7 @@ static void unread(void)
 static void forked(void)
 {
     tri_watchdog *dog = new_dog();
-    tri_watchdog_set(dog, 200, &late);
+    CHECK(tri_watchdog_set(dog, 200, &late) == 0);
     pid_t pid = fork();
     int status = 0;
     if (pid == 0) {
@@ -118,7 +118,7 @@ static void forked(void)
         tri_watchdog_free(dog);
         _exit(own);
     }
-    tri_watchdog_set(dog, 0, &mute);
+    CHECK(tri_watchdog_set(dog, 0, &mute) == 0);
     CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
     tri_watchdog_free(dog);
 }
@@ -179,7 +179,7 @@ static void fourth_signal(void)
     raise(SIGUSR1);
     raise(SIGUSR1);
     nap(50);
-    tri_watchdog_set(dog, 0, &late);
+    CHECK(tri_watchdog_set(dog, 0, &late) == 0);
     raise(SIGUSR1);
     raise(SIGUSR2);
     nap(5000);
@@ -194,7 +194,7 @@ static void acted_on(void)
     handle(SIGUSR2, count);
     heed(dog, 50, 50);
     raise(SIGUSR1);
-    tri_watchdog_set(dog, 10000, &late);
+    CHECK(tri_watchdog_set(dog, 10000, &late) == 0);
     nap(100);
     handle(SIGUSR2, SIG_IGN);
     tri_watchdog_free(dog);
@@ -242,7 +242,7 @@ static void test_signals(void)
     tri_watchdog_free(dog);
 }
 
-static bool refuse_threads;
+static bool refuse_threads, refuse_timers;
 
 /* What it needs may be short: nothing is left behind then. */
 static void test_faults(void)
@@ -258,9 +258,23 @@ static void test_faults(void)
     CHECK(tri_watchdog_new(&dog, &mem.mem) == TRI_ESYS && dog == NULL);
     fail_event = 0;
     refuse_threads = true;
-    CHECK(tri_watchdog_new(&dog, &mem.mem) == TRI_ESYS && errno == EAGAIN && dog == NULL);
+    CHECK(tri_watchdog_new(&dog, &mem.mem) == 0);
+    CHECK(tri_watchdog_set(dog, 1, &late) == TRI_ESYS && errno == EAGAIN);
     refuse_threads = false;
+    refuse_timers = true;
+    CHECK(tri_watchdog_heed(dog, &(tri_watchdog_signals){ 0 }, &late) == TRI_ESYS && errno == EAGAIN);
+    refuse_timers = false;
+    tri_watchdog_free(dog);
     CHECK(mem.blocks_out == 0);
+}
+
+int timer_create(clockid_t clock, struct sigevent *how, timer_t *timer)
+{
+    int (*real)(clockid_t, struct sigevent *, timer_t *);
+    void *found = dlsym(RTLD_NEXT, "timer_create");
+    memcpy(&real, &found, sizeof real);
+    errno = EAGAIN;
+    return refuse_timers ? -1 : real(clock, how, timer);
 }
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context)

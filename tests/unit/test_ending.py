@@ -70,7 +70,7 @@ def test_the_time_begins_once(core: Core, monkeypatch: pytest.MonkeyPatch) -> No
 def test_signals(core: Core, delay: float, grace: float | None, steps: tuple[float, ...]) -> None:
     """Each has what the phases after it may take; one that ends the delay is not the second."""
     Deadline(5).heed(TERM, delay, grace)
-    assert [(numbers, given, code) for numbers, given, _, code in core.heeded] == [
+    assert [(numbers, given, code) for numbers, given, _, code, *_ in core.heeded] == [
         (TERM, steps, ending.FORCED)
     ]
 
