@@ -75,13 +75,19 @@ def run(config: Config, *, ends_process: bool = False) -> int:
     server = Service(config, app, backend, owns_process=True)
     notify(server, config)
     try:
-        with server.signals():
+        with server.signals(_own_signals()):
             return backend.run(server.main)
     finally:
         if ends_process:
             server.deadline.begin("threads of the application")
         else:
             server.deadline.end()
+
+
+def _own_signals() -> list[int]:
+    """Return the signals that stop a process of one server's own; a hang-up is passed over where nohup says so."""
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, *([signal.SIGHUP] if hangs_up else [])]
 
 
 _INTERFACES = {"asgi3": "ASGI 3", "asgi2": "ASGI 2", "wsgi": "WSGI"}
@@ -219,7 +225,7 @@ class Service:
         self._last_signal = 0
         self._expired = False
         self._handled: Sequence[int] = ()
-        self._draining = False
+        self._draining = self._hurried = False
         self._leaves = not config.drain_delay  # answers say that connections end from the first signal on
         forced = config.timeout_forced_shutdown if owns_process else None
         self.deadline = Deadline(forced or 0.0, supervisor)
@@ -304,6 +310,12 @@ class Service:
             return
         self._signals += 1
         self._last_signal = number
+        if (
+            number == signal.SIGQUIT and self._signals == 1 and self._serving
+        ):  # the first and the second in one
+            self._signals = 2
+            self._hurried = True
+            self._interrupt()
         enough = 2 if self._serving else 1
         if self._signals > enough or self._past_serving:
             try:
@@ -455,7 +467,7 @@ class Service:
         """Go on serving for the drain delay, as not ready: a balancer in front stops sending requests here."""
         self.core.set_ready(False)
         delay = self._config.drain_delay
-        if not delay or self._gave_up or self.deadline.is_orphaned:
+        if not delay or self._gave_up or self._hurried or self.deadline.is_orphaned:
             return
         _logger.info("Draining for %g s: not ready, and serving on. (CTRL+C to go on at once)", delay)
         self._draining = True

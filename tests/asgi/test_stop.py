@@ -12,7 +12,7 @@ from harness import Closed, Serve, Server, until
 
 APP = "comings:app"
 HOST = b"Host: a\r\n"
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 def at_work(server: Server, count: int) -> None:

@@ -126,3 +126,26 @@ def test_second_signal_ends_an_endless_answer(own: Serve, library: str) -> None:
         until(lambda: "Waiting for 1 request(s)" in server.log(), "the stop")
         assert server.stop(signal.SIGTERM) == 128 + signal.SIGTERM
         assert not client.rest().endswith(b"0\r\n\r\n"), "the last chunk would tell of success"
+
+
+@pytest.mark.parametrize("options", [(), ("--drain-delay", "60")], ids=["", "drain"])
+def test_quit_cancels_at_once(own: Serve, library: str, options: tuple[str, ...]) -> None:
+    """It is the first and the second signal in one, and waits for no delay; the application's shutdown still runs."""
+    server = own(APP, library, *options)
+    with server.connect() as client:
+        client.request(target="/slow?ms=60000")
+        said(server, "slow begins")
+        assert server.stop(signal.SIGQUIT) == 128 + signal.SIGQUIT
+    assert "Cancelling 1 request(s): a second signal came" in server.log()
+    assert "shutdown after" in server.access()
+
+
+def test_a_hang_up_is_passed_over_under_nohup(own: Serve, library: str) -> None:
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which the server inherits
+    try:
+        server = own(APP, library)
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+    server.send_signal(signal.SIGHUP)
+    assert server.ask(target="/plain?n=1").body == b"n=1"
+    assert server.stop() == 0
