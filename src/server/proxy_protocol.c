@@ -119,11 +119,12 @@ static ptrdiff_t read_v2(const char *bytes, size_t n, tri_proxy_protocol *out)
     if (n < V2_FIXED)
         return TRI_EAGAIN;
     unsigned family = p[13] >> 4, transport = p[13] & 15, length = read_u16(p + 14);
-    int size = addresses_size(family);
-    if ((p[12] != 0x20 && p[12] != 0x21) || size < 0 || transport > 2 || length > TRI_PROXY_PROTOCOL_EXTRA)
+    bool local = p[12] == 0x20; /* of which the family is to be ignored */
+    int size = local ? 0 : addresses_size(family);
+    if ((!local && p[12] != 0x21) || size < 0 || (!local && transport > 2) || length > TRI_PROXY_PROTOCOL_EXTRA)
         return TRI_EINVAL;
-    if (p[12] == 0x20 || family == 0 || transport != 1) {
-        out->kind = p[12] == 0x20 ? TRI_PROXY_PROTOCOL_LOCAL : TRI_PROXY_PROTOCOL_UNKNOWN;
+    if (local || family == 0 || transport != 1) {
+        out->kind = local ? TRI_PROXY_PROTOCOL_LOCAL : TRI_PROXY_PROTOCOL_UNKNOWN;
         out->skip = length;
         return V2_FIXED;
     }

@@ -128,6 +128,7 @@ static void test_v2(void)
     CHECK(read_all(header, make_v2(header, 0x20, 0x11, ipv4, 12, 12)) == 16);
     CHECK(got.kind == TRI_PROXY_PROTOCOL_LOCAL && got.skip == 12);
     CHECK(read_all(header, make_v2(header, 0x20, 0x00, "", 0, 0)) == 16 && got.kind == TRI_PROXY_PROTOCOL_LOCAL);
+    CHECK(read_all(header, make_v2(header, 0x20, 0x5f, "", 0, 0)) == 16 && got.kind == TRI_PROXY_PROTOCOL_LOCAL);
     CHECK(read_all(header, make_v2(header, 0x21, 0x00, "", 0, 5)) == 16);
     CHECK(got.kind == TRI_PROXY_PROTOCOL_UNKNOWN && got.skip == 5);
     CHECK(read_all(header, make_v2(header, 0x21, 0x12, ipv4, 12, 12)) == 16); /* datagrams are not what we serve */
