@@ -65,7 +65,11 @@ def _read(name: str) -> dict[str, Any]:
         raise UsageError(
             f"the config file {name} cannot be read: {error.strerror}", "give another one with --config"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UsageError(
+            f"{name} is no TOML of ours: it is nested too deeply", "no option is nested"
+        ) from None
+    except ValueError as error:  # of TOML, UTF-8 or a number of thousands of digits
         raise UsageError(f"{name} is no TOML: {error}", "mend that line, or see toml.io") from None
 
 
@@ -75,7 +79,9 @@ def _section(name: str, table: dict[str, Any]) -> dict[str, Any] | None:
         return table
     tools = table.get("tool")
     section = tools.get("tricorn") if isinstance(tools, dict) else None
-    return section if isinstance(section, dict) else None
+    if section is not None and not isinstance(section, dict):
+        raise UsageError(f"{name}: tool.tricorn is no table", "write the options below [tool.tricorn]")
+    return section
 
 
 def _values(name: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -106,7 +112,7 @@ def _attribute(key: str, value: Any) -> str | None:
     theirs = uvicorn_options.missing(key, BY_ATTRIBUTE)
     if theirs is None:
         return attribute_of(keyword)
-    uvicorn_options.accept(theirs, value, f"{key} = {json.dumps(value)}")
+    uvicorn_options.accept(theirs, value, f"{key} = {json.dumps(value, default=str)}")
     return None
 
 

@@ -15,11 +15,13 @@ def load(file: str) -> None:
         file: A path, relative to the current directory.
 
     Raises:
-        UsageError: There is no such file.
+        UsageError: There is no such file, or it is a directory.
         StartupError: python-dotenv is not installed, or the file cannot be read.
     """
     if not Path(file).exists():
         raise UsageError(f"--env-file {file}: there is no such file", "give the path of one")
+    if Path(file).is_dir():
+        raise UsageError(f"--env-file {file}: it is a directory", "give the path of a file")
     try:
         dotenv = import_module("dotenv")
     except ImportError:
@@ -28,5 +30,5 @@ def load(file: str) -> None:
         ) from None
     try:
         dotenv.load_dotenv(dotenv_path=file)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # UTF-8 that is none, or a NUL
         raise StartupError(f"--env-file {file}: it cannot be read: {error}") from None

@@ -110,12 +110,21 @@ def test_what_uvicorn_has_and_we_do_not() -> None:
         ("log-level = 'info'\nlog_level = 'debug'", "tricorn.toml: log_level is given twice"),
         ("port 5", "tricorn.toml is no TOML: Expected '='"),
         ("port = ", "tricorn.toml is no TOML"),
+        (f"port = {'9' * 5000}", "tricorn.toml is no TOML: Exceeds the limit"),
+        (f"port = {'[' * 100_000}", "tricorn.toml is no TOML of ours: it is nested too deeply"),
+        ("ssl-keyfile = 2026-11-30", 'tricorn.toml: ssl-keyfile = "2026-11-30" asks for TLS'),
     ],
 )
 def test_refuses(text: str, message: str) -> None:
     line = problem(text)
     assert line.startswith(message)
     assert ";" in line
+
+
+def test_refuses_a_section_of_another_kind() -> None:
+    Path("pyproject.toml").write_text("tool.tricorn = 5")
+    with pytest.raises(UsageError, match=r"pyproject\.toml: tool\.tricorn is no table; .*\[tool\.tricorn\]"):
+        config_file.load()
 
 
 def test_refuses_bytes() -> None:
