@@ -8,17 +8,22 @@ from __future__ import annotations
 import logging
 import os
 import select
+import socket
 import stat
 import sys
+import time
 import weakref
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from tricorn.errors import StartupError
 
 # Not O_TRUNC, so that nothing is lost at a restart; O_NONBLOCK, so that a pipe without a reader cannot hold us up.
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _MODE = 0o644
+
+WAIT: Final = 0.5
+"""Seconds that a message waits for a stream whose reader is slow."""
 
 
 class LogFile:
@@ -107,12 +112,119 @@ class FileHandler(logging.Handler):
 
 
 class StreamHandler(logging.StreamHandler[TextIO]):
-    """Writes records to a stream; one that takes no more, such as a pipe without a reader, loses them."""
+    """Writes records to a stream; one that takes no more, such as a pipe without a reader, loses them.
+
+    A pipe, a terminal or a socket that nobody reads for :data:`WAIT` seconds loses them until it takes some again;
+    how many it were is said then. So who keeps the log's reader from reading does not stop the server.
+
+    Args:
+        stream: The stream.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._outlet = _outlet(stream)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        if self._outlet is None:
+            super().emit(record)
+            return
+        try:
+            self._outlet.write(self._text(self._outlet.lost, record).encode("utf-8", "backslashreplace"))
+        except OSError:
+            pass  # there is nowhere to say so
+        except Exception:
+            self.handleError(record)
+
+    def _text(self, lost: int, record: logging.LogRecord) -> str:
+        """Return a record's line, behind one about those that were lost before it."""
+        text = self.format(record) + self.terminator
+        if not lost:
+            return text
+        problem = "%d message(s) were lost: nobody read them"
+        missing = logging.LogRecord(record.name, logging.WARNING, "", 0, problem, (lost,), None)
+        return self.format(missing) + self.terminator + text
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Say nothing of a stream that failed: a traceback for each line would help nobody."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
+
+    def close(self) -> None:
+        """Close what was opened here; the stream stays open."""
+        outlet, self._outlet = self._outlet, None
+        if outlet is not None:
+            outlet.close()
+        super().close()
+
+
+class _Outlet:
+    """A descriptor whose reader may be slow.
+
+    Args:
+        fd: The descriptor, one of our own; a write to it never waits.
+        is_socket: Whether it is that of a socket, of which each call has to say so.
+
+    Attributes:
+        lost: Writes that failed since the last that did not.
+    """
+
+    def __init__(self, fd: int, *, is_socket: bool) -> None:
+        self._fd = fd
+        self._socket = socket.socket(fileno=fd) if is_socket else None
+        self._within = False  # a line
+        self.lost = 0
+
+    def write(self, data: bytes) -> None:
+        """Write, and wait for the reader a little; not at all as long as the last write has waited in vain.
+
+        Raises:
+            OSError: Not all of it could be written.
+        """
+        until = time.monotonic() + (0 if self.lost else WAIT)
+        rest = memoryview(b"\n" + data if self._within else data)
+        try:
+            while rest:
+                rest = rest[self._write_some(rest, until) :]
+                self._within = bool(rest)
+        except OSError:
+            self.lost += 1
+            raise
+        self.lost = 0
+
+    def _write_some(self, data: memoryview, until: float) -> int:
+        while True:
+            try:
+                if self._socket is None:
+                    return os.write(self._fd, data)
+                return self._socket.send(data, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                poll = select.poll()
+                poll.register(self._fd, select.POLLOUT)
+                left = until - time.monotonic()
+                if left <= 0 or not poll.poll(left * 1000):
+                    raise
+
+    def close(self) -> None:
+        """Close the descriptor, once."""
+        if self._socket is not None:
+            self._socket.close()
+        else:
+            os.close(self._fd)
+
+
+def _outlet(stream: TextIO) -> _Outlet | None:
+    """Return a way to write to a stream that may be slow; ``None`` for any other, such as a file."""
+    try:
+        stream.flush()
+        fd = stream.fileno()
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return _Outlet(os.dup(fd), is_socket=True)
+        own = _unblocked(fd)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return None if own < 0 else _Outlet(own, is_socket=False)
 
 
 def descriptor(handler: logging.Handler) -> tuple[int, int, bool]:
@@ -135,8 +247,9 @@ def descriptor(handler: logging.Handler) -> tuple[int, int, bool]:
 
 
 def _piece(fd: int) -> int:
-    """Return how much can be written to a pipe without being mixed with the lines of others."""
-    return select.PIPE_BUF if stat.S_ISFIFO(os.fstat(fd).st_mode) else 0
+    """Return how much can be written to a pipe or a socket without being mixed with the lines of others."""
+    mode = os.fstat(fd).st_mode
+    return select.PIPE_BUF if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else 0
 
 
 def _unblocked(fd: int) -> int:

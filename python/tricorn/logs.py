@@ -216,7 +216,7 @@ def _set_up(name: str, level: int, handler: logging.Handler | None) -> None:
     target.setLevel(level)
     for old in [old for old in target.handlers if isinstance(old.formatter, Formatter)]:
         target.removeHandler(old)
-        if isinstance(old, log_files.FileHandler):
+        if isinstance(old, (log_files.FileHandler, log_files.StreamHandler)):
             old.close()
     if handler is not None:
         target.addHandler(handler)

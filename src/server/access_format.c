@@ -262,6 +262,7 @@ int tri_access_format_compile(tri_access_format *format, tri_span text, tri_acce
         return refuse(fault, 0, "it is empty");
     if (tri_span_eq(text, TRI_SPAN("uvicorn"))) {
         format->ops[format->n_ops++].atom = TRI_ACCESS_UVICORN;
+        format->n_values = values_of(TRI_ACCESS_REQUEST);
         return 0;
     }
     for (size_t i = 0; i < sizeof presets / sizeof *presets; i++)

@@ -16,6 +16,7 @@ struct tri_access_log {
     uint32_t pid;
     uint64_t seed;
     size_t value;    /* bytes of one from the peer, so that all fit into a line */
+    size_t most;     /* bytes of a line that need not be cut, 0 for any */
     uint64_t serial; /* of the line: identifiers are made of it */
     char *excluded;
     size_t n_excluded;
@@ -33,11 +34,16 @@ typedef struct output {
 
 /* --- making one --- */
 
-/* How long a value of the peer may be, so that a line never ends within quotes. */
-static size_t value_most(const tri_access_format *format)
+/* How long a value of others' may be, so that all fit into a line of `line` bytes, which then never ends within quotes.
+ */
+static size_t value_most(const tri_access_format *format, size_t line)
 {
-    enum { OWN = 64 }; /* bytes of what is not the peer's, at most */
-    size_t room = TRI_ACCESS_LOG_LINE - TRI_ACCESS_FORMAT_TEXT - TRI_ACCESS_FORMAT_OPS * OWN;
+    enum { OWN = 64, UVICORN = 256 }; /* bytes of an atom that are not others', at most */
+    size_t own = format->n_text + 1;
+    for (unsigned i = 0; i < format->n_ops; i++)
+        if (format->ops[i].atom != TRI_ACCESS_LITERAL)
+            own += format->ops[i].atom == TRI_ACCESS_UVICORN ? UVICORN : OWN;
+    size_t room = line > own ? line - own : 0;
     size_t share = format->n_values == 0 ? room : room / format->n_values;
     return share < TRI_ACCESS_LOG_VALUE ? share : TRI_ACCESS_LOG_VALUE;
 }
@@ -65,7 +71,8 @@ int tri_access_log_new(tri_access_log **out, const tri_access_config *config, tr
         tri_access_log_free(log);
         return error;
     }
-    log->value = value_most(&log->format);
+    log->value = value_most(&log->format, TRI_ACCESS_LOG_LINE);
+    log->most = config->most;
     log->n_excluded = config->excluded.n;
     if (log->n_excluded > 0)
         memcpy(log->excluded, config->excluded.p, log->n_excluded);
@@ -548,12 +555,41 @@ static void put_op(tri_access_log *log, output *out, const tri_access_record *re
     }
 }
 
-tri_span tri_access_log_line(tri_access_log *log, const tri_access_record *record)
+/* Writes the line. */
+static tri_span write_line(tri_access_log *log, const tri_access_record *record)
 {
     output out = { log->line, log->line + sizeof log->line - 1 };
-    log->serial++;
     for (unsigned i = 0; i < log->format.n_ops; i++)
         put_op(log, &out, record, &log->format.ops[i]);
     *out.p++ = '\n';
     return (tri_span){ log->line, (size_t)(out.p - log->line) };
+}
+
+/* Writes a line that would be too long once more, with values cut for it to fit: a share of the room for each does, and
+   a few tries find how much of it the short ones leave to the long. */
+static tri_span write_shorter(tri_access_log *log, const tri_access_record *record)
+{
+    enum { TRIES = 4 };
+    size_t fits = value_most(&log->format, log->most), too_long = log->value;
+    for (unsigned i = 0; i < TRIES; i++) {
+        log->value = fits + (too_long - fits) / 2;
+        if (write_line(log, record).n <= log->most)
+            fits = log->value;
+        else
+            too_long = log->value;
+    }
+    log->value = fits;
+    return write_line(log, record);
+}
+
+tri_span tri_access_log_line(tri_access_log *log, const tri_access_record *record)
+{
+    log->serial++;
+    tri_span line = write_line(log, record);
+    if (log->most == 0 || line.n <= log->most)
+        return line;
+    size_t value = log->value;
+    line = write_shorter(log, record);
+    log->value = value;
+    return line;
 }

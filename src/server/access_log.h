@@ -25,6 +25,7 @@ typedef struct tri_access_config {
     uint32_t pid;
     uint64_t seed;     /* random: of the identifiers of requests that bring none */
     tri_span excluded; /* globs of paths that are not logged, each ended by a NUL */
+    uint32_t most;     /* bytes of a line: what others' values are cut for where it would be longer, 0 for any */
 } tri_access_config;
 
 /* What is known of an exchange. All is borrowed for the call. */

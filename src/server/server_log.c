@@ -6,6 +6,7 @@ int tri_server_log_open(tri_server *server, const tri_access_config *config, int
 {
     tri_access_config own = *config;
     own.mem = server->mem;
+    own.most = piece;
     if (server->log != NULL)
         return TRI_ESTATE;
     int error = tri_access_log_new(&server->log, &own, fault);

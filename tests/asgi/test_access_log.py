@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -405,6 +406,26 @@ def test_reader_that_stalls(library: str, tmp_path: Path) -> None:
     assert lines and text.endswith("\n") and all(len(line) > 4000 for line in lines)
     lost = re.search(r"(\d+) line\(s\) of the access log were lost", (tmp_path / "error").read_text())
     assert lost and int(lost[1]) + len(lines) == 40
+
+
+def test_reader_of_messages_that_stalls(library: str) -> None:
+    """With ``2>&1`` and a reader that hangs, what clients do wrong fills the pipe: nothing else is different."""
+    usual = ("--app-dir", str(APPS), "--port", "0", "--async-library", library)
+    command = [sys.executable, "-m", "tricorn", APP, *usual]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        found = None
+        while found is None:
+            found = re.search(rb"running on http://127\.0\.0\.1:(\d+)", process.stdout.readline())
+        port = found[1].decode()
+        for _ in range(60):
+            with Client(socket.create_connection(("127.0.0.1", int(port)), timeout=TIMEOUT)) as client:
+                client.send(b"no request\r\n\r\n")
+                assert client.answer().status == 400
+        ask(port)
+        process.terminate()
+        assert process.wait(TIMEOUT) == 0
 
 
 def test_closed_standard_output(library: str, tmp_path: Path) -> None:

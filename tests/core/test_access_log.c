@@ -216,6 +216,65 @@ static void test_longest(void)
     tri_access_log_free(log);
 }
 
+/* A log whose lines are to be no longer than what a pipe takes undivided. */
+static tri_span bounded_line(check_mem *mem, const char *format, const tri_access_record *record, tri_access_log **log)
+{
+    tri_access_fault fault;
+    const tri_access_config config = { .mem = &mem->mem, .format = span_of(format), .colors = true, .most = 4096 };
+    check_mem_init(mem);
+    CHECK(tri_access_log_new(log, &config, &fault) == 0);
+    return tri_access_log_line(*log, record);
+}
+
+/* Values are cut where the line would be longer than it may be, and only there. */
+static void test_bounded(void)
+{
+    static const struct {
+        const char *format, *end;
+    } known[] = {
+        { "uvicorn", "... HTTP/1.1\033[0m\" \033[31m404 Not Found\033[0m\n" },
+        { "combined", "\\x0a...\" \"curl/8\"\n" },
+        { "json", "\\u000a...\",\"library\":null,\"pid\":0}\n" },
+        { "%(r)s %(U)s %({x}i)s %(pid)s", " 0\n" },
+    };
+    static char big[6000];
+    memset(big, '\n', sizeof big);
+    tri_access_record record = usual_record();
+    made_head_init(&made, (tri_span){ big, sizeof big });
+    made_field(&made, TRI_SPAN("user-agent"), TRI_SPAN("curl/8"));
+    made_field(&made, TRI_SPAN("referer"), (tri_span){ big, sizeof big });
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        check_mem mem;
+        tri_access_log *log;
+        tri_span line = bounded_line(&mem, known[i].format, &record, &log);
+        size_t n = strlen(known[i].end);
+        CHECK(line.n <= 4096 && line.n > 3000 && memcmp(line.p + line.n - n, known[i].end, n) == 0);
+        tri_access_log_free(log);
+    }
+    made_head_init(&made, (tri_span){ big, 900 });
+    check_mem mem;
+    tri_access_log *log;
+    CHECK(bounded_line(&mem, "%(U)s %(pid)s", &record, &log).n == 900 * 4 + 3);
+    tri_access_log_free(log);
+}
+
+/* A line that is cut has the identifier that it would have had. */
+static void test_bounded_identifier(void)
+{
+    static char big[6000];
+    memset(big, 'a', sizeof big);
+    tri_access_record record = usual_record();
+    made_head_init(&made, (tri_span){ big, sizeof big });
+    check_mem mem;
+    tri_access_log *log;
+    tri_span line = bounded_line(&mem, "%(U)s %(request_id)s", &record, &log);
+    CHECK(line.n <= 4096 && memcmp(line.p + line.n - 17, "0000000000000001\n", 17) == 0);
+    made_head_init(&made, TRI_SPAN("/"));
+    line = tri_access_log_line(log, &record);
+    CHECK(memcmp(line.p + line.n - 17, "0000000000000002\n", 17) == 0);
+    tri_access_log_free(log);
+}
+
 static void check_fault(const char *format, size_t at, const char *word)
 {
     static tri_access_format compiled;
@@ -331,6 +390,8 @@ int main(void)
     test_escaping();
     test_room();
     test_longest();
+    test_bounded();
+    test_bounded_identifier();
     test_faults();
     test_excluded();
     test_making();

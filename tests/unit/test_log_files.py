@@ -6,8 +6,12 @@ import io
 import logging
 import os
 import select
+import socket
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,6 +98,94 @@ def test_broken_stream_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Logging error" in capsys.readouterr().err
 
 
+def filled(writer: int) -> int:
+    """Write until there is no more room, and return how much it was."""
+    os.set_blocking(writer, False)
+    size = 0
+    for piece in (65_536, 512, 1):
+        try:
+            while True:
+                size += os.write(writer, b"." * piece)
+        except BlockingIOError:
+            pass
+    os.set_blocking(writer, True)
+    return size
+
+
+def read_up(reader: int) -> str:
+    """Return all that can be read now."""
+    os.set_blocking(reader, False)
+    text = b""
+    try:
+        while piece := os.read(reader, 1 << 20):
+            text += piece
+    except BlockingIOError:
+        pass
+    return text.decode()
+
+
+@pytest.mark.parametrize("pair", [os.pipe, lambda: [one.detach() for one in socket.socketpair()]])
+def test_messages_that_nobody_reads_are_lost_and_counted(
+    pair: Callable[[], tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first waits a little, further ones not at all."""
+    monkeypatch.setattr(log_files, "WAIT", 0.3)
+    reader, writer = pair()
+    with os.fdopen(writer, "w") as stream, os.fdopen(reader):
+        handler = log_files.StreamHandler(stream)
+        handler.handle(record("one"))
+        filled(writer)
+        times = []
+        for text in ("two", "three", "four"):
+            begin = time.monotonic()
+            handler.handle(record(text))
+            times.append(time.monotonic() - begin)
+        assert times[0] > 0.25 and sum(times[1:]) < 0.2
+        assert read_up(reader).replace(".", "") == "one\n"
+        handler.handle(record("five"))
+        handler.handle(record("six"))
+        assert read_up(reader) == "3 message(s) were lost: nobody read them\nfive\nsix\n"
+        handler.close()
+        handler.handle(record("seven"))
+        assert read_up(reader) == "seven\n"
+
+
+def test_a_message_that_was_cut_short_keeps_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "WAIT", 0.01)
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream, os.fdopen(reader):
+        handler = log_files.StreamHandler(stream)
+        handler.handle(record("long" * 100_000))
+        assert read_up(reader).strip("long") == ""
+        handler.handle(record("next"))
+        assert read_up(reader) == "\n1 message(s) were lost: nobody read them\nnext\n"
+        handler.close()
+
+
+def test_a_message_waits_for_a_reader_that_is_slow() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream, os.fdopen(reader):
+        handler = log_files.StreamHandler(stream)
+        filled(writer)
+        thread = threading.Timer(0.05, read_up, (reader,))
+        thread.start()
+        handler.handle(record("late"))
+        thread.join()
+        assert read_up(reader) == "late\n"
+        handler.close()
+
+
+def test_a_mistake_of_the_caller_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream, os.fdopen(reader):
+        handler = log_files.StreamHandler(stream)
+        bad = record("%d")
+        bad.args = ("no number",)
+        handler.handle(bad)
+        handler.close()
+    assert "Logging error" in capsys.readouterr().err
+
+
 def test_descriptors(tmp_path: Path) -> None:
     """A pipe is opened once more, so that the flag is our own; a file is written to as it is."""
     assert log_files.descriptor(log_files.StreamHandler(io.StringIO())) == (-1, 0, False)
@@ -106,6 +198,13 @@ def test_descriptors(tmp_path: Path) -> None:
         assert (piece, owned) == (select.PIPE_BUF, True) and fd not in (reader, writer)
         assert not os.get_blocking(fd) and os.get_blocking(writer)
         os.close(fd)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, os.fdopen(os.dup(ours.fileno()), "w") as stream:
+        assert log_files.descriptor(log_files.StreamHandler(stream)) == (
+            stream.fileno(),
+            select.PIPE_BUF,
+            False,
+        )
     file = log_files.LogFile(str(tmp_path / "log"))
     assert log_files.descriptor(log_files.FileHandler(file)) == (file.fd, 0, False)
     file.close()
