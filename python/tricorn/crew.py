@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tricorn import listening, spawning, worker
-from tricorn.board import Board, Cell
+from tricorn.board import SLOTS_MOST, Board, Cell
 from tricorn.config import Config
 from tricorn.importer import Application
 from tricorn.listening import Listener
@@ -65,15 +66,17 @@ class Worker:
         """How the log calls it."""
         return f"Worker {self.slot.number} (pid {self.process.pid})"
 
-    def read(self) -> None:
-        """Take the messages that it has sent."""
+    def read(self) -> bool:
+        """Take the messages that it has sent; returns whether there may be more of them."""
         while True:
             try:
                 message = self.process.channel.recv(spawning.MESSAGE, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return True
             except OSError:
-                return
+                return False
             if not message:
-                return
+                return False
             if message.startswith(spawning.READY):
                 self.ready, self.ready_at = True, time.monotonic()
                 self.library = message[len(spawning.READY) :].decode("ascii", "replace")
@@ -81,15 +84,22 @@ class Worker:
                 self.reason = message[len(spawning.FAILED) :].decode("utf-8", "replace")
 
     def stop(self, patience: float | None) -> None:
-        """Tell it to stop, or to hurry if it was told before.
+        """Tell it to stop.
 
         Args:
             patience: Seconds until it is ended at once; ``None`` waits for it.
         """
+        self._end(signal.SIGTERM, patience)
+
+    def hurry(self, patience: float | None) -> None:
+        """Tell it to stop without waiting for what is at work."""
+        self._end(signal.SIGQUIT, patience)
+
+    def _end(self, number: int, patience: float | None) -> None:
         self.stopping = True
-        self.process.kill(signal.SIGTERM)
+        self.process.kill(number)
         if patience is not None:
-            self.kill_at = time.monotonic() + patience
+            self.kill_at = min(self.kill_at or math.inf, time.monotonic() + patience)
 
     def abort(self) -> None:
         """Have it print where it stands, and end it."""
@@ -110,6 +120,8 @@ class Slot:
         leaving: Those that were told to stop and have not ended.
         crashes: How often its workers have crashed soon after their start, one after another.
         start_at: When the next one is started; ``None`` when none is due.
+        refusals: How many successors could not start, one after another.
+        rests_until: When a further one is tried for a worker that has done enough.
     """
 
     index: int
@@ -119,6 +131,8 @@ class Slot:
     leaving: list[Worker] = field(default_factory=list)
     crashes: int = 0
     start_at: float | None = None
+    refusals: int = 0
+    rests_until: float = 0.0
 
     @property
     def number(self) -> int:
@@ -133,6 +147,7 @@ class Slot:
     def promote(self) -> Worker | None:
         """Let the successor take over; returns the one that it succeeds."""
         old, self.worker, self.successor = self.worker, self.successor, None
+        self.refusals = 0
         if old is not None:
             self.leaving.append(old)
         return old
@@ -153,9 +168,21 @@ class Slot:
             lived: Seconds that the last one has lived.
         """
         self.crashes = 0 if lived >= LIVED else self.crashes + 1
-        delay = 0.0 if self.crashes < 2 else min(LONGEST_DELAY, 0.5 * 2.0 ** (self.crashes - 2))
+        delay = 0.0 if self.crashes < 2 else _delay(self.crashes - 2)
         self.start_at = time.monotonic() + delay
         return delay
+
+    def refused(self) -> float:
+        """Set when the next successor is tried, the later the more have failed; returns the delay."""
+        self.refusals += 1
+        delay = _delay(self.refusals)
+        self.rests_until = time.monotonic() + delay
+        return delay
+
+
+def _delay(times: int) -> float:
+    """Return the seconds until another try, after so many that have failed."""
+    return min(LONGEST_DELAY, 0.5 * 2.0 ** min(times, 16))
 
 
 class Cells:
@@ -231,7 +258,7 @@ class Crew:
         self._config = config
         self._app = app
         self.slots: list[Slot] = []
-        self._cells = Cells(max(32, 4 * config.workers))
+        self._cells = Cells(min(SLOTS_MOST, 2 * config.workers + 32))
         self.on_start: Callable[[Worker], None] = lambda worker: None
         self.private: list[int] = []
 

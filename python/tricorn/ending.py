@@ -53,7 +53,9 @@ class Deadline:
             return
         after = 0.0 if grace is None or not self._seconds else grace + self._seconds
         steps = (after, self._seconds, IMPATIENCE if self._seconds else 0.0)
-        if delay:
+        if self._supervisor:  # further ones say nothing new: what hurries a worker is another signal
+            steps = (after and delay + after,) * 3
+        elif delay:
             steps = (after and delay + after, after, self._seconds)
         line = _line(
             "Ended by force: the process has not acted on a signal; something holds the interpreter."

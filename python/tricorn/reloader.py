@@ -49,6 +49,7 @@ def run(config: Config, *, ends_process: bool = False) -> int:
         _logger.warning("--reload serves with one worker; --workers is for what is not being changed")
     config.workers = 1
     config.preload = False
+    config.timeout_worker_healthcheck = None  # it may stand in a debugger
     if config.timeout_graceful_shutdown is None:
         config.timeout_graceful_shutdown = GRACE
         config.shutdown_signal_streams = True
@@ -60,6 +61,7 @@ class Reloader(Supervisor):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        self._signals[signal.SIGHUP] = self._on_stop  # its terminal was closed
         self._changes: deque[list[Path]] = deque()
         self._watcher = Watcher(config, self._note)
 

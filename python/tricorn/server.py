@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from tricorn import _core, access, banner, importer, libraries, listening, logs, protocols, systemd, versions
 from tricorn._backends import current, load
@@ -226,6 +226,7 @@ class Service:
         self._expired = False
         self._handled: Sequence[int] = ()
         self._draining = self._hurried = False
+        self._pid = os.getpid()
         self._leaves = not config.drain_delay  # answers say that connections end from the first signal on
         forced = config.timeout_forced_shutdown if owns_process else None
         self.deadline = Deadline(forced or 0.0, supervisor)
@@ -293,8 +294,10 @@ class Service:
             yield
             return
         previous = {number: signal.signal(number, self._on_signal) for number in numbers}
+        if self._supervised:
+            previous[signal.SIGQUIT] = signal.signal(signal.SIGQUIT, self._on_quit)
         if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:  # else it is the application's
-            previous[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, _on_reopen)
+            previous[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, on_reopen)
         self._handled = numbers
         try:
             yield
@@ -304,27 +307,56 @@ class Service:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Ask for a stop; a signal that comes when asking cannot help, or no longer, ends the process."""
+        if self._is_not_ours(number):
+            return
+        if self._supervised and self._signals and not self.deadline.is_orphaned:
+            return  # a manager of services may send it to every process, and the supervisor does so again
         if self._draining:
             self._draining = False
             self._interrupt()
             return
         self._signals += 1
         self._last_signal = number
-        if (
-            number == signal.SIGQUIT and self._signals == 1 and self._serving
-        ):  # the first and the second in one
-            self._signals = 2
+        if number == signal.SIGQUIT and self._signals == 1 and self._serving:
+            self._signals = 2  # the first and the second in one
             self._hurried = True
             self._interrupt()
         enough = 2 if self._serving else 1
         if self._signals > enough or self._past_serving:
-            try:
-                self._finish_log()
-                _logger.error("Ended by a further signal; what was still at work is lost.")
-                logging.shutdown()
-            finally:  # the log may have been interrupted in the midst of a line
-                os._exit(128 + number)
+            self._end_at_once(number)
         self._interrupt()
+
+    def _on_quit(self, number: int, _frame: FrameType | None) -> None:
+        """Stop a worker without waiting for what is at work; a terminal sends this beside the supervisor."""
+        if self._is_not_ours(number) or self._hurried:
+            return
+        self._hurried = True
+        if not self._serving:
+            self._end_at_once(number)
+        if not self._signals:
+            self._signals = 1
+            self._interrupt()
+        if self._draining:
+            self._draining = False
+            self._interrupt()
+        self._interrupt()
+
+    def _is_not_ours(self, number: int) -> bool:
+        """Tell whether this is a process that the application has forked, for which the signal does what is usual."""
+        if os.getpid() == self._pid:
+            return False
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return True
+
+    def _end_at_once(self, number: int) -> NoReturn:
+        """End the process as a signal would, but for its log."""
+        try:
+            self._finish_log()
+            _logger.error("Ended by a further signal; what was still at work is lost.")
+            logging.shutdown()
+        finally:  # the log may have been interrupted in the midst of a line
+            os._exit(128 + number)
 
     def _interrupt(self) -> None:
         self.core.interrupt(self._leaves)
@@ -516,11 +548,14 @@ class Service:
         why = "the program does not wait for them"
         if self._expired:
             why = "the time for a graceful shutdown is over"
-        elif self._signals > 1:
+        elif self._signals > 1 or self._hurried:
             why = "a second signal came"
         active = self.core.counters()["active"]
         self.deadline.begin(f"of {active} request(s) that were cancelled, one or more did not end")
-        _logger.error("Cancelling %d request(s): %s. (CTRL+C to quit without waiting for them)", active, why)
+        if active:
+            _logger.error(
+                "Cancelling %d request(s): %s. (CTRL+C to quit without waiting for them)", active, why
+            )
         await settle(group.cancel())
 
     def _announce(self) -> None:
@@ -608,7 +643,7 @@ def _on_refusal(client: logs.Client, status: int, reason: str) -> None:
         _logger.warning("Closed the connection of %s: %s", logs.client_text(client), reason)
 
 
-def _on_reopen(_number: int, _frame: FrameType | None) -> None:
+def on_reopen(_number: int, _frame: FrameType | None) -> None:
     """Reopen the log files, after a rotation."""
     for problem in logs.reopen():
         _logger.error("%s", problem)

@@ -9,8 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -19,6 +19,8 @@ from tricorn.listening import Listener
 
 READY = b"ready "
 FAILED = b"failed "
+HELD = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU)
+"""Signals that would end a worker before it has set handlers, though they are no reason to."""
 MESSAGE = 4096
 """Bytes of a message between a worker and its supervisor at most."""
 
@@ -104,7 +106,8 @@ def spawn(task: Task) -> Process:
         flags: Sequence[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
         command = [sys.executable, *flags, "-m", "tricorn.worker", str(given), str(theirs.fileno())]
         try:
-            popen = subprocess.Popen(command, pass_fds=[given, theirs.fileno(), *task.fds])
+            with _held(HELD):
+                popen = subprocess.Popen(command, pass_fds=[given, theirs.fileno(), *task.fds])
         except BaseException:
             os.close(giving)
             ours.close()
@@ -129,15 +132,34 @@ def fork(task: Task, serve: Callable[[Task, socket.socket], int], close: Iterabl
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        try:
-            pid = os.fork()
-        except OSError:
-            ours.close()
-            raise
-        if pid == 0:
-            ours.close()
-            _child(task, theirs, serve, close)
+        for stream in (sys.stdout, sys.stderr):  # what is in their buffers is to be written once
+            with suppress(Exception):
+                stream.flush()
+        with _held((*HELD, signal.SIGTERM)):
+            try:
+                pid = os.fork()
+            except OSError:
+                ours.close()
+                raise
+            if pid == 0:
+                ours.close()
+                _child(task, theirs, serve, close)
     return Process(pid, ours, None)
+
+
+@contextmanager
+def _held(numbers: Iterable[int]) -> Iterator[None]:
+    """Hold signals back from a process that is started meanwhile, until it has handlers for them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def let_signals_in() -> None:
+    """Take the signals that were held back while this process was started."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (*HELD, signal.SIGTERM))
 
 
 def freeze() -> None:

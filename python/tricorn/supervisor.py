@@ -22,7 +22,7 @@ from typing import Final
 from tricorn import banner, importer, listening, logs, spawning, systemd
 from tricorn._backends import load
 from tricorn.config import Config
-from tricorn.crew import Crew, Slot, Worker
+from tricorn.crew import ABORTED, Crew, Slot, Worker
 from tricorn.errors import UsageError
 from tricorn.importer import Application
 
@@ -38,6 +38,11 @@ SPARE: Final = 5.0
 """Seconds that a worker has beyond its own deadlines."""
 STEERED: Final = 0.2
 """Seconds from when a slot gets no new connections until those under way have come."""
+
+HUNG: Final = 10.0
+"""Seconds after which a worker that is not ready is given up when all are to be replaced: it may hang."""
+ABSENT: Final = 2.0
+"""A supervisor that has not looked for so many seconds was stopped itself, and its workers maybe with it."""
 
 NOT_STARTED: Final = 3
 
@@ -131,7 +136,9 @@ class Supervisor:
         self._to_replace: deque[tuple[Slot, str]] = deque()
         self._replacing: Slot | None = None
         self._replaced_at = 0.0
+        self._told_at = 0.0
         self._target = config.workers
+        self._looked_at = self._back_at = 0.0
         self._retiring: tuple[Slot, float] | None = None
 
     def run(self) -> int:
@@ -217,24 +224,32 @@ class Supervisor:
         self._stops += 1
         self._last_signal = number
         if self._stops == 1:
-            _logger.info("Stopping %d worker(s)", len(self._crew.workers))
-            self._notifier.stopping()
-            for slot in self._crew.slots:
-                slot.start_at = None
-        if self._stops <= 2:
+            self._begin_to_stop()
             for one in self._crew.workers:
-                if self._stops == 2 or not one.stopping:
+                if not one.stopping:
                     one.stop(self._patience())
+            return
+        if self._stops == 2:
+            for one in self._crew.workers:
+                one.hurry(self._shortest_patience())
             return
         _logger.error("Ended by a further signal; what was still at work is lost.")
         for one in self._crew.workers:
             one.process.kill(signal.SIGKILL)
 
+    def _begin_to_stop(self) -> None:
+        """Say so, and start no more workers."""
+        _logger.info("Stopping %d worker(s)", len(self._crew.workers))
+        self._notifier.stopping()
+        for slot in self._crew.slots:
+            slot.start_at = None
+
     def _on_quit(self, number: int) -> None:
         """Stop, and cancel what is at work."""
+        if self._stops == 0:
+            self._stops = 1
+            self._begin_to_stop()
         self._on_stop(number)
-        if self._stops == 1:
-            self._on_stop(number)
 
     def _on_hangup(self, _number: int) -> None:
         """Replace every worker."""
@@ -245,6 +260,12 @@ class Supervisor:
         self._notifier.reloading()
         self._reloading = True
         self._to_replace = deque((slot, "") for slot in self._crew.slots)
+        self._told_at = now = time.monotonic()
+        for slot in self._crew.slots:
+            for one in (slot.worker, slot.successor):
+                if one is not None and not one.ready and not one.stopping and now - one.born > HUNG:
+                    _logger.error("%s has not become ready in %.0f s: ending it", one.name, now - one.born)
+                    one.stop(ABORTED)
 
     def _on_more(self, _number: int) -> None:
         """Have one more worker."""
@@ -261,18 +282,16 @@ class Supervisor:
         for problem in logs.reopen():
             _logger.error("%s", problem)
         for one in self._crew.workers:
-            if one.ready:
-                one.process.kill(signal.SIGUSR1)
+            one.process.kill(signal.SIGUSR1)
 
     # --- workers ---
 
     def _on_message(self, one: Worker) -> None:
         """A worker is ready, or says why it is not."""
         was_ready = one.ready
-        one.read()
-        if was_ready or not one.ready:
-            if one.process.poll() is not None:
-                self._unwatch(one)
+        if not one.read():
+            self._unwatch(one)
+        if was_ready or not one.ready or one.stopping:
             return
         self._failures = 0
         _logger.info("%s is ready", one.name)
@@ -317,7 +336,11 @@ class Supervisor:
             return
         if one.slot.worker is not None:
             _logger.error("The worker before it goes on, and so do the others")
-            self._to_replace.clear()
+            one.slot.refused()
+            if (
+                one.born >= self._told_at
+            ):  # else a further SIGHUP has come meanwhile, and perhaps made it good
+                self._to_replace.clear()
             return
         self._failures += 1
         if self._failures >= FAILURES:
@@ -347,17 +370,22 @@ class Supervisor:
         """End workers that stand still, and have those replaced that have done enough."""
         limit = self._config.timeout_worker_healthcheck
         now = time.monotonic()
+        if now - self._looked_at > ABSENT:
+            self._back_at = now
+        self._looked_at = now
         for slot in self._crew.slots:
             one = slot.worker
             if one is None or not one.ready or one.stopping:
                 continue
             state = self._crew.state(one)
-            stood = min(state.age, now - one.ready_at)
+            stood = min(state.age, now - one.ready_at, now - self._back_at)
             if limit and stood > limit:
                 _logger.error("%s has stood still for %.1f s: ending it", one.name, stood)
                 one.abort()
                 continue
             if self._replacing is slot or any(waiting is slot for waiting, _ in self._to_replace):
+                continue
+            if now < slot.rests_until:
                 continue
             why = one.bounds.reached(state.exchanges, now - one.born, one.process.pid)
             if why is not None:
@@ -429,6 +457,11 @@ class Supervisor:
             return None
         forced = config.timeout_forced_shutdown or 0
         return (config.drain_delay or 0) + config.timeout_graceful_shutdown + forced + SPARE
+
+    def _shortest_patience(self) -> float | None:
+        """Return how long a worker may take that does not wait for what is at work; ``None`` for any time."""
+        forced = self._config.timeout_forced_shutdown
+        return None if not forced else forced + SPARE
 
     def _announce(self) -> None:
         """Say where the server listens, once every worker is ready for the first time."""

@@ -10,13 +10,14 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from tricorn import _core, logs, spawning
 from tricorn.errors import StartupError, TricornError
 from tricorn.importer import Application
-from tricorn.server import Service, prepare
+from tricorn.server import Service, on_reopen, prepare
 from tricorn.spawning import Task
 
 
@@ -42,13 +43,14 @@ def serve(task: Task, channel: socket.socket, app: Application | None = None) ->
         The exit code: that of the server, 3 when it could not start.
     """
     _signals()
+    spawning.let_signals_in()
     if not _core.die_with_parent(signal.SIGTERM, task.supervisor):
         return 0
     try:
         task.config.configure_logging()
         service = _service(task, channel, app)
         try:
-            with service.signals((signal.SIGTERM,)):
+            with service.signals((signal.SIGTERM,)), _quiet_end():
                 return service.backend.run(service.main)
         finally:
             service.deadline.begin("threads of the application")
@@ -67,6 +69,7 @@ def _service(task: Task, channel: socket.socket, app: Application | None) -> Ser
     service.core.balance(task.receive, task.send)
 
     async def ready() -> None:
+        _stay_with(task.supervisor)
         _tell(channel, spawning.READY + service.backend.name.encode())
 
     service.on_started = ready
@@ -74,19 +77,39 @@ def _service(task: Task, channel: socket.socket, app: Application | None) -> Ser
 
 
 def _signals() -> None:
-    """Have Ctrl-C in a terminal, which reaches every process there, be the supervisor's alone."""
-    signal.signal(
-        signal.SIGINT, _ignore
-    )  # a handler, as what is ignored would be so in an application's children
-    for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGQUIT, signal.SIGCHLD):
+    """Have what a terminal sends to every process there be the supervisor's alone, and log files reopened."""
+    for number in (signal.SIGTERM, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, _ignore)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _ignore)  # a handler: what is ignored would be so in an application's children
+    signal.signal(signal.SIGQUIT, _quit)
+    signal.signal(signal.SIGUSR1, on_reopen)
     with suppress(RuntimeError, ValueError, OSError):  # standard error may be closed
         faulthandler.enable()
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
     """Do nothing."""
+
+
+def _quit(number: int, _frame: FrameType | None) -> None:
+    """End a process that does not serve yet, without the core file that the signal would leave."""
+    os._exit(128 + number)
+
+
+@contextmanager
+def _quiet_end() -> Iterator[None]:
+    """Heed no further request to stop at the end: the process is about to end by itself, and of its own accord."""
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGQUIT))
+
+
+def _stay_with(supervisor: int) -> None:
+    """Ask once more to be told of the supervisor's end: the kernel forgets when an application changes its user."""
+    if not _core.die_with_parent(signal.SIGTERM, supervisor):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _tell(channel: socket.socket, message: bytes) -> None:

@@ -75,6 +75,15 @@ def test_signals(core: Core, delay: float, grace: float | None, steps: tuple[flo
     ]
 
 
+@pytest.mark.parametrize(("delay", "grace", "after"), [(0, None, 0), (0, 20, 25), (7, 20, 32)])
+def test_further_signals_to_a_worker_take_no_time_away(
+    core: Core, delay: float, grace: float | None, after: float
+) -> None:
+    """It may have each from its supervisor and from whoever has told that one."""
+    Deadline(5, supervisor=1).heed(TERM, delay, grace)
+    assert core.heeded[0][1] == (after, after, after)
+
+
 def test_a_line_as_the_log_has_it(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the format of its handler, at most so long as can be written at once."""
     handler = logging.StreamHandler()
