@@ -54,13 +54,39 @@ void tri_access_sink_write(tri_access_sink *sink)
         sink->error = 0;
         tri_buf_consume(&sink->held, (size_t)n);
     }
+    sink->stuck = false;
     if (sink->held.cap > 2 * TRI_ACCESS_SINK_FULL)
         tri_buf_release(&sink->held, sink->mem);
+}
+
+/* Writes until at most `most` bytes wait, or `ms` have passed. */
+static void write_until(tri_access_sink *sink, size_t most, int ms)
+{
+    uint64_t until = tri_reactor_now() + (uint64_t)ms;
+    tri_access_sink_write(sink);
+    while (tri_buf_len(&sink->held) > most && sink->error == EAGAIN) {
+        uint64_t now = tri_reactor_now();
+        if (now >= until || tri_sys_wait_writable(sink->fd, (int)(until - now)) <= 0)
+            break;
+        tri_access_sink_write(sink);
+    }
+}
+
+/* Whether a full sink has room again: its reader has taken half of what waits, in the time that it is given. */
+static bool make_room(tri_access_sink *sink)
+{
+    if (sink->stuck || sink->error != EAGAIN)
+        return false;
+    write_until(sink, TRI_ACCESS_SINK_HELD / 2, TRI_ACCESS_SINK_WAIT);
+    sink->stuck = tri_buf_len(&sink->held) > TRI_ACCESS_SINK_HELD / 2;
+    return true;
 }
 
 void tri_access_sink_add(tri_access_sink *sink, tri_span line)
 {
     int error = tri_buf_append(&sink->held, sink->mem, line, TRI_ACCESS_SINK_HELD);
+    if (error != 0 && error != TRI_ENOMEM && make_room(sink))
+        error = tri_buf_append(&sink->held, sink->mem, line, TRI_ACCESS_SINK_HELD);
     if (error != 0) {
         sink->lost++;
         sink->why = error == TRI_ENOMEM || sink->error == 0 ? ENOMEM : sink->error;
@@ -72,14 +98,7 @@ void tri_access_sink_add(tri_access_sink *sink, tri_span line)
 
 void tri_access_sink_finish(tri_access_sink *sink, int ms)
 {
-    uint64_t until = tri_reactor_now() + (uint64_t)ms;
-    tri_access_sink_write(sink);
-    while (tri_access_sink_waits(sink) && sink->error == EAGAIN) {
-        uint64_t now = tri_reactor_now();
-        if (now >= until || tri_sys_wait_writable(sink->fd, (int)(until - now)) <= 0)
-            break;
-        tri_access_sink_write(sink);
-    }
+    write_until(sink, 0, ms);
     drop(sink);
 }
 

@@ -6,6 +6,9 @@
 #include <limits.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "server/access_sink.h"
 
@@ -118,6 +121,67 @@ static void test_slow(void)
     end(&sink, ends);
 }
 
+/* Milliseconds of a clock. */
+static long now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Starts a process that reads all of a pipe, but not at once. */
+static pid_t start_reader(int ends[2])
+{
+    static char bytes[1 << 16];
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    close(ends[1]);
+    fcntl(ends[0], F_SETFL, 0);
+    usleep(20000);
+    while (read(ends[0], bytes, sizeof bytes) > 0) {
+    }
+    _exit(0);
+}
+
+/* A reader that has had no turn for a while is given one before anything is lost. */
+static void test_busy_reader(void)
+{
+    int ends[2];
+    tri_access_sink sink;
+    open_pipe(ends);
+    pid_t reader = start_reader(ends);
+    CHECK(reader > 0);
+    tri_access_sink_init(&sink, &mem.mem, ends[1], PIPE_BUF);
+    add(&sink, 4 * TRI_ACCESS_SINK_HELD / LINE);
+    tri_access_sink_finish(&sink, 10000);
+    CHECK(sink.lost == 0);
+    end(&sink, ends);
+    CHECK(waitpid(reader, NULL, 0) == reader);
+}
+
+/* One that takes nothing is waited for once. */
+static void test_stuck_reader(void)
+{
+    int ends[2];
+    unsigned reads = 0;
+    tri_access_sink sink;
+    open_pipe(ends);
+    tri_access_sink_init(&sink, &mem.mem, ends[1], PIPE_BUF);
+    long began = now_ms();
+    add(&sink, 2 * TRI_ACCESS_SINK_HELD / LINE);
+    long first = now_ms();
+    CHECK(sink.lost > 100 && sink.stuck && first - began >= TRI_ACCESS_SINK_WAIT - 1);
+    add(&sink, 1000);
+    CHECK(now_ms() - first < TRI_ACCESS_SINK_WAIT);
+    while (tri_access_sink_waits(&sink)) {
+        CHECK(sink.stuck && drain(ends[0], &reads) > 0);
+        tri_access_sink_write(&sink);
+    }
+    CHECK(!sink.stuck);
+    end(&sink, ends);
+}
+
 static void test_finish(void)
 {
     int ends[2], why;
@@ -190,6 +254,8 @@ int main(void)
     test_batches();
     test_pieces();
     test_slow();
+    test_busy_reader();
+    test_stuck_reader();
     test_finish();
     test_broken();
     test_full_disk();
