@@ -9,10 +9,12 @@ import inspect
 import logging
 import pkgutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from tricorn.errors import StartupError, UsageError
 
@@ -315,3 +317,29 @@ def _log_traceback(error: BaseException) -> None:
 
 def _is_ours(filename: str) -> bool:
     return filename == __file__ or filename.startswith("<frozen importlib") or filename == importlib.__file__
+
+
+_IN_WORKER: Final = ContextVar("tricorn.in_worker", default=False)
+
+
+@contextmanager
+def in_worker() -> Iterator[None]:
+    """Have no server run while a worker process imports its application: each worker would have workers again."""
+    token = _IN_WORKER.set(True)
+    try:
+        yield
+    finally:
+        _IN_WORKER.reset(token)
+
+
+def refuse_in_worker() -> None:
+    """Refuse to run a server.
+
+    Raises:
+        UsageError: A worker process imports its application.
+    """
+    if _IN_WORKER.get():
+        raise UsageError(
+            "a server was to be run while a worker process imports the application",
+            "call tricorn.run() under if __name__ == '__main__'",
+        )

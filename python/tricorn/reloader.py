@@ -18,7 +18,7 @@ from typing import Final
 
 from tricorn.config import Config
 from tricorn.crew import Worker
-from tricorn.supervisor import Supervisor, check
+from tricorn.supervisor import Supervisor, check, prepared
 from tricorn.watching import Watcher
 
 _logger = logging.getLogger("tricorn.error")
@@ -53,7 +53,7 @@ def run(config: Config, *, ends_process: bool = False) -> int:
     if config.timeout_graceful_shutdown is None:
         config.timeout_graceful_shutdown = GRACE
         config.shutdown_signal_streams = True
-    return Reloader(config).run()
+    return prepared(lambda: Reloader(config)).run()
 
 
 class Reloader(Supervisor):

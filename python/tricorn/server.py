@@ -70,6 +70,7 @@ def run(config: Config, *, ends_process: bool = False) -> int:
         StartupError: The application, the address or the async library is not to be had.
         UsageError: The application's name cannot be meant, or an async library runs in this thread.
     """
+    importer.refuse_in_worker()
     refuse_inside("tricorn.run()", "'await tricorn.serve()' or 'async with tricorn.running()'")
     app, backend = prepare(config)
     server = Service(config, app, backend, owns_process=True)

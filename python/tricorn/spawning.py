@@ -12,9 +12,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NoReturn
 
 from tricorn.config import Config
+from tricorn.errors import StartupError
 from tricorn.listening import Listener
 
 READY = b"ready "
@@ -53,6 +55,16 @@ class Task:
     def fds(self) -> list[int]:
         """The descriptors that the worker inherits."""
         return [*(listener.fd for listener in self.listeners), self.board, self.receive, *self.send]
+
+
+_ROOT = str(Path(__file__).resolve().parent.parent)
+_BOOT = """import sys
+root = sys.argv.pop(1)
+sys.path[:] = [*([] if root in sys.path else [root]), *filter(None, sys.path)]
+from tricorn import worker
+sys.exit(worker.main(sys.argv[1:]))"""
+"""What a worker's interpreter runs: it finds this package wherever it is, and no file of the current directory that has
+the name of a module that it needs; after that it has its supervisor's path."""
 
 
 class Process:
@@ -100,11 +112,12 @@ def spawn(task: Task) -> Process:
     Raises:
         OSError: No process can be started.
     """
+    told = pickle.dumps(task)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         given, giving = os.pipe()
         flags: Sequence[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        command = [sys.executable, *flags, "-m", "tricorn.worker", str(given), str(theirs.fileno())]
+        command = [sys.executable, *flags, "-c", _BOOT, _ROOT, str(given), str(theirs.fileno())]
         try:
             with _held(HELD):
                 popen = subprocess.Popen(command, pass_fds=[given, theirs.fileno(), *task.fds])
@@ -115,7 +128,7 @@ def spawn(task: Task) -> Process:
         finally:
             os.close(given)
     with suppress(BrokenPipeError), os.fdopen(giving, "wb") as pipe:
-        pickle.dump(task, pipe)
+        pipe.write(told)
     return Process(popen.pid, ours, popen)
 
 
@@ -169,9 +182,21 @@ def freeze() -> None:
 
 
 def load(pipe: int) -> Task:
-    """Read the task that :func:`spawn` has written."""
+    """Read the task that :func:`spawn` has written.
+
+    Raises:
+        EOFError: The supervisor has ended meanwhile.
+        StartupError: An option is of a module that is not to be had here.
+    """
     with os.fdopen(pipe, "rb") as file:
-        task: Task = pickle.load(file)
+        told = file.read()
+    try:
+        task: Task = pickle.loads(told)
+    except (AttributeError, ImportError) as error:
+        raise StartupError(
+            f"an option cannot be had in a worker process: {error}",
+            "define it in a module of its own, and not in the script that is run",
+        ) from None
     return task
 
 

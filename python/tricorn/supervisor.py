@@ -8,6 +8,7 @@ change their number; USR1 reopens the log files.
 from __future__ import annotations
 
 import logging
+import pickle
 import selectors
 import signal
 import socket
@@ -17,16 +18,18 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Final
+from typing import Final, TypeVar
 
 from tricorn import banner, importer, listening, logs, spawning, systemd
 from tricorn._backends import load
 from tricorn.config import Config
 from tricorn.crew import ABORTED, Crew, Slot, Worker
-from tricorn.errors import UsageError
+from tricorn.errors import StartupError, UsageError
 from tricorn.importer import Application
 
 _logger = logging.getLogger("tricorn.error")
+
+Made = TypeVar("Made")
 
 TICK: Final = 0.25
 """Seconds between two looks at the workers."""
@@ -63,7 +66,23 @@ def run(config: Config, *, ends_process: bool = False) -> int:
         UsageError: The application is no name, or this is not the main thread.
     """
     check(config)
-    return Supervisor(config, _preload(config)).run()
+    app = _preload(config)
+    return prepared(lambda: Supervisor(config, app)).run()
+
+
+def prepared(make: Callable[[], Made]) -> Made:
+    """Return a supervisor.
+
+    Raises:
+        StartupError: It cannot have the descriptors that it needs.
+    """
+    try:
+        return make()
+    except OSError as error:
+        raise StartupError(
+            f"the worker processes cannot be prepared: {error.strerror}",
+            "raise the limit of open files (ulimit -n), or have fewer --workers",
+        ) from None
 
 
 def check(config: Config) -> None:
@@ -72,6 +91,7 @@ def check(config: Config) -> None:
     Raises:
         UsageError: The application is no name, or this is not the main thread.
     """
+    importer.refuse_in_worker()
     if not isinstance(config.app, str):
         raise UsageError(
             "worker processes import the application by its name, and an object was given",
@@ -81,6 +101,14 @@ def check(config: Config) -> None:
         raise UsageError("worker processes are watched from the main thread, and this is another one")
     if config.library != "auto":
         load(config.library)
+    if not config.preload:
+        try:
+            pickle.dumps(config)
+        except Exception as error:
+            raise UsageError(
+                f"an option cannot be passed to worker processes: {error}",
+                "name objects as 'module:attribute', or serve with one process",
+            ) from None
 
 
 def _preload(config: Config) -> Application | None:
@@ -144,8 +172,7 @@ class Supervisor:
     def run(self) -> int:
         """Open the sockets, and keep the workers going until the server stops; returns the exit code."""
         try:
-            for _ in range(self._target):
-                self._crew.add()
+            prepared(self._open)
             with self._handlers():
                 for slot in self._crew.slots:
                     slot.start_at = 0.0
@@ -159,6 +186,11 @@ class Supervisor:
         if self._stops > 1:
             return 128 + self._last_signal
         return self._code
+
+    def _open(self) -> None:
+        """Open the sockets of every slot."""
+        for _ in range(self._target):
+            self._crew.add()
 
     # --- the loop ---
 

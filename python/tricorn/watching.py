@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,11 @@ from tricorn.config import Config
 INCLUDED: Final = ("*.py",)
 EXCLUDED: Final = (".*", ".py[cod]", ".sw.*", "~*")
 """The patterns of uvicorn, which a user's are added to."""
+
+LEFT: Final = 1.0
+"""Seconds that the thread has to end."""
+
+_logger = logging.getLogger("tricorn.error")
 
 Stamps = dict[Path, tuple[int, int, int]]
 """Files, each with what changes when its content does: time, size, inode."""
@@ -89,16 +95,25 @@ class Watcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and wait for the thread."""
+        """End, and wait for the thread, unless its look at the files takes long: it ends with the process."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(LEFT)
 
     def _run(self) -> None:
-        changes = self._watched() if self.native else self._polled()
-        for paths in changes:
+        for paths in self._changes():
             found = sorted(path for path in paths if self._matters(path))
             if found and not self._stopped.is_set():
                 self._changed(found)
+
+    def _changes(self) -> Iterator[set[Path]]:
+        """Give what the kernel tells; where it cannot, as no watches are left, what looking again and again does."""
+        if self.native:
+            try:
+                yield from self._watched()
+                return
+            except OSError as error:
+                _logger.warning("The kernel cannot tell of changes: %s; looking at the files instead", error)
+        yield from self._polled()
 
     def _watched(self) -> Iterator[set[Path]]:
         """Give what watchfiles sees."""

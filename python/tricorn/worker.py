@@ -1,6 +1,6 @@
 """A worker process: it serves with the sockets that its supervisor has opened, and ends with it.
 
-``python -m tricorn.worker TASK CHANNEL`` is what the supervisor starts; both are descriptors.
+What :mod:`tricorn.spawning` starts calls :func:`main`; a fork calls :func:`serve`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from tricorn import _core, logs, spawning
+from tricorn import _core, importer, spawning
 from tricorn.errors import StartupError, TricornError
 from tricorn.importer import Application
 from tricorn.server import Service, on_reopen, prepare
@@ -22,9 +22,19 @@ from tricorn.spawning import Task
 
 
 def main(arguments: list[str]) -> int:
-    """Serve what a supervisor says, and return the exit code."""
-    task = spawning.load(int(arguments[0]))
+    """Serve what a supervisor says, and return the exit code.
+
+    Args:
+        arguments: The descriptors of the task and of the channel.
+    """
     channel = socket.socket(fileno=int(arguments[1]))
+    try:
+        task = spawning.load(int(arguments[0]))
+    except EOFError:
+        return 0
+    except StartupError as error:
+        _tell(channel, spawning.FAILED + str(error).encode("utf-8", "replace"))
+        return error.exit_code
     for fd in (*task.fds, channel.fileno()):
         os.set_inheritable(fd, False)
     sys.path[:] = task.path
@@ -61,7 +71,8 @@ def serve(task: Task, channel: socket.socket, app: Application | None = None) ->
 
 def _service(task: Task, channel: socket.socket, app: Application | None) -> Service:
     """Return the server, with its place among the workers."""
-    app, backend = prepare(task.config, app)
+    with importer.in_worker():
+        app, backend = prepare(task.config, app)
     service = Service(
         task.config, app, backend, owns_process=True, listeners=task.listeners, supervisor=task.supervisor
     )
@@ -116,12 +127,3 @@ def _tell(channel: socket.socket, message: bytes) -> None:
     """Send the supervisor a message; it may have gone."""
     with suppress(OSError):
         channel.send(message[: spawning.MESSAGE])
-
-
-if __name__ == "__main__":
-    try:
-        code = main(sys.argv[1:])
-    except StartupError as error:
-        logs.logger.error("%s", error)
-        code = error.exit_code
-    sys.exit(code)

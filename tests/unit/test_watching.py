@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 from collections.abc import Iterator
@@ -151,3 +152,23 @@ def test_polling_skips_what_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "app.py").touch()
     watcher = Watcher(Config("a:b", reload_dir=[str(tmp_path)]), lambda _paths: None)
     assert set(watcher._stamps()) == {tmp_path / "app.py"}
+
+
+def test_where_the_kernel_has_no_watches_left_files_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The number that a user may have is small on many systems."""
+
+    def full(*_arguments: object, **_options: object) -> Iterator[object]:
+        raise OSError("OS file watch limit reached.")
+
+    monkeypatch.setattr("watchfiles.watch", full)
+    monkeypatch.setattr(logging.getLogger("tricorn"), "propagate", True)
+    seen = Seen(tmp_path, native=True)
+    for text in map(str, range(100)):
+        (tmp_path / "app.py").write_text(text)
+        if not seen.nothing():
+            break
+    assert "OS file watch limit reached.; looking at the files instead" in caplog.text
+    seen.watcher.stop()
+    assert text != "99"

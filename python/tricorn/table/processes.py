@@ -20,7 +20,7 @@ ROWS: Final[tuple[Option, ...]] = (
         unset="WEB_CONCURRENCY, else 1",
         metavar="NUMBER",
         minimum=1,
-        maximum=1024,
+        maximum=480,
     ),
     Option(
         "preload",
