@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tricorn.option import Option, check_loop, check_parser, check_path, check_root_path
+from tricorn.option import Option, check_loop, check_parser, check_root_path
 
 GROUP: Final = "The application"
 
@@ -115,12 +115,5 @@ ROWS: Final[tuple[Option, ...]] = (
         "flag",
         False,
         negative=True,
-    ),
-    Option(
-        "pid-file",
-        GROUP,
-        "Have the number of the server's process in this file while it runs.",
-        metavar="PATH",
-        rule=check_path,
     ),
 )

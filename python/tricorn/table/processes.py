@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tricorn.option import Option
+from tricorn.option import Option, check_path
 from tricorn.table.kinds import DAY, pause
 
 GROUP: Final = "Processes"
@@ -83,5 +83,12 @@ ROWS: Final[tuple[Option, ...]] = (
         metavar="MIB",
         minimum=0,
         maximum=2**31 - 1,
+    ),
+    Option(
+        "pid-file",
+        GROUP,
+        "Have the number of the server's process in this file while it runs.",
+        metavar="PATH",
+        rule=check_path,
     ),
 )
