@@ -91,6 +91,11 @@ class Worker:
         """
         self._end(signal.SIGTERM, patience)
 
+    def relieve(self, patience: float | None) -> None:
+        """Tell it to stop while others serve on at the same addresses, so that no balancer has to leave first."""
+        self.process.tell(spawning.RELIEVED)
+        self.stop(patience)
+
     def hurry(self, patience: float | None) -> None:
         """Tell it to stop without waiting for what is at work."""
         self._end(signal.SIGQUIT, patience)

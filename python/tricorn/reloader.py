@@ -103,7 +103,7 @@ class Reloader(Supervisor):
             slot.worker.stopping = True
             slot.worker.process.kill(signal.SIGKILL)  # it imports the old files
         elif not slot.worker.stopping:
-            slot.worker.stop(self._patience())
+            slot.worker.relieve(self._patience())
 
     def _on_failure(self, one: Worker, code: int) -> None:
         """Wait for the next change."""

@@ -197,6 +197,7 @@ class Service:
         urls: Where it listens.
         on_started: Called once it serves.
         on_stopping: Called when a stop was asked for; what is at work is let go on until it has returned.
+        is_relieved: Tells, at a signal to stop, whether others serve on at the same addresses.
         beside: What runs in tasks of the library as long as it serves, and is cancelled then.
     """
 
@@ -218,6 +219,8 @@ class Service:
         self._group: TaskGroup | None = None
         self.on_started: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self.on_stopping: Callable[[], Coroutine[Any, Any, None]] = _nothing
+        self.is_relieved: Callable[[], bool] = lambda: False
+        self._relieved = False
         self.beside: list[Callable[[], Coroutine[Any, Any, None]]] = []
         # Taking from a list is atomic, and never waits: a lock could be held by what a signal interrupts.
         self._stops, self._hurries = [True], [True]
@@ -316,6 +319,9 @@ class Service:
             self._draining = False
             self._interrupt()
             return
+        if not self._signals and self.is_relieved():
+            self._relieved = self._leaves = True
+            self.core.relieve()
         self._signals += 1
         self._last_signal = number
         if number == signal.SIGQUIT and self._signals == 1 and self._serving:
@@ -500,7 +506,7 @@ class Service:
         """Go on serving for the drain delay, as not ready: a balancer in front stops sending requests here."""
         self.core.set_ready(False)
         delay = self._config.drain_delay
-        if not delay or self._gave_up or self._hurried or self.deadline.is_orphaned:
+        if not delay or self._relieved or self._gave_up or self._hurried or self.deadline.is_orphaned:
             return
         _logger.info("Draining for %g s: not ready, and serving on. (CTRL+C to go on at once)", delay)
         self._draining = True

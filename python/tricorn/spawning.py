@@ -23,6 +23,8 @@ READY = b"ready "
 FAILED = b"failed "
 HELD = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU)
 """Signals that would end a worker before it has set handlers, though they are no reason to."""
+RELIEVED = b"relieved"
+"""Said to a worker before the signal to stop: others serve on at the same addresses."""
 MESSAGE = 4096
 """Bytes of a message between a worker and its supervisor at most."""
 
@@ -93,6 +95,11 @@ class Process:
         if self.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+    def tell(self, message: bytes) -> None:
+        """Have a message lie ready for it, which it reads at its next signal."""
+        with suppress(OSError):  # it has ended
+            self.channel.send(message, socket.MSG_DONTWAIT)
 
     def close(self) -> None:
         """Close the channel."""

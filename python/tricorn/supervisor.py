@@ -336,7 +336,7 @@ class Supervisor:
         old = slot.promote()
         self._replaced_at = time.monotonic()
         if old is not None:
-            old.stop(self._patience())
+            old.relieve(self._patience())
 
     def _on_end(self, one: Worker, code: int) -> None:
         """A worker has ended: say so, and start another unless it was told to end."""
@@ -475,7 +475,7 @@ class Supervisor:
         slot.start_at = None
         for one in slot.workers:
             if not one.stopping:
-                one.stop(self._patience())
+                one.relieve(self._patience())
         if slot.workers:
             return
         self._crew.drop(slot)

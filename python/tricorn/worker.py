@@ -84,6 +84,7 @@ def _service(task: Task, channel: socket.socket, app: Application | None) -> Ser
         _tell(channel, spawning.READY + service.backend.name.encode())
 
     service.on_started = ready
+    service.is_relieved = lambda: _is_told(channel, spawning.RELIEVED)
     return service
 
 
@@ -121,6 +122,13 @@ def _stay_with(supervisor: int) -> None:
     """Ask once more to be told of the supervisor's end: the kernel forgets when an application changes its user."""
     if not _core.die_with_parent(signal.SIGTERM, supervisor):
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _is_told(channel: socket.socket, message: bytes) -> bool:
+    """Tell whether the supervisor has sent a message."""
+    with suppress(OSError):
+        return channel.recv(spawning.MESSAGE, socket.MSG_DONTWAIT) == message
+    return False
 
 
 def _tell(channel: socket.socket, message: bytes) -> None:

@@ -455,6 +455,12 @@ static PyObject *server_interrupt(PyObject *op, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *server_relieve(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    tri_server_relieve(((tri_py_server *)op)->core);
+    Py_RETURN_NONE;
+}
+
 static PyObject *server_stop(PyObject *op, PyObject *args)
 {
     tri_server *core = ((tri_py_server *)op)->core;
@@ -598,6 +604,9 @@ static PyMethodDef server_methods[] = {
     { "interrupt", server_interrupt, METH_VARARGS,
       PyDoc_STR("interrupt($self, leave=True, /)\n--\n\nAsk for a notice; with leave a stop follows, of which answers "
                 "tell already. Callable in signal handlers and from other threads.") },
+    { "relieve", server_relieve, METH_NOARGS,
+      PyDoc_STR("relieve($self, /)\n--\n\nOthers serve on at the same addresses: a stop is not told to balancers. "
+                "Callable in signal handlers.") },
     { "stop", server_stop, METH_VARARGS,
       PyDoc_STR("stop($self, dismiss=False, /)\n--\n\nAnswer what is queued, each with Connection: close, and take no "
                 "more. With dismiss, receive() says http.disconnect to those that have read their body.") },

@@ -391,7 +391,7 @@ static void init_conn(tri_conn *conn, tri_server *server, int fd, const tri_addr
     conn->server = server;
     conn->ahead = UINT32_MAX;
     conn->peer = *peer;
-    conn->deadline = server->now + (server->stopping ? TRI_SERVER_INFLIGHT_MS : server->limits.first_head_ms);
+    conn->deadline = server->now + (server->stopping ? tri_server_inflight_ms(server) : server->limits.first_head_ms);
     server->kind.init(conn->memory, &server->http1, server->kind.context);
     conn->protocol = (tri_protocol *)(void *)conn->memory;
     tri_list_append(&server->conns, &conn->link);

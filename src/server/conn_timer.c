@@ -71,7 +71,7 @@ static void expire_requests(tri_conn *conn)
 void tri_conn_idle(tri_conn *conn)
 {
     tri_server *server = conn->server;
-    uint32_t idle_ms = server->stopping ? TRI_SERVER_INFLIGHT_MS : server->limits.keep_alive_ms;
+    uint32_t idle_ms = server->stopping ? tri_server_inflight_ms(server) : server->limits.keep_alive_ms;
     conn->deadline = tri_server_now(server) + idle_ms;
     tri_conn_retime(conn);
 }

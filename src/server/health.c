@@ -6,12 +6,13 @@ typedef struct verdict {
     tri_span text;
 } verdict;
 
-/* Whether the server takes requests: the application has started, nothing asks it to stop, and its loop keeps up. */
+/* Whether the server takes requests: the application has started, nothing asks it to stop, unless others go on in its
+   place, and its loop keeps up. */
 static verdict readiness(const tri_server *server)
 {
-    if (server->leaving || server->stopping)
+    if ((server->leaving || server->stopping) && !server->relieved)
         return (verdict){ 503, TRI_SPAN("stopping\n") };
-    if (!server->open_to_new)
+    if (!server->open_to_new && !server->relieved)
         return (verdict){ 503, TRI_SPAN("not ready\n") };
     uint32_t most = server->proxies.ready_lag_ms;
     if (most != 0 && tri_server_lag_ms(server) > most)

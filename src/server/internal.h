@@ -30,10 +30,11 @@ enum {
     TRI_SERVER_TRIM_MS = 500,     /* until those beyond go back to the system */
     TRI_SERVER_RETRY_MS = 100,    /* until accepting is tried again when out of descriptors */
     TRI_SERVER_INFLIGHT_MS = 250, /* at a stop, how long a connection used a moment ago may bring a request under way */
-    TRI_SERVER_LOG_MS = 50,       /* until lines of the access log are written that no turn has taken along */
-    TRI_SERVER_LOST_MS = 10000,   /* between two reports of lines that were lost */
-    TRI_SERVER_RECENT_MS = 1000,  /* what counts as a moment ago */
-    TRI_EXCHANGE_INLINE = 1536,   /* bytes of a head kept inside the exchange */
+    TRI_SERVER_RELIEVED_MS = 1000, /* the same where others serve on, and nobody waits for the stop */
+    TRI_SERVER_LOG_MS = 50,        /* until lines of the access log are written that no turn has taken along */
+    TRI_SERVER_LOST_MS = 10000,    /* between two reports of lines that were lost */
+    TRI_SERVER_RECENT_MS = 1000,   /* what counts as a moment ago */
+    TRI_EXCHANGE_INLINE = 1536,    /* bytes of a head kept inside the exchange */
 };
 
 enum tri_source_kind { TRI_SOURCE_LISTENER, TRI_SOURCE_CONN, TRI_SOURCE_CHANNEL };
@@ -168,6 +169,7 @@ struct tri_server {
     bool asleep;
     bool open_to_new; /* for new connections, as the board and the page for it say */
     bool leaving;     /* a stop has been asked for: answers say close */
+    bool relieved;    /* others serve on where it listens: nobody is to be told that it leaves */
     bool stopping;
     bool dismissing; /* a stop has exchanges end that wait for their peer to leave */
     uint64_t most;   /* exchanges until the limit is reached, 0 for none */
@@ -260,6 +262,8 @@ void tri_server_log_fini(tri_server *server);
 void tri_server_fill_response(tri_server *server, tri_response *response);
 void tri_server_work(tri_server *server);
 uint64_t tri_server_now(tri_server *server);
+/* At a stop: for how long a connection may bring what is under way. */
+uint32_t tri_server_inflight_ms(const tri_server *server);
 /* The number of open connections has changed. */
 void tri_server_count_open(tri_server *server, int change);
 

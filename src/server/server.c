@@ -529,7 +529,7 @@ static void stop_conn(tri_server *server, tri_conn *conn)
         tri_conn_close(conn);
         return;
     }
-    conn->deadline = server->now + TRI_SERVER_INFLIGHT_MS;
+    conn->deadline = server->now + tri_server_inflight_ms(server);
     tri_conn_retime(conn);
 }
 
@@ -551,6 +551,16 @@ bool tri_server_limit_reached(const tri_server *server)
 void tri_server_leave(tri_server *server)
 {
     server->leaving = true;
+}
+
+uint32_t tri_server_inflight_ms(const tri_server *server)
+{
+    return server->relieved ? TRI_SERVER_RELIEVED_MS : TRI_SERVER_INFLIGHT_MS;
+}
+
+void tri_server_relieve(tri_server *server)
+{
+    server->relieved = true;
 }
 
 void tri_server_stop(tri_server *server)

@@ -137,6 +137,9 @@ void tri_server_wake(tri_server *server);
 /* Has every answer from now on say Connection: close, as the server is about to stop; the requests of the turn that is
  * under way are answered so, too. Safe in signal handlers. */
 void tri_server_leave(tri_server *server);
+/* Others serve on at the same addresses while this one stops: its page for balancers goes on saying that requests are
+ * taken. Safe in signal handlers. */
+void tri_server_relieve(tri_server *server);
 /* Begins to stop: answers what is queued in the listeners and sockets, each with Connection: close, closes idle
  * connections. */
 void tri_server_stop(tri_server *server);

@@ -328,6 +328,29 @@ def test_a_second_signal_hurries_and_a_third_ends(run: Run, library: str) -> Non
     assert gone(workers)
 
 
+def test_a_worker_that_is_replaced_does_not_drain(run: Run, library: str) -> None:
+    """The server does not leave: its ready page says so meanwhile, and nothing is waited for."""
+    usual_ = usual(
+        library, "--workers", "2", "--no-access-log", "--drain-delay", "600", "--ready-path", "/ready"
+    )
+    server = run(*usual_)
+    old = ready(server, 2)
+    with open_url(server.urls()[0]) as client, open_url(server.urls()[0]) as waiting:
+        assert client.ask(target="/ready").status == 200
+        waiting.request(target="/wait?1")
+        server.send_signal(signal.SIGHUP)
+        until(
+            lambda: client.ask(target="/ready").get("connection") == "close",
+            "the worker's turn to be replaced",
+        )
+        assert waiting.answer().status == 200
+    ready(server, 4)
+    until(lambda: gone(old), "the end of the old workers")
+    assert "Draining" not in server.log()
+    assert server.stop(signal.SIGQUIT) == 128 + signal.SIGQUIT
+    assert "Draining" not in server.log()
+
+
 def test_signals_of_a_terminal_are_the_supervisors_alone(run: Run, library: str) -> None:
     """Ctrl-C reaches every process of the terminal; the workers still stop only once and gracefully."""
     server = run(*usual(library, "--workers", "2", "--no-access-log"))

@@ -289,6 +289,38 @@ static void test_health_bodies(void)
     serving_fini(&s);
 }
 
+/* Others serve on: checks are told so, and a connection that was used has a while longer for its last request. */
+static void test_ready_while_relieved(void)
+{
+    static client c, d;
+    serving s;
+    tri_limits limits = short_limits();
+    limits.keep_alive_ms = 60000;
+    const tri_proxy_options options = with_paths();
+    open_with(&s, &limits, &options, false);
+    tri_server_set_ready(s.server, true);
+    client_open(&c, &s);
+    client_open(&d, &s);
+    client_send(&c, GET("/readyz"));
+    client_send(&d, GET("/readyz"));
+    SERVE_UNTIL(&s, client_has(&c, "ok\n") && client_has(&d, "ok\n"));
+    tri_server_relieve(s.server);
+    tri_server_leave(s.server);
+    client_send(&c, GET("/readyz"));
+    SERVE_UNTIL(&s, client_has(&c, "connection: close") && client_ended(&c));
+    CHECK(client_count(&c, "ok\n") == 2);
+    tri_server_set_ready(s.server, false);
+    tri_server_stop(s.server);
+    uint64_t until = tri_reactor_now() + 400; /* longer than otherwise */
+    SERVE_UNTIL(&s, tri_reactor_now() >= until);
+    client_send(&d, GET("/readyz"));
+    SERVE_UNTIL(&s, client_has(&d, "connection: close") && client_ended(&d));
+    CHECK(client_count(&d, "ok\n") == 2);
+    client_close(&c);
+    client_close(&d);
+    serving_fini(&s);
+}
+
 static void test_ready_while_stopping(void)
 {
     static client c, d;
@@ -414,6 +446,7 @@ int main(void)
     test_health();
     test_health_bodies();
     test_ready_while_stopping();
+    test_ready_while_relieved();
     test_lag();
     test_memory();
     test_bad_list();
