@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -12,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from command import Command, open_url
-from harness import Client, Closed, until
+from harness import TIMEOUT, Client, Closed, until
 
 
-def ready(command: Command, count: int) -> list[int]:
+def ready(command: Command, count: int, seconds: float = TIMEOUT) -> list[int]:
     """Wait until so many workers have said that they are ready since the start; returns their processes."""
 
     def pids() -> list[int]:
@@ -24,6 +27,7 @@ def ready(command: Command, count: int) -> list[int]:
     until(
         lambda: (len(pids()) >= count and command.urls()) or command.process.poll() is not None,
         f"{count} workers",
+        seconds,
     )
     assert command.process.poll() is None, command.log()
     return pids()
@@ -123,3 +127,33 @@ class Load:
             self.answers[pid] += 1
             if answer.get("connection") == "close":
                 return
+
+
+class Wrk:
+    """The load generator, until it is told to end.
+
+    Args:
+        url: What it asks for; the path is ``/``.
+        connections: How many it keeps.
+        seconds: When it ends by itself.
+    """
+
+    def __init__(self, url: str, connections: int, seconds: int = 100) -> None:
+        program = shutil.which("wrk")
+        assert program is not None
+        command = [program, "-t1", f"-c{connections}", f"-d{seconds}s", f"{url}/"]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def end(self) -> int:
+        """End it now, see that nothing has failed, and return how many requests were answered."""
+        assert self._process.poll() is None, "it has ended before"
+        self._process.send_signal(signal.SIGINT)
+        report = self._process.communicate(timeout=60)[0]
+        assert "Socket errors" not in report, report
+        assert "Non-2xx" not in report, report
+        return int(re.findall(r"(\d+) requests in", report)[0])
+
+    def kill(self) -> None:
+        """End it without asking."""
+        self._process.kill()
+        self._process.wait()

@@ -7,55 +7,41 @@ from __future__ import annotations
 
 import os
 import random
-import re
-import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from command import Command, Run
-from crews import Load, children, gone, kill, ready
+from crews import Load, Wrk, children, gone, kill, ready
 from harness import APPS, until
 
 ROUNDS = int(os.environ.get("TRICORN_TEST_ROUNDS", "1"))
 CONNECTIONS = 64
+LIMIT = 120 * ROUNDS
+"""Seconds that each test may take."""
+BACK = 45.0
+"""Seconds until a worker has come back that was killed: the delay is up to 30 when it has happened often."""
+
+pytestmark = pytest.mark.timeout(LIMIT)
 
 
 def serve(run: Run, library: str, *more: str) -> Command:
-    """Start two workers."""
-    usual = ("crew:app", "--app-dir", str(APPS), "--async-library", library, "--port", "0", "--workers", "2")
-    return run(*usual, "--no-access-log", "--timeout-graceful-shutdown", "10", *more)
-
-
-class Wrk:
-    """The load generator, until it is told to end."""
-
-    def __init__(self, url: str, seconds: int) -> None:
-        program = shutil.which("wrk")
-        assert program is not None
-        command = [program, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", f"{url}/"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-    def end(self) -> str:
-        """End it now, and return its report."""
-        self._process.send_signal(signal.SIGINT)
-        return self._process.communicate(timeout=60)[0]
+    """Start two workers, on a port of their own and where more is said."""
+    usual = ("crew:app", "--app-dir", str(APPS), "--async-library", library, "--workers", "2")
+    return run(*usual, "--bind", "127.0.0.1:0", "--no-access-log", "--timeout-graceful-shutdown", "10", *more)
 
 
 def test_no_request_fails_while_workers_are_replaced(run: Run, library: str) -> None:
     """SIGHUP again and again under wrk at 64 connections: no error of any kind."""
     server = serve(run, library)
     ready(server, 2)
-    load = Wrk(server.urls()[0], 900)
+    load = Wrk(server.urls()[0], CONNECTIONS, LIMIT)
     for round_ in range(5 * ROUNDS):
         server.send_signal(signal.SIGHUP)
         ready(server, 4 + 2 * round_)
         until(lambda: len(children(server.process.pid)) == 2, "the end of the old workers")
-    report = load.end()
-    assert int(re.findall(r"(\d+) requests in", report)[0]) > 1000, report
-    assert "Socket errors" not in report, report
-    assert "Non-2xx" not in report, report
+    assert load.end() > 1000
     assert server.stop() == 0
 
 
@@ -71,7 +57,7 @@ def test_only_the_requests_of_a_killed_worker_fail(run: Run, library: str) -> No
             victim = random.choice(children(server.process.pid))
             killed.add(victim)
             kill(victim, signal.SIGKILL)
-            ready(server, 3 + round_)
+            ready(server, 3 + round_, BACK)
         load.more(300)
     assert load.halves == [] or set(load.served_by) <= killed
     for failure, pid in zip(load.failures, load.served_by, strict=True):
@@ -87,8 +73,8 @@ def test_a_stop_at_any_moment_leaves_whole_answers_and_nothing_else(
     """SIGTERM at a random moment: every answer that began is complete, the exit is in time, nothing is left."""
     for round_ in range(5 * ROUNDS):
         path = tmp_path / f"socket{round_}"
-        server = serve(run, library, "--bind", "127.0.0.1:0", "--bind", f"unix:{path}")
-        workers = ready(server, 2)
+        server = serve(run, library, "--bind", f"unix:{path}")
+        workers = ready(server, 2, BACK)
         loads = [Load(url, 4) for url in server.urls()]
         assert len(loads) == 2
         with loads[0].running(), loads[1].running():
