@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import http.client
 import json
 import os
@@ -22,9 +23,11 @@ PROXY_PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 HAPROXY = """
 global
     maxconn 200
+    stats socket unix@stats mode 600
 defaults
     mode http
-    timeout connect 2s
+    timeout check 5s
+    timeout connect 5s
     timeout client 10s
     timeout server 10s
     retries 3
@@ -65,10 +68,10 @@ def free_port() -> int:
         return port
 
 
-def listens(port: int) -> bool:
+def listens(port: int, host: str = "127.0.0.1") -> bool:
     """Tell whether somebody listens on a port."""
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 class Front:
@@ -79,9 +82,10 @@ class Front:
         directory: Where its files are.
         rest: The configuration behind what all have in common.
         port: Where it listens, by that configuration.
+        host: The address that it listens at.
     """
 
-    def __init__(self, program: str, directory: Path, rest: str, port: int) -> None:
+    def __init__(self, program: str, directory: Path, rest: str, port: int, host: str = "127.0.0.1") -> None:
         path = shutil.which(program, path=PROXY_PATH)
         assert path is not None, f"{program} is missing: tools/setup test installs it"
         self.port = port
@@ -89,14 +93,14 @@ class Front:
         config = directory / f"{program}.conf"
         if program == "haproxy":
             config.write_text(HAPROXY + rest)
-            command = [path, "-db", "-f", str(config)]
+            command = [path, "-db", "-C", str(directory), "-f", str(config)]
         else:
             user = "user root;" if os.geteuid() == 0 else ""  # else nobody, who may not enter the directory
             config.write_text(NGINX.format(directory=directory, rest=rest, user=user))
             command = [path, "-p", str(directory), "-c", str(config), "-e", str(directory / "nginx.log")]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until(lambda: listens(port) or self.process.poll() is not None, f"{program} listens")
+        until(lambda: listens(port, host) or self.process.poll() is not None, f"{program} listens")
         assert self.process.poll() is None, self._log.read_text()
 
     def ask(self, path: str = "/", fields: dict[str, str] | None = None) -> tuple[int, bytes]:
@@ -115,6 +119,24 @@ class Front:
         assert status == 200, (status, body)
         scope: dict[str, Any] = json.loads(body)
         return scope
+
+    def servers(self) -> dict[str, dict[str, str]]:
+        """Return what haproxy counts for each server, by its name."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(TIMEOUT)
+            connection.connect(f"/proc/{self.process.pid}/cwd/stats")  # its own path may be too long
+            connection.sendall(b"show stat\n")
+            text = b"".join(iter(lambda: connection.recv(1 << 16), b"")).decode()
+        rows = csv.DictReader(text.removeprefix("# ").splitlines())
+        return {row["svname"]: row for row in rows if row["svname"] not in {"FRONTEND", "BACKEND"}}
+
+    def is_up(self, name: str) -> bool:
+        """Tell whether haproxy sends requests to a server."""
+        return self.servers()[name]["status"].startswith("UP")
+
+    def log(self) -> str:
+        """Return what it has said; of nginx, what it has logged of its upstreams."""
+        return "".join(path.read_text() for path in self._log.parent.glob("*.log"))
 
     def stop(self) -> None:
         """End it."""
