@@ -63,7 +63,8 @@ def test_only_the_requests_of_a_killed_worker_fail(run: Run, library: str) -> No
     for failure, pid in zip(load.failures, load.served_by, strict=True):
         assert pid in killed or pid is None, failure
         assert not failure.startswith("connect"), failure
-    assert sum(pid is None for pid in load.served_by) <= len(killed) * 4, load.failures
+    # It had about half of the connections, of which some have had no answer yet that says who serves them.
+    assert load.served_by.count(None) <= len(killed) * CONNECTIONS // 2, load.failures
     assert server.stop() == 0
 
 
