@@ -149,6 +149,11 @@ class Slot:
         """All of its processes."""
         return [one for one in (self.worker, self.successor) if one is not None] + self.leaving
 
+    @property
+    def serves(self) -> bool:
+        """Whether a worker accepts from its sockets."""
+        return self.worker is not None and self.worker.ready and not self.worker.stopping
+
     def promote(self) -> Worker | None:
         """Let the successor take over; returns the one that it succeeds."""
         old, self.worker, self.successor = self.worker, self.successor, None

@@ -120,23 +120,32 @@ def twin(listener: Listener, backlog: int, *, own: bool) -> Listener:
             return Listener(second.detach(), listener.url, proxy=listener.proxy)
 
 
-def steer(listeners: Iterable[Listener], count: int | None) -> None:
-    """Have new connections go to the first ``count`` sockets of each address alone; ``None`` is all of them again.
+def steer(listeners: Iterable[Listener], count: int, without: Iterable[int] = ()) -> None:
+    """Have new connections pass some of the sockets of an address by.
 
-    The kernel does without where it cannot; then some may still go to the others.
+    The kernel does without where it cannot; then some may still go there.
+
+    Args:
+        listeners: One socket of each address.
+        count: How many sockets each address has.
+        without: Which of them are passed by, as numbers in the order of their opening; none is all again.
     """
+    out = sorted(without)
+    # Of struct sock_filter: load a random number, take it modulo what is left, step over each that is out, return it.
+    steps = [(0x20, 0, 0, _SKF_AD_RANDOM), (0x94, 0, 0, count - len(out))]
+    for index in out:
+        steps += [(0x35, 0, 1, index), (0x04, 0, 0, 1)]
+    steps.append((0x16, 0, 0, 0))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = struct.pack("HP", len(steps), ctypes.addressof(code))
     for listener in listeners:
         with suppress(OSError), socket.socket(fileno=os.dup(listener.fd)) as one:
             if not _is_shared(one):
                 continue
-            if count is None:
+            if out:
+                one.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, program)
+            else:
                 one.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
-                continue
-            # Of struct sock_filter: load a random number, take it modulo count, return it.
-            steps = ((0x20, _SKF_AD_RANDOM), (0x94, count), (0x16, 0))
-            code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", op, 0, 0, k) for op, k in steps))
-            program = struct.pack("HP", len(steps), ctypes.addressof(code))
-            one.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, program)
 
 
 def _is_shared(one: socket.socket) -> bool:

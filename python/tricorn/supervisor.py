@@ -168,6 +168,7 @@ class Supervisor:
         self._target = config.workers
         self._looked_at = self._back_at = 0.0
         self._retiring: tuple[Slot, float] | None = None
+        self._steered: tuple[int, list[int]] = (self._target, [])
 
     def run(self) -> int:
         """Open the sockets, and keep the workers going until the server stops; returns the exit code."""
@@ -223,6 +224,7 @@ class Supervisor:
             self._look_after()
             self._replace_next()
             self._adjust()
+            self._steer()
 
     def _is_over(self) -> bool:
         """Tell whether the server has stopped."""
@@ -464,9 +466,7 @@ class Supervisor:
                 _logger.error("No further worker: %s", error.strerror)
                 self._target = len(self._crew.slots)
         elif self._target < len(self._crew.slots):
-            last = self._crew.slots[-1]
-            listening.steer(last.listeners, last.index)
-            self._retiring = (last, time.monotonic() + STEERED)
+            self._retiring = (self._crew.slots[-1], time.monotonic() + STEERED)
 
     def _retire(self, slot: Slot, at: float) -> None:
         """End the worker of the last slot, once those who are connecting to it have come."""
@@ -479,8 +479,18 @@ class Supervisor:
         if slot.workers:
             return
         self._crew.drop(slot)
-        listening.steer(self._crew.slots[-1].listeners, None)
         self._retiring = None
+
+    def _steer(self) -> None:
+        """Have new connections pass by the slots that nobody serves now, while others do, and the one that goes."""
+        slots = self._crew.slots
+        retiring = self._retiring[0] if self._retiring is not None else None
+        out = [slot.index for slot in slots if slot is retiring or not slot.serves]
+        if len(out) == len(slots):
+            out = []
+        if (len(slots), out) != self._steered:
+            listening.steer(slots[0].listeners, len(slots), out)
+            self._steered = (len(slots), out)
 
     def _patience(self) -> float | None:
         """Return how long a worker may take to stop; ``None`` while the options set no limit."""

@@ -58,6 +58,26 @@ def test_a_killed_worker_comes_back(run: Run, library: str, options: tuple[str, 
     assert gone(first + fresh)
 
 
+def test_a_slot_that_waits_to_start_keeps_nobody_waiting(run: Run, library: str) -> None:
+    """While one worker crashes again and again, new connections go to the other."""
+    server = run(*usual(library, "--workers", "2", "--no-access-log"))
+    first = ready(server, 2)
+    for count in range(3, 6):
+        kill(ready(server, count - 1)[-1], signal.SIGKILL)
+        until(lambda: f"{count - 2} SIGKILL" in counted(server.log()), "the end of the worker")  # noqa: B023  # at once
+    begun = time.monotonic()
+    for _ in range(20):
+        with open_url(server.urls()[0]) as client:
+            assert pid_of(client) == first[0]
+    assert time.monotonic() - begun < 0.9
+    assert server.stop() == 0
+
+
+def counted(log: str) -> str:
+    """Return how many workers were ended by SIGKILL, in words."""
+    return f"{log.count('was ended by SIGKILL')} SIGKILL"
+
+
 def test_an_application_that_ends_its_process_is_started_again(run: Run, library: str) -> None:
     server = run(*usual(library, "--workers", "2", "--no-access-log"))
     ready(server, 2)

@@ -100,12 +100,25 @@ def test_new_connections_are_steered_away_from_the_last(opened: Keep) -> None:
     """All go to those before it, evenly; and to all again later."""
     first = opened(listening.open_all(Config("a:b", port=0), shared=True))
     all_three = [*first, *opened([listening.twin(first[0], 500, own=True) for _ in range(2)])]
-    listening.steer(all_three[-1:], 2)
+    listening.steer(all_three[-1:], 3, [2])
     connect(address(first[0]), 300)
     counts = Counter(dict(enumerate(accepted(all_three))))
     assert counts.total() == 300
     assert counts[2] == 0
     assert min(counts[0], counts[1]) > 90
-    listening.steer(first, None)
+    listening.steer(first, 3)
     connect(address(first[0]), 300)
     assert min(accepted(all_three)) > 50
+
+
+@pytest.mark.parametrize("out", [[0], [1], [0, 2], [1, 2], [0, 1]])
+def test_any_sockets_can_be_passed_by(opened: Keep, out: list[int]) -> None:
+    """The others share what comes evenly."""
+    first = opened(listening.open_all(Config("a:b", port=0), shared=True))
+    all_three = [*first, *opened([listening.twin(first[0], 500, own=True) for _ in range(2)])]
+    listening.steer(first, 3, out)
+    connect(address(first[0]), 200)
+    counts = accepted(all_three)
+    assert sum(counts) == 200
+    assert [index for index, count in enumerate(counts) if not count] == out
+    assert min(count for count in counts if count) > 50
