@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have the servers use them."""
+    """Have the servers use them, and take hang-ups also where the tests run under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     harness.parser = config.getoption("--http")
     harness.frames = config.getoption("--ws")
 

@@ -31,7 +31,7 @@ def main() -> None:
     servers = [
         Service(Config("two_threads:app", port=0, lifespan="off"), app, load(sys.argv[1])) for _ in range(2)
     ]
-    threads = [threading.Thread(target=server._backend.run, args=(server.main,)) for server in servers]
+    threads = [threading.Thread(target=server.backend.run, args=(server.main,)) for server in servers]
     for thread in threads:
         thread.start()
     clients = []
