@@ -105,7 +105,7 @@ asan-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) build/.asan-installed
 	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) -k '$(ASAN_ONLY)' $(ARGS)
 
 # The binding's cases are the same on each library: one of them and the tests without a library take its branches.
-COVERAGE_TESTS ?= tests/asgi tests/unit/test_core_*.py -k 'asyncio or core'
+COVERAGE_TESTS ?= tests/asgi tests/unit/test_core_*.py tests/unit/test_process.py tests/unit/test_balance.py -k 'asyncio or core or test_process'
 
 coverage: $(SETUP_TEST) $(CORPORA) build/.coverage-installed ## the branches of the C sources that tests take; too few fail
 	@find build/coverage -name '*.gcda' -delete

@@ -94,17 +94,16 @@ def test_idle_beats(running: Running, board: Board) -> None:
     for _ in range(14):
         time.sleep(0.05)
         ages.append(board.read(1).age)
-    assert max(ages) < 0.5 and min(lag_seen(board, 5)) < 0.05
+    assert max(ages) < 0.5
+    assert any(lag < 0.05 for lag in lag_seen(board, 60))
     assert board.read(0).age == board.read(2).age == float("inf")
 
 
-def lag_seen(board: Board, times: int) -> list[float]:
-    """The lag as it is several times within a second: a machine that is busy with something else may be late once."""
-    lags = []
+def lag_seen(board: Board, times: int) -> Iterator[float]:
+    """Give the lag again and again: a machine that is busy otherwise is late, too, and that is seen for a while."""
     for _ in range(times):
         time.sleep(0.2)
-        lags.append(board.read(1).lag)
-    return lags
+        yield board.read(1).lag
 
 
 def test_busy_is_not_late(running: Running, board: Board) -> None:

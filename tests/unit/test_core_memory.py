@@ -42,6 +42,7 @@ def test_every_allocation_may_fail() -> None:
         "parsing": 100,
         "loading": 100,
         "opening": 20,
+        "joining": 5,
         "bridging": 10,
     }
     for scenario, failures in least.items():

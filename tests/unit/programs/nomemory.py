@@ -13,12 +13,14 @@ import contextvars
 import gc
 import importlib.util
 import json
+import os
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGUSR2
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "examples"))
@@ -413,6 +415,36 @@ def opening() -> tuple[Callable[[], None], Callable[[], None]]:
     return run, end
 
 
+def joining() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Take a place among workers, check a format, and have a deadline."""
+    servers: list[_core.Server] = []
+    board = Board.create(1)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def run() -> None:
+        servers.append(make_server(answer, Library()))
+        board.clear(0)
+        servers[-1].report(board.fd, 0)
+        servers[-1].balance(ours.fileno(), [theirs.fileno()])
+        servers[-1].set_ready(True)
+        with contextlib.suppress(ValueError):
+            _core.check_access_format("%(nonsense)s and more than is shown of it")
+        _core.check_access_format("%(h)s %(U)s")
+        _core.deadline(60, b"late", 4)
+        _core.heed_signals([SIGUSR2], (0, 0, 0), b"late", 4, os.getppid(), 1.0)
+        _core.deadline(0, b"", 0)
+
+    def end() -> None:
+        _core.deadline(0, b"", 0)
+        for server in servers:
+            server.close()
+        ours.close()
+        theirs.close()
+        board.close()
+
+    return run, end
+
+
 class Loop:
     """What a bridge needs of an asyncio loop."""
 
@@ -463,6 +495,7 @@ SCENARIOS = (
     parsing,
     loading,
     opening,
+    joining,
     bridging,
 )
 
