@@ -95,6 +95,12 @@ def test_haproxy_sees_nothing_of_a_rolling_restart(
     assert server.stop(signal.SIGQUIT) == 128 + signal.SIGQUIT  # does not drain
 
 
+def complaints(proxy: Front) -> list[str]:
+    """Return what nginx says of the servers behind it; a load generator that ends breaks off requests by itself."""
+    lines = proxy.log().splitlines()
+    return [line for line in lines if "upstream" in line and "client prematurely closed" not in line]
+
+
 def test_nginx_sees_nothing_of_workers_that_come_and_go(serve: Any, front: Any, wrk: Any) -> None:
     """More, fewer, others, on connections that are kept: POST, which nginx does not send twice, fails neither."""
     port, at = free_port(), free_port()
@@ -110,7 +116,7 @@ def test_nginx_sees_nothing_of_workers_that_come_and_go(serve: Any, front: Any, 
         roll(server, 3)
         traffic.by(children(server.process.pid))
         assert load.end() > 100
-    assert "upstream" not in proxy.log(), proxy.log()
+    assert complaints(proxy) == []
 
 
 def test_nginx_sees_nothing_of_recycling(serve: Any, front: Any) -> None:
@@ -123,4 +129,4 @@ def test_nginx_sees_nothing_of_recycling(serve: Any, front: Any) -> None:
         ready(server, 6)
         traffic.more(50)
     assert server.log().count("is replaced: it has served") >= 4
-    assert "upstream" not in proxy.log(), proxy.log()
+    assert complaints(proxy) == []
