@@ -31,12 +31,14 @@ CORPORA := build/corpora/.fetched
 ASAN_SITE := build/asan-site
 COVERAGE_SITE := build/coverage-site
 # Not there: tests of other interpreters, which the sanitizers' run-time would be preloaded into, those that weigh memory, the
-# examples, as curio ends with a worker thread of its own left, those of Python alone and of many processes, and all libraries but
+# examples, as curio ends with a worker thread of its own left, those of WSGI, at whose end the interpreter leaves what its threads
+# hold (their C is in test_core_signal), those of Python alone and of many processes, and all libraries but
 # asyncio, which has C of its own, and none, which is stepped from C alone: the others take the same paths as these.
 ASAN_TESTS ?= $(filter-out tests/leaks tests/proxies,$(TESTS)) \
-    $(patsubst %,--ignore=tests/asgi/test_%.py,workers workers_under_load reload command_lines systemd_service) $(patsubst %,--ignore=tests/unit/test_%.py,curio_import embedding_examples \
+    --ignore=tests/frameworks/test_wsgi_sites.py \
+    $(patsubst %,--ignore=tests/asgi/test_%.py,wsgi workers workers_signals workers_under_load reload command_lines systemd_service) $(patsubst %,--ignore=tests/unit/test_%.py,curio_import embedding_examples \
     backend_suite backend_mutants uvicorn_api uvicorn_differences uvicorn_options plugin cli options config config_file importer \
-    watching)
+    watching log_files wsgi_threads spawning supervisor)
 
 ASAN_ONLY ?= not uvloop and not curio and not trio
 

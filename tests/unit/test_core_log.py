@@ -33,7 +33,9 @@ def serve(at: Bench, *requests: bytes) -> None:
     runner = at.leader()
     for request in requests:
         at.client.sendall(request)
-        assert runner.send(None) == "wait"
+        while (trap := runner.send(None)) == "checkpoint":
+            continue  # a slow machine has used up the batch's time
+        assert trap == "wait"
         assert at.status() == 200
 
 
