@@ -157,10 +157,19 @@ class Lifespan:
             _logger.info("Application startup complete.")
         return True
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the application has said that its start-up is complete: then it is owed its shutdown."""
+        return self._complete
+
     async def abandon(self) -> None:
-        """End :meth:`startup`, now or later, as its task was cancelled: perhaps before its first step."""
+        """End :meth:`startup`, now or later, as its task was cancelled: perhaps before its first step.
+
+        An application that starts up in spite of that is asked to shut down at once.
+        """
         self._abandoned = True
         await self._started.happen()
+        await self._stopping.happen()
 
     async def shutdown(self) -> bool:
         """Tell the application that the server has stopped, and wait until it is done.
@@ -188,6 +197,8 @@ class Lifespan:
             "state": self.state,
         }
         try:
+            if self._abandoned:
+                return
             running = self._app(scope, self._receive, self._send)
             await (running if self._refuse is None else refusing(running, self._refuse))
         except BaseException as error:
@@ -244,6 +255,8 @@ class Lifespan:
             "lifespan.shutdown.failed",
         }:
             raise ValueError(f"unknown message type {kind!r} for a lifespan")
+        if self._abandoned:
+            return
         if starting != kind.startswith("lifespan.startup."):
             raise RuntimeError(f"{kind} was sent out of order")
         if kind.endswith(".failed"):

@@ -398,7 +398,8 @@ class Service:
         if self._draining:
             self._draining = False
             self._interrupt()
-        if self._group is not None and not self._serving:
+        about_to_serve = self._lifespan.is_started and not self._past_serving
+        if self._group is not None and not self._serving and not about_to_serve:
             await settle(self._group.cancel())
             await self._lifespan.abandon()
 

@@ -277,6 +277,43 @@ def test_a_start_that_is_cancelled_leaves_nothing(run: Callable[[Main], Any]) ->
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_cancellation_between_start_up_and_serving_does_not_cost_the_shutdown(
+    app: App, run: Callable[[Main], Any]
+) -> None:
+    """An application that has started is always told to shut down."""
+
+    async def main() -> None:
+        cancel: Callable[[], Any] | None = None
+
+        async def serve() -> None:
+            async def starts(scope: Any, receive: Any, send: Any) -> None:
+                async def sends(message: Any) -> None:
+                    await send(message)
+                    if message["type"] == "lifespan.startup.complete":
+                        assert cancel is not None
+                        cancelled = cancel()
+                        if cancelled is not None:
+                            await cancelled
+
+                await app(scope, receive, sends)
+
+            await tricorn.serve(starts, port=0)
+
+        if curio.meta.curio_running():
+            task = await curio.spawn(serve)
+            cancel = functools.partial(task.cancel, blocking=False)
+            await task.wait()
+            return
+        with anyio.CancelScope() as scope:
+            cancel = scope.cancel
+            await serve()
+        assert scope.cancelled_caught
+
+    run(main)
+    assert app.lifespans == ["startup", "shutdown"]
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_servers_can_run_side_by_side(run: Callable[[Main], Any]) -> None:
     """Each with its own application and port."""
 
@@ -468,7 +505,7 @@ def test_a_trigger_that_never_comes_is_cancelled(app: App, run: Callable[[Main],
         async def serve() -> None:
             await tricorn.serve(app, port=0, shutdown_trigger=lambda: sleep(60))
 
-        await _cancel_after(0.1, serve)
+        await _cancel_after(0.5, serve)
 
     began = time.monotonic()
     run(main)
