@@ -31,12 +31,10 @@ CORPORA := build/corpora/.fetched
 ASAN_SITE := build/asan-site
 COVERAGE_SITE := build/coverage-site
 # Not there: tests of other interpreters, which the sanitizers' run-time would be preloaded into, those that weigh memory, the
-# examples, as curio ends with a worker thread of its own left, those of WSGI, at whose end the interpreter leaves what its threads
-# hold (their C is in test_core_signal), those of Python alone and of many processes, and all libraries but
-# asyncio, which has C of its own, and none, which is stepped from C alone: the others take the same paths as these.
-ASAN_TESTS ?= $(filter-out tests/leaks tests/proxies,$(TESTS)) \
-    --ignore=tests/frameworks/test_wsgi_sites.py \
-    $(patsubst %,--ignore=tests/asgi/test_%.py,wsgi workers workers_signals workers_under_load reload command_lines systemd_service) $(patsubst %,--ignore=tests/unit/test_%.py,curio_import embedding_examples \
+# examples, as curio ends with a worker thread of its own left, those of Python alone, of frameworks and of many processes, and
+# all libraries but asyncio, which has C of its own, and none, which is stepped from C alone: the others take the same paths.
+ASAN_TESTS ?= $(filter-out tests/leaks tests/proxies tests/frameworks,$(TESTS)) \
+    $(patsubst %,--ignore=tests/asgi/test_%.py,workers workers_signals workers_under_load reload command_lines systemd_service) $(patsubst %,--ignore=tests/unit/test_%.py,curio_import embedding_examples \
     backend_suite backend_mutants uvicorn_api uvicorn_differences uvicorn_options plugin cli options config config_file importer \
     watching log_files wsgi_threads spawning supervisor)
 
@@ -110,7 +108,7 @@ asan-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) build/.asan-installed
 COVERAGE_TESTS ?= tests/asgi tests/unit/test_core_*.py tests/unit/test_process.py tests/unit/test_balance.py -k 'asyncio or core or test_process'
 
 coverage: $(SETUP_TEST) $(CORPORA) build/.coverage-installed ## the branches of the C sources that tests take; too few fail
-	@find build/coverage -name '*.gcda' -delete
+	@$(if $(findstring --last-failed,$(ARGS)),true,find build/coverage -name '*.gcda' -delete) # a repetition adds to what was counted
 	@$(BIN)/python tools/test-c build/coverage
 	@PYTHONPATH=$(CURDIR)/$(COVERAGE_SITE) $(PYTEST) -q $(COVERAGE_TESTS) $(PARALLEL) $(ARGS)
 	@$(BIN)/python tools/coverage build/coverage

@@ -444,10 +444,10 @@ class Service:
             return
         self._threads.close()
         for _ in range(THREAD_LOOKS):
-            if not self._threads.busy:
+            if not self._threads.alive:  # none is in the midst of its end when the interpreter goes
                 return
             await self.backend.sleep(THREAD_GRACE / THREAD_LOOKS)
-        _logger.error("Leaving %d thread(s) behind: their requests do not end.", self._threads.busy)
+        _logger.error("Leaving %d thread(s) behind: their requests do not end.", self._threads.alive)
 
     async def _serve_beside(self, wait: Any) -> None:
         """Serve, and run what is to run as long."""

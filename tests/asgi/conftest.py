@@ -20,6 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--ws", choices=harness.FRAMES, default="tricorn", help="what makes the frames of WebSockets"
     )
+    parser.addoption("--libraries", default=",".join(LIBRARIES), help="the async libraries, with commas")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,7 +46,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests on each library; on ``none``, too, where the module says ``NONE_TOO = True``."""
     if "library" in metafunc.fixturenames:
         none = ["none"] if getattr(metafunc.module, "NONE_TOO", False) else []
-        metafunc.parametrize("library", [*LIBRARIES, *none], indirect=True, scope="session")
+        libraries = metafunc.config.getoption("--libraries").split(",")
+        metafunc.parametrize("library", [*libraries, *none], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -103,7 +103,7 @@ def test_closing_ends_threads() -> None:
     assert not idle.thread.is_alive() and working.thread.daemon
     working.finish()
     working.thread.join(10)
-    assert not working.thread.is_alive() and threads.busy == 0
+    assert not working.thread.is_alive() and threads.busy == threads.alive == 0
     threads.submit(waiting)  # comes late: it is run all the same
     assert waiting.ended.wait(10)
 

@@ -41,6 +41,7 @@ class Threads:
         self._idle: list[_Worker] = []
         self._line: OrderedDict[Job, None] = OrderedDict()
         self._threads = 0
+        self._started: list[threading.Thread] = []
         self._closed = False
 
     def submit(self, job: Job) -> None:
@@ -74,6 +75,12 @@ class Threads:
         with self._lock:
             return self._threads - len(self._idle)
 
+    @property
+    def alive(self) -> int:
+        """How many threads have not come to their end yet, be it that they wait, work or leave."""
+        with self._lock:
+            return sum(thread.is_alive() for thread in self._started)
+
     def close(self) -> None:
         """Have every thread end that has nothing to do, and the others when they have done it; waits for none."""
         with self._lock:
@@ -85,7 +92,10 @@ class Threads:
 
     def _start(self, job: Job) -> None:
         worker = _Worker(job)
-        threading.Thread(target=self._work, args=(worker,), name="tricorn-wsgi", daemon=True).start()
+        thread = threading.Thread(target=self._work, args=(worker,), name="tricorn-wsgi", daemon=True)
+        thread.start()
+        with self._lock:
+            self._started.append(thread)
 
     def _hand_over(self, job: Job) -> None:
         """Give a job to a thread that waits for one, else put it in line; with the lock held."""
