@@ -127,7 +127,10 @@ class Watcher:
             raise_interrupt=False,
             ignore_permission_denied=True,
         ):
-            yield {Path(name) for _, name in changes}
+            paths = {Path(name) for _, name in changes}
+            # What was in a new directory before the kernel was asked to tell of it is not told.
+            added = {Path(name) for change, name in changes if change is watchfiles.Change.added}
+            yield paths | {path for one in added for path in self._within(one)}
 
     def _polled(self) -> Iterator[set[Path]]:
         """Give what is different from look to look."""
@@ -137,6 +140,11 @@ class Watcher:
             if now != before:
                 yield {path for path in before.keys() | now.keys() if before.get(path) != now.get(path)}
             before = now
+
+    def _within(self, path: Path) -> Iterator[Path]:
+        """Give the files that matter of a directory; none of a file, or of a directory that is left out."""
+        if not self._matters.skips(path):
+            yield from (found for found, _ in self._look(path))
 
     def _stamps(self) -> Stamps:
         return {path: stamp for one in self.directories for path, stamp in self._look(one)}

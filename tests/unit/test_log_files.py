@@ -162,7 +162,8 @@ def test_a_message_that_was_cut_short_keeps_its_line(monkeypatch: pytest.MonkeyP
         handler.close()
 
 
-def test_a_message_waits_for_a_reader_that_is_slow() -> None:
+def test_a_message_waits_for_a_reader_that_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "WAIT", 10.0)  # the machine may be slow, too
     reader, writer = os.pipe()
     with os.fdopen(writer, "w") as stream, os.fdopen(reader):
         handler = log_files.StreamHandler(stream)

@@ -138,6 +138,19 @@ def test_each_way_to_write_is_seen(seen: Seen, tmp_path: Path) -> None:
     seen.until(later)
 
 
+def test_a_directory_that_comes_whole_is_seen(
+    seen: Seen, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Moved here with all that is in it, of which nobody tells; what is hidden in it does not matter."""
+    package = tmp_path_factory.mktemp("elsewhere") / "package"
+    (package / "inner").mkdir(parents=True)
+    (package / ".git").mkdir()
+    for name in ("inner/module.py", ".git/hidden.py", "notes.txt"):
+        (package / name).write_text("text")
+    package.rename(tmp_path / "package")
+    assert seen.queue.get(timeout=10) == [tmp_path / "package" / "inner" / "module.py"]
+
+
 def test_what_does_not_matter_is_not_told(seen: Seen, tmp_path: Path) -> None:
     for name in ("notes.txt", ".app.py.swp", "app.pyc"):
         (tmp_path / name).write_text("text")
