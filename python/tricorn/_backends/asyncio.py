@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext, suppres
 from typing import Any, TypeVar
 
 from tricorn import _core
+from tricorn._backends._signals import drain, signal_reader
 from tricorn.errors import StartupError
 
 T = TypeVar("T")
@@ -114,8 +115,15 @@ class AsyncioBackend:
 
     def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """See :class:`tricorn._backends.base.Backend`."""
-        with asyncio.Runner(loop_factory=self.new_loop) as runner:
-            return runner.run(main())
+        with asyncio.Runner(loop_factory=self.new_loop) as runner, signal_reader() as reader:
+            if reader is None:
+                return runner.run(main())
+            loop = runner.get_loop()
+            loop.add_reader(reader, drain, reader)
+            try:
+                return runner.run(main())
+            finally:
+                loop.remove_reader(reader)
 
     def running(self) -> bool:
         """See :class:`tricorn._backends.base.Backend`."""

@@ -115,7 +115,11 @@ class Backend(Protocol):
     name: str
 
     def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Start the library, run ``await main()`` in it and return its result, or raise its exception as it is."""
+        """Start the library, run ``await main()`` in it and return its result, or raise its exception as it is.
+
+        In the main thread, the handler of a signal is called at once, whichever thread the signal has come to and
+        whatever the library waits for.
+        """
         ...
 
     def running(self) -> bool:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
 from tricorn._backends._curio_import import import_curio
+from tricorn._backends._signals import drain, signal_reader
 
 curio = import_curio()
 traps = curio.traps
 
 T = TypeVar("T")
+
+
+async def _drain_for_ever(reader: socket.socket) -> None:
+    """Let the kernel wake for signals."""
+    while True:
+        await traps._read_wait(reader)
+        drain(reader)
 
 
 class CurioParking:
@@ -110,7 +119,16 @@ class CurioBackend:
 
     def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """See :class:`tricorn._backends.base.Backend`."""
-        result: T = curio.run(main)
+
+        async def woken(reader: socket.socket) -> T:
+            waker = await curio.spawn(_drain_for_ever, reader, daemon=True)
+            try:
+                return await main()
+            finally:
+                await waker.cancel()
+
+        with signal_reader() as reader:
+            result: T = curio.run(main) if reader is None else curio.run(woken, reader)
         return result
 
     def running(self) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import heapq
 import itertools
 import select
+import socket
 import time
 import types
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+
+from tricorn._backends._signals import drain, signal_reader
 
 T = TypeVar("T")
 
@@ -55,6 +58,7 @@ class Kernel:
         self._poll = select.poll()
         self._reader: tuple[Task, int] | None = None
         self.current: Task | None = None
+        self.signals: socket.socket | None = None
 
     def start(self, coroutine: Coroutine[Any, Any, Any], on_end: Callable[[Task], None]) -> Task:
         """Make a task that begins in the next turn."""
@@ -91,6 +95,8 @@ class Kernel:
         async def first() -> None:
             results.append(await main)
 
+        if self.signals is not None:
+            self.watch(self.signals.fileno())
         self.start(first(), ended.append)
         while not ended:
             self._wait()
@@ -106,9 +112,12 @@ class Kernel:
             timeout = 0.0
         elif self._timers:
             timeout = max(0.0, self._timers[0][0] - now) * 1000 + 1
-        if self._poll.poll(timeout) and self._reader is not None:
-            self.ready.append(self._reader)
-            self._reader = None
+        for fd, _ in self._poll.poll(timeout):
+            if self.signals is not None and fd == self.signals.fileno():
+                drain(self.signals)
+            elif self._reader is not None:
+                self.ready.append(self._reader)
+                self._reader = None
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             _, _, task, turns = heapq.heappop(self._timers)
@@ -229,7 +238,8 @@ class NoneBackend:
     def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """See :class:`tricorn._backends.base.Backend`."""
         self._kernel = Kernel()
-        return self._kernel.run(main())
+        with signal_reader() as self._kernel.signals:
+            return self._kernel.run(main())
 
     def running(self) -> bool:
         """See :class:`tricorn._backends.base.Backend`: there is nothing that could run."""
