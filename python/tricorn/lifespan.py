@@ -165,8 +165,11 @@ class Lifespan:
     async def abandon(self) -> None:
         """End :meth:`startup`, now or later, as its task was cancelled: perhaps before its first step.
 
-        An application that starts up in spite of that is asked to shut down at once.
+        An application that starts up in spite of that is asked to shut down at once; one that has started is owed
+        its shutdown, and nothing happens.
         """
+        if self._complete:
+            return
         self._abandoned = True
         await self._started.happen()
         await self._stopping.happen()

@@ -142,8 +142,8 @@ class Watcher:
             before = now
 
     def _within(self, path: Path) -> Iterator[Path]:
-        """Give the files that matter of a directory; none of a file, or of a directory that is left out."""
-        if not self._matters.skips(path):
+        """Give the files that matter of a directory; none of a file, a link, or a directory that is left out."""
+        if not path.is_symlink() and not self._matters.skips(path):
             yield from (found for found, _ in self._look(path))
 
     def _stamps(self) -> Stamps:

@@ -314,6 +314,28 @@ def test_a_cancellation_between_start_up_and_serving_does_not_cost_the_shutdown(
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_what_an_application_says_of_a_shutdown_that_is_cancelled_is_heard(
+    run: Callable[[Main], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is cancelled, and may still say that it failed."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        try:
+            await sleep(60)
+        finally:
+            await send({"type": "lifespan.shutdown.failed", "message": "the last word"})
+
+    async def serve() -> None:
+        await tricorn.serve(app, port=0, shutdown_trigger=lambda: sleep(0))
+
+    run(functools.partial(_cancel_after, 0.5, serve))
+    assert "the last word" in caplog.text
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_servers_can_run_side_by_side(run: Callable[[Main], Any]) -> None:
     """Each with its own application and port."""
 

@@ -117,8 +117,8 @@ class Backend(Protocol):
     def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Start the library, run ``await main()`` in it and return its result, or raise its exception as it is.
 
-        In the main thread, the handler of a signal is called at once, whichever thread the signal has come to and
-        whatever the library waits for.
+        In the main thread signals should wake it (``signal.set_wakeup_fd()``): else the handler of one that comes
+        just before the library waits, or to another thread, is called at the next event.
         """
         ...
 
