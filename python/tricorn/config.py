@@ -93,6 +93,9 @@ class Config:
     health_path: str | None = default("health_path")
     ready_path: str | None = default("ready_path")
     ready_max_lag: float | None = default("ready_max_lag")
+    ssl_certfile: str | None = default("ssl_certfile")
+    ssl_keyfile: str | None = default("ssl_keyfile")
+    ssl_keyfile_password: str | None = default("ssl_keyfile_password")
     timeout_keep_alive: float = default("timeout_keep_alive")
     timeout_first_request: float = default("timeout_first_request")
     timeout_request_head: float = default("timeout_request_head")
@@ -217,7 +220,7 @@ class Config:
     @property
     def is_ssl(self) -> bool:
         """Whether the server speaks TLS."""
-        return False
+        return self.ssl_certfile is not None
 
     @property
     def asgi_version(self) -> str:
@@ -391,6 +394,17 @@ class Config:
     def _has_field(self, name: bytes) -> bool:
         return any(field.lower() == name for field, _ in self.default_fields)
 
+    def _check_tls(self) -> None:
+        if self.ssl_keyfile is not None and self.ssl_certfile is None:
+            raise UsageError(
+                "--ssl-keyfile is given without --ssl-certfile", "give the file of the certificate"
+            )
+        if self.ssl_certfile is not None and any(address.proxy for address in self.addresses):
+            raise UsageError(
+                "--ssl-certfile and an address with ,proxy are both given, which does not work together yet",
+                "leave one of them out",
+            )
+
     def _check_contradictions(self) -> None:
         if self.log_config != default("log_config") and (self.log_file, self.access_log_file) != ("-", "-"):
             raise UsageError(
@@ -404,6 +418,7 @@ class Config:
                 raise bound_twice(name)
         if self.ready_max_lag is not None and self.ready_path is None:
             raise UsageError("--ready-max-lag is given without --ready-path", "give the path of readiness")
+        self._check_tls()
         if self.health_path is not None and self.health_path == self.ready_path:
             raise UsageError("--health-path and --ready-path are the same", "give each a path of its own")
         if self.uds_mode is not None and not any(address.path for address in self.addresses):

@@ -21,6 +21,7 @@ from tricorn.table import (
     reload,
     stopping,
     timeouts,
+    tls,
     websockets,
 )
 
@@ -41,6 +42,7 @@ _MODULES: Final = (
     stopping,
     limits,
     websockets,
+    tls,
 )
 GROUPS: Final = tuple(module.GROUP for module in _MODULES)
 COMMON: Final = tuple(

@@ -263,10 +263,11 @@ class Service:
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
         self.core.set_proxies(**config.proxies)
+        _set_tls(self.core, config)
         self._listeners = list(listeners) if listeners is not None else listening.open_all(config)
         for listener in self._listeners:
             self.core.listen(listener.fd, config.backlog, listener.server, listener.proxy)
-        self.urls = [listener.url for listener in self._listeners]
+        self.urls = [_shown(listener.url, config) for listener in self._listeners]
 
     def _interface(self, app: importer.Application) -> tuple[importer.Application, int]:
         """Return the application as one of ASGI 3, and the version of ASGI that it follows itself."""
@@ -686,12 +687,38 @@ def _spare_the_collector() -> None:
         gc.set_threshold(LATER_YOUNG, *older)
 
 
+def _set_tls(core: _core.Server, config: Config) -> None:
+    """Have the core speak TLS, if the options say so.
+
+    Raises:
+        UsageError: The certificate or its key cannot be had.
+    """
+    if config.ssl_certfile is None:
+        return
+    try:
+        core.set_tls(
+            certificate=config.ssl_certfile,
+            key=config.ssl_keyfile or config.ssl_certfile,
+            password=config.ssl_keyfile_password,
+        )
+    except ValueError as error:
+        raise UsageError(
+            f"TLS cannot be spoken: {error}",
+            "give a certificate with --ssl-certfile and its key with --ssl-keyfile, both as PEM",
+        ) from None
+
+
+def _shown(url: str, config: Config) -> str:
+    """Return an address as clients write it."""
+    return url.replace("http://", "https://", 1) if config.is_ssl else url
+
+
 def _common_scope(config: Config) -> dict[str, Any]:
     """Return what the scopes of all requests have in common."""
     return {
         "type": "http",
         "http_version": "1.1",
-        "scheme": "http",
+        "scheme": "https" if config.is_ssl else "http",
         "root_path": config.root_path,
         "server": None,
     }

@@ -81,9 +81,6 @@ MISSING: Final[dict[str, tuple[Any, ...]]] = {
     "http2": (False,),
     "timeout_notify": (30,),
     "callback_notify": (None,),
-    "ssl_keyfile": (None,),
-    "ssl_certfile": (None,),
-    "ssl_keyfile_password": (None,),
     "ssl_version": (17, 2),
     "ssl_cert_reqs": (0,),
     "ssl_ca_certs": (None,),
@@ -103,8 +100,8 @@ _NOT_THERE: Final = (
     "leave it out; docs/uvicorn.md lists what differs",
 )
 _NO_TLS: Final = (
-    "asks for TLS, which Tricorn does not speak yet",
-    "have a proxy such as nginx, Caddy or haproxy speak it, and leave it out here",
+    "asks for a setting of TLS that Tricorn does not have yet",
+    "leave it out, or have a proxy such as nginx, Caddy or haproxy speak TLS",
 )
 _REASONS: Final = {
     "http2": (

@@ -215,6 +215,9 @@ PyObject *tri_access_check(PyObject *module, PyObject *text);
 /* proxying.c: a method of the server. */
 PyObject *tri_proxying_set(PyObject *op, PyObject *args, PyObject *kwargs);
 /* Changes a scope by what proxies have said of its exchange; 0, or -1 with an exception. */
+/* tls.c */
+PyObject *tri_tls_set(PyObject *op, PyObject *args, PyObject *kwargs);
+
 int tri_proxying_apply(tri_py_server *server, PyObject *scope, const tri_exchange *exchange);
 
 /* listening.c: functions of the module. */

@@ -50,8 +50,12 @@ void tri_conn_watch(tri_conn *conn)
     if (conn->flags & TRI_CONN_CLOSED)
         return;
     unsigned interest = (wants_read(conn) ? TRI_READ : 0U) | ((conn->flags & TRI_CONN_BLOCKED) ? TRI_WRITE : 0U);
+    if (conn->tls != NULL)
+        interest = tri_conn_tls_interest(conn, interest);
     if (interest != conn->source.interest && tri_reactor_watch(conn->server->reactor, &conn->source, interest) != 0)
         tri_conn_lose(conn, "the connection could not be watched");
+    else if (conn->tls != NULL && wants_read(conn))
+        tri_conn_tls_queue(conn);
 }
 
 /* Whether a request on this connection may become a WebSocket. */
@@ -300,18 +304,29 @@ bool tri_conn_has_more(const tri_conn *conn)
     return n > 0 && memmem(tri_buf_data(&conn->in), n, "\r\n\r\n", 4) != NULL;
 }
 
+/* Bytes from the peer, as tri_socket_read gives them. */
+static ptrdiff_t read_bytes(tri_conn *conn, char *bytes, size_t n)
+{
+    return conn->tls != NULL ? tri_tls_read(conn->tls, bytes, n) : tri_socket_read(conn->source.fd, bytes, n);
+}
+
 enum read_outcome { READ_NOTHING, READ_SOME, READ_FULL };
 
 /* One read, parsed at once; whether it filled the buffer, so that there is likely to be more. */
 static enum read_outcome read_once(tri_conn *conn)
 {
     tri_server *server = conn->server;
-    ptrdiff_t n = tri_socket_read(conn->source.fd, server->read, TRI_SERVER_READ);
-    if (n == TRI_EAGAIN)
+    ptrdiff_t n = read_bytes(conn, server->read, TRI_SERVER_READ);
+    if (n == TRI_EAGAIN) {
+        if (conn->tls != NULL)
+            tri_conn_watch(conn); /* a record may be incomplete, or wait for room */
         return READ_NOTHING;
+    }
     if (conn->flags & TRI_CONN_LINGERING) {
         if (n <= 0)
             tri_conn_close(conn);
+        else if (conn->tls != NULL)
+            tri_conn_watch(conn);
         return READ_NOTHING;
     }
     if (n < 0) {
@@ -328,6 +343,8 @@ static enum read_outcome read_once(tri_conn *conn)
 /* The socket is readable: what has come is read and parsed, but only so much before others have their turn. */
 void tri_conn_readable(tri_conn *conn)
 {
+    if (conn->tls != NULL && !tri_conn_tls_ready(conn))
+        return;
     enum read_outcome outcome = read_once(conn);
     if (outcome == READ_NOTHING)
         return;
@@ -339,10 +356,14 @@ void tri_conn_readable(tri_conn *conn)
 /* An exchange before them is complete: the bytes that were read ahead are parsed. */
 void tri_conn_resume(tri_conn *conn)
 {
-    feed_ahead(conn);
+    if (!(conn->flags & TRI_CONN_LINGERING))
+        feed_ahead(conn);
     if (!(conn->flags & TRI_CONN_CLOSED) && (conn->flags & TRI_CONN_EOF))
         on_eof(conn);
-    settle(conn);
+    if (conn->tls != NULL && wants_read(conn) && tri_tls_has_pending(conn->tls))
+        tri_conn_readable(conn);
+    else
+        settle(conn);
 }
 
 /* Sees to it that what was read ahead is parsed, unless that must wait for an exchange or for the peer. */
@@ -413,6 +434,8 @@ void tri_conn_open(tri_server *server, int fd, const tri_addr *peer, const tri_l
         tri_socket_local(fd, &conn->local);
     server->counters.connections++;
     tri_server_count_open(server, 1);
+    if (!tri_conn_tls_begin(conn))
+        return;
     if (server->limits.connections != 0 && server->counters.open > server->limits.connections) {
         if (server->counters.open - server->limits.connections > TRI_SERVER_ACCEPTS) {
             tri_conn_lose(conn, "too many connections"); /* enough are being told */

@@ -30,6 +30,7 @@ void tri_conn_close(tri_conn *conn)
     tri_list_remove(&conn->resume);
     int ignored = tri_reactor_watch(server->reactor, &conn->source, 0); /* closing unwatches it, too */
     (void)ignored;
+    tri_conn_tls_fini(conn);
     tri_socket_close(conn->source.fd);
     conn->protocol->ops->fini(conn->protocol);
     tri_buf_release(&conn->in, server->mem);
@@ -61,6 +62,8 @@ static void linger(tri_conn *conn, uint32_t for_ms)
     conn->body_since = 0;
     conn->deadline = tri_server_now(conn->server) + for_ms;
     tri_buf_release(&conn->in, conn->server->mem);
+    if (conn->tls != NULL)
+        tri_tls_end(conn->tls);
     tri_socket_end(conn->source.fd);
     tri_conn_retime(conn);
     tri_conn_watch(conn);
@@ -150,7 +153,8 @@ static int write_out(tri_conn *conn, bool *progress)
         size_t offered = 0;
         for (int i = 0; i < n; i++)
             offered += iov[i].iov_len;
-        ptrdiff_t wrote = tri_socket_writev(conn->source.fd, iov, n);
+        ptrdiff_t wrote =
+            conn->tls != NULL ? tri_tls_writev(conn->tls, iov, n) : tri_socket_writev(conn->source.fd, iov, n);
         if (wrote < 0)
             return (int)wrote;
         *progress = true;

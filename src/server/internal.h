@@ -9,6 +9,7 @@
 #include "net/listener.h"
 #include "net/reactor.h"
 #include "net/socket.h"
+#include "net/tls.h"
 #include "server/access_log.h"
 #include "server/access_sink.h"
 #include "server/balance.h"
@@ -80,6 +81,7 @@ typedef struct tri_conn {
     tri_timer timer;
     tri_server *server;
     tri_protocol *protocol; /* made in `memory` */
+    tri_tls *tls;           /* NULL without */
     tri_buf in;             /* read ahead, or not yet parsed */
     uint64_t deadline;      /* ms: of the head, the idle time or the lingering, whichever it is in */
     uint64_t body_since;    /* ms: the window of body_ms began, 0 for none; time in which nobody waits is added to it */
@@ -149,6 +151,7 @@ struct tri_server {
     uint16_t ws_stop_code;
     tri_pool conn_pool;
     tri_pool exchange_pool;
+    tri_tls_context *tls; /* of new connections; NULL: they come without */
     tri_list listeners;
     tri_list conns;
     tri_list graves; /* closed connections, freed at the start of the next turn */
@@ -217,6 +220,13 @@ void tri_conn_continue(tri_conn *conn);
 /* conn_proxy.c */
 TRI_NODISCARD bool tri_conn_proxy_begin(tri_conn *conn, const tri_listener *listener);
 TRI_NODISCARD bool tri_conn_proxy_take(tri_conn *conn, char **bytes, size_t *n);
+
+/* conn_tls.c; but for the first and the last, of connections with TLS only */
+TRI_NODISCARD bool tri_conn_tls_begin(tri_conn *conn);
+TRI_NODISCARD bool tri_conn_tls_ready(tri_conn *conn);
+unsigned tri_conn_tls_interest(const tri_conn *conn, unsigned interest);
+void tri_conn_tls_queue(tri_conn *conn);
+void tri_conn_tls_fini(tri_conn *conn);
 
 /* conn_write.c */
 void tri_conn_queue_flush(tri_conn *conn);

@@ -180,8 +180,16 @@ void tri_server_free(tri_server *server)
     if (server->reactor != NULL)
         tri_reactor_free(server->reactor);
     tri_proxies_fini(server);
+    tri_server_set_tls(server, NULL);
     tri_mem_free(server->mem, server->lines, server->lines_size);
     tri_mem_free(server->mem, server, sizeof *server);
+}
+
+void tri_server_set_tls(tri_server *server, tri_tls_context *context)
+{
+    if (server->tls != NULL)
+        tri_tls_context_unref(server->tls);
+    server->tls = context;
 }
 
 /* Accepts from a listening socket, as tri_server_listen says. */
@@ -238,7 +246,9 @@ static void dispatch(tri_server *server, const tri_ready *ready)
     tri_conn *conn = TRI_CONTAINER(ready->source, tri_conn, source);
     if (conn->flags & TRI_CONN_CLOSED)
         return;
-    if (ready->events & TRI_WRITE)
+    if ((ready->events & TRI_WRITE) && conn->tls != NULL && tri_tls_wants_write(conn->tls))
+        tri_conn_readable(conn);
+    else if (ready->events & TRI_WRITE)
         tri_conn_flush(conn);
     if (!(conn->flags & TRI_CONN_CLOSED) && (ready->events & TRI_READ) && (conn->source.interest & TRI_READ))
         tri_conn_readable(conn);

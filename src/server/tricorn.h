@@ -16,6 +16,7 @@
 #include "http/head.h"
 #include "http/protocol.h"
 #include "net/addr.h"
+#include "net/tls.h"
 #include "server/forwarded.h"
 #include "ws/protocol.h"
 #include "ws/ws_deflate.h"
@@ -104,6 +105,9 @@ TRI_NODISCARD int tri_server_listen_proxied(tri_server *server, int fd, uint16_t
 /* Says whom to believe, and which paths the server answers itself; before it listens. TRI_ENOMEM, TRI_EINVAL for a list
    that tri_trust_init refuses; then nobody is believed. */
 TRI_NODISCARD int tri_server_set_proxies(tri_server *server, const tri_proxy_options *options);
+/* Has new connections speak TLS by `context`, whose reference is taken over; NULL: they come without. Those that are
+   open stay as they are. */
+void tri_server_set_tls(tri_server *server, tri_tls_context *context);
 /* The descriptor to wait on; readable when a turn has something to do. */
 int tri_server_fd(const tri_server *server);
 /* One turn: accepts, reads and parses what is ready, writes to who is ready, fires timers. `timeout_ms` 0 does not

@@ -241,8 +241,8 @@ def test_variables_of_uvicorn(invoke: Invoke, server: FakeServer) -> None:
 def test_bad_value_of_uvicorns_variable(invoke: Invoke) -> None:
     line = error_of(invoke("main:app", UVICORN_PORT="http"), 2)
     assert line.startswith("Invalid value for the environment variable UVICORN_PORT: must be a whole number")
-    line = error_of(invoke("main:app", UVICORN_SSL_KEYFILE="key.pem"), 2)
-    assert line.startswith("UVICORN_SSL_KEYFILE in the environment asks for TLS")
+    line = error_of(invoke("main:app", UVICORN_SSL_CA_CERTS="ca.pem"), 2)
+    assert line.startswith("UVICORN_SSL_CA_CERTS in the environment asks for a setting of TLS")
 
 
 @pytest.mark.parametrize(
@@ -386,9 +386,9 @@ def test_loop_is_an_alias(invoke: Invoke, server: FakeServer) -> None:
         (["main:app", "--http", "zttp"], "must not be zttp"),
         (
             ["main:app", "--ssl-keyfile", "key.pem"],
-            "--ssl-keyfile asks for TLS, which Tricorn does not speak yet",
+            "--ssl-keyfile is given without --ssl-certfile; give the file of the certificate",
         ),
-        (["main:app", "--ssl-version", "5"], "--ssl-version asks for TLS"),
+        (["main:app", "--ssl-version", "5"], "--ssl-version asks for a setting of TLS"),
         (["main:app", "--http2"], "--http2 asks for HTTP/2, which Tricorn does not speak yet; leave it out"),
         (["main:app", "--config", "missing.toml"], "missing.toml cannot be read"),
         (["main:app", "--completion", "tcsh"], "'tcsh' is not one of"),

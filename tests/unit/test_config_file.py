@@ -90,8 +90,10 @@ def test_given_file() -> None:
 def test_what_uvicorn_has_and_we_do_not() -> None:
     """Is taken where it asks for nothing, and refused with the reason where it does."""
     assert load("http2 = false\nssl-cert-reqs = 0\n") == {}
-    line = problem('ssl-keyfile = "key.pem"')
-    assert line.startswith('tricorn.toml: ssl-keyfile = "key.pem" asks for TLS') and "nginx" in line
+    line = problem('ssl-ca-certs = "ca.pem"')
+    assert (
+        line.startswith('tricorn.toml: ssl-ca-certs = "ca.pem" asks for a setting of TLS') and "nginx" in line
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,7 @@ def test_what_uvicorn_has_and_we_do_not() -> None:
         ("port = ", "tricorn.toml is no TOML"),
         (f"port = {'9' * 5000}", "tricorn.toml is no TOML: Exceeds the limit"),
         (f"port = {'[' * 100_000}", "tricorn.toml is no TOML of ours: it is nested too deeply"),
-        ("ssl-keyfile = 2026-11-30", 'tricorn.toml: ssl-keyfile = "2026-11-30" asks for TLS'),
+        ("ssl-ca-certs = 2026-11-30", 'tricorn.toml: ssl-ca-certs = "2026-11-30" asks for a setting of TLS'),
     ],
 )
 def test_refuses(text: str, message: str) -> None:

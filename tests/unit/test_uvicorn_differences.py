@@ -416,7 +416,7 @@ def test_the_library_that_an_application_declares(app: App) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"ssl_keyfile": "key.pem"}, "ssl_keyfile='key.pem'"),
+        ({"ssl_ca_certs": "ca.pem"}, "ssl_ca_certs='ca.pem'"),
         ({"ssl_cert_reqs": ssl.CERT_REQUIRED}, "ssl_cert_reqs="),
         ({"http2": True}, "http2=True"),
         ({"log_config": 5}, "log_config must be"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,8 @@ import gen_uvicorn  # noqa: E402
 
 ENTRIES = [entry for entry in gen_uvicorn.entries() if entry[0] not in ("help", "version")]
 NAMES = [name for name, _ in ENTRIES]
-REFUSED = {name for name in NAMES if name.startswith("ssl-")} | {"http2"}
-"""What Tricorn does not do: TLS and HTTP/2."""
+REFUSED = {"ssl-version", "ssl-cert-reqs", "ssl-ca-certs", "ssl-ciphers", "http2"}
+"""What Tricorn does not do: some settings of TLS, and HTTP/2."""
 
 OTHER_DEFAULTS = {"h11-max-incomplete-event-size", "log-config"}
 """Options that have another default here: a head may be longer, in every parser; our own logging has a name."""
@@ -38,7 +39,7 @@ def test_option_is_ours_or_refused_for_a_reason(name: str) -> None:
     if name in REFUSED:
         keyword = uvicorn_options.missing(name, BY_ATTRIBUTE)
         assert keyword is not None
-        assert "does not speak yet" in uvicorn_options.reason(keyword)[0]
+        assert re.search("does not (speak|have) yet", uvicorn_options.reason(keyword)[0])
     else:
         assert gen_uvicorn.known(name) is not None, f"--{name} is missing"
 
@@ -61,13 +62,10 @@ def test_variable_of_uvicorn_is_asked(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--ssl-keyfile", "key.pem"], "--ssl-keyfile asks for TLS"),
-        (["--ssl-certfile=cert.pem"], "--ssl-certfile asks for TLS"),
-        (["--ssl-keyfile-password", "x"], "--ssl-keyfile-password asks for TLS"),
-        (["--ssl-version", "2.5"], "--ssl-version asks for TLS"),
-        (["--ssl-cert-reqs", "2"], "--ssl-cert-reqs asks for TLS"),
-        (["--ssl-ca-certs", "ca.pem"], "--ssl-ca-certs asks for TLS"),
-        (["--ssl-ciphers", "HIGH"], "--ssl-ciphers asks for TLS"),
+        (["--ssl-version", "2.5"], "--ssl-version asks for a setting of TLS"),
+        (["--ssl-cert-reqs", "2"], "--ssl-cert-reqs asks for a setting of TLS"),
+        (["--ssl-ca-certs", "ca.pem"], "--ssl-ca-certs asks for a setting of TLS"),
+        (["--ssl-ciphers", "HIGH"], "--ssl-ciphers asks for a setting of TLS"),
         (["--http2"], "--http2 asks for HTTP/2"),
     ],
 )

@@ -1,0 +1,85 @@
+/* The calls of net/tls.h in a build without OpenSSL: no context can be made, so that the others have nothing to do. */
+#include <stdio.h>
+
+#include "net/tls.h"
+
+#ifndef TRI_TLS
+
+bool tri_tls_is_built(void)
+{
+    return false;
+}
+
+int tri_tls_context_new(tri_tls_context **out, const tri_mem *mem, const tri_tls_options *options, char *fault)
+{
+    (void)mem;
+    (void)options;
+    *out = NULL;
+    (void)snprintf(fault, TRI_TLS_FAULT, "this build does not speak TLS");
+    return TRI_EINVAL;
+}
+
+void tri_tls_context_unref(tri_tls_context *context)
+{
+    (void)context;
+}
+
+int tri_tls_new(tri_tls **out, tri_tls_context *context, int fd)
+{
+    (void)context;
+    (void)fd;
+    *out = NULL;
+    return TRI_ENOMEM;
+}
+
+void tri_tls_free(tri_tls *tls)
+{
+    (void)tls;
+}
+
+bool tri_tls_is_shaking(const tri_tls *tls)
+{
+    (void)tls;
+    return false;
+}
+
+int tri_tls_handshake(tri_tls *tls)
+{
+    (void)tls;
+    return TRI_ECLOSED;
+}
+
+bool tri_tls_wants_write(const tri_tls *tls)
+{
+    (void)tls;
+    return false;
+}
+
+bool tri_tls_has_pending(const tri_tls *tls)
+{
+    (void)tls;
+    return false;
+}
+
+ptrdiff_t tri_tls_read(tri_tls *tls, void *bytes, size_t n)
+{
+    (void)tls;
+    (void)bytes;
+    (void)n;
+    return TRI_ECLOSED;
+}
+
+ptrdiff_t tri_tls_writev(tri_tls *tls, const struct iovec *iov, int n)
+{
+    (void)tls;
+    (void)iov;
+    (void)n;
+    return TRI_ECLOSED;
+}
+
+void tri_tls_end(tri_tls *tls)
+{
+    (void)tls;
+}
+
+#endif
