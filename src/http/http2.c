@@ -17,8 +17,8 @@ static ptrdiff_t recv_bytes(tri_protocol *protocol, char *bytes, size_t n)
         return TRI_ENOMEM;
     }
     if (took < 0) { /* not HTTP/2 at all, or a flood: what nghttp2 has to say is said, and nothing more is read */
-        if (nghttp2_session_terminate_session(self->session,
-                                              took == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR)
+        if (nghttp2_session_terminate_session(self->session, took == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM
+                                                                                         : NGHTTP2_PROTOCOL_ERROR)
             != 0)
             return TRI_ENOMEM;
         self->leaving = true;
@@ -80,10 +80,22 @@ static void tell(tri_http2 *self, tri_http2_stream *stream, tri_event *event)
     }
 }
 
+/* Bytes of a body had nghttp2 pause, maybe at the very end of their frame: it is told to go on, so that the body's end
+   does not wait for the next bytes. */
+static void unpause(tri_http2 *self)
+{
+    if (!self->paused || self->body_stream != 0 || self->failed)
+        return;
+    self->paused = false;
+    if (nghttp2_session_mem_recv(self->session, (const uint8_t *)"", 0) < 0 || tri_http2_session_pump(self) != 0)
+        self->failed = true;
+}
+
 static void next_event(tri_protocol *protocol, tri_event *event)
 {
     tri_http2 *self = (tri_http2 *)protocol;
     *event = (tri_event){ TRI_EVENT_NONE };
+    unpause(self);
     for (tri_list *node = self->streams.next; node != &self->streams; node = node->next) {
         tri_http2_stream *stream = TRI_CONTAINER(node, tri_http2_stream, link);
         event->type = next_of(self, stream);
@@ -126,7 +138,8 @@ static unsigned state(const tri_protocol *protocol)
     bool idle = tri_list_empty(&self->streams);
     if (self->failed || (idle && self->leaving))
         return TRI_PROTOCOL_CLOSE;
-    if (self->session != NULL && !nghttp2_session_want_read(self->session) && !nghttp2_session_want_write(self->session))
+    if (self->session != NULL && !nghttp2_session_want_read(self->session)
+        && !nghttp2_session_want_write(self->session))
         return TRI_PROTOCOL_CLOSE;
     return idle ? TRI_PROTOCOL_IDLE : 0;
 }

@@ -25,6 +25,7 @@ typedef struct tri_http2 {
     tri_chain out;
     tri_span body; /* of the pending BODY event */
     uint32_t body_stream;
+    bool paused;  /* nghttp2 was, by bytes of a body */
     bool failed;  /* memory ran out, or the session is over: only closing is left */
     bool leaving; /* a GOAWAY was submitted */
 } tri_http2;

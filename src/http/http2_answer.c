@@ -5,7 +5,8 @@
 /* Fields that speak of a connection have no place on a stream (RFC 9113 §8.2.2). */
 static bool is_of_connection(tri_span name)
 {
-    static const char *const names[] = { "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade" };
+    static const char *const names[] = { "connection", "keep-alive", "proxy-connection", "transfer-encoding",
+                                         "upgrade" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (tri_http1_head_same(name, (tri_span){ names[i], strlen(names[i]) }))
             return true;
@@ -165,7 +166,8 @@ int tri_http2_answer_body(tri_protocol *protocol, uint32_t id, const tri_loan *l
 {
     tri_http2 *self = (tri_http2 *)protocol;
     tri_http2_stream *stream = tri_http2_session_find(self, id);
-    if (stream == NULL || !(stream->marks & TRI_HTTP2_STARTED) || (stream->marks & (TRI_HTTP2_COMPLETE | TRI_HTTP2_CLOSED)))
+    if (stream == NULL || !(stream->marks & TRI_HTTP2_STARTED)
+        || (stream->marks & (TRI_HTTP2_COMPLETE | TRI_HTTP2_CLOSED)))
         return TRI_ESTATE;
     size_t n = loan->bytes.n;
     if (stream->marks & TRI_HTTP2_PROMISED) {

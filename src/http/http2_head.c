@@ -22,7 +22,8 @@ static int grow(tri_http2 *self, tri_head *head)
         return TRI_ELIMIT;
     uint32_t more = head->max_fields == 0 ? FIRST_FIELDS : head->max_fields * 2;
     more = more < self->limits->fields ? more : self->limits->fields;
-    tri_field *fields = tri_mem_resize(self->mem, head->fields, head->max_fields * sizeof *fields, more * sizeof *fields);
+    tri_field *fields =
+        tri_mem_resize(self->mem, head->fields, head->max_fields * sizeof *fields, more * sizeof *fields);
     if (fields == NULL)
         return TRI_ENOMEM;
     head->fields = fields;

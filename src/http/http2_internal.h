@@ -15,16 +15,16 @@ enum tri_http2_limit {
 };
 
 enum tri_http2_mark {
-    TRI_HTTP2_HEAD = 1,       /* a HEAD event is pending */
-    TRI_HTTP2_END = 2,        /* an END event is pending */
-    TRI_HTTP2_RESET = 4,      /* a RESET event is pending */
-    TRI_HTTP2_KNOWN = 8,      /* its HEAD event was given */
-    TRI_HTTP2_CLOSED = 16,    /* nghttp2 has forgotten it */
-    TRI_HTTP2_STARTED = 32,   /* the head of its answer was submitted */
-    TRI_HTTP2_COMPLETE = 64,  /* so was the end */
+    TRI_HTTP2_HEAD = 1,        /* a HEAD event is pending */
+    TRI_HTTP2_END = 2,         /* an END event is pending */
+    TRI_HTTP2_RESET = 4,       /* a RESET event is pending */
+    TRI_HTTP2_KNOWN = 8,       /* its HEAD event was given */
+    TRI_HTTP2_CLOSED = 16,     /* nghttp2 has forgotten it */
+    TRI_HTTP2_STARTED = 32,    /* the head of its answer was submitted */
+    TRI_HTTP2_COMPLETE = 64,   /* so was the end */
     TRI_HTTP2_TOO_LARGE = 128, /* its head is beyond a limit: 431 */
-    TRI_HTTP2_NO_BODY = 256,  /* its answer has none: bytes are dropped */
-    TRI_HTTP2_BODY = 512,     /* its request has one that is not complete */
+    TRI_HTTP2_NO_BODY = 256,   /* its answer has none: bytes are dropped */
+    TRI_HTTP2_BODY = 512,      /* its request has one that is not complete */
     TRI_HTTP2_PROMISED = 1024, /* its answer has a content-length */
 };
 

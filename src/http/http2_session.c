@@ -16,7 +16,8 @@ static void *resize_block(void *p, size_t size, void *context)
     if (size > SIZE_MAX - sizeof(block))
         return NULL;
     size_t had = old == NULL ? 0 : old->size;
-    block *fresh = old == NULL ? tri_mem_alloc(mem, size + sizeof(block)) : tri_mem_resize(mem, old, had, size + sizeof(block));
+    block *fresh =
+        old == NULL ? tri_mem_alloc(mem, size + sizeof(block)) : tri_mem_resize(mem, old, had, size + sizeof(block));
     if (fresh == NULL)
         return NULL;
     fresh->size = size + sizeof(block);
@@ -75,6 +76,13 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
     return nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
 }
 
+/* Has the peer be told that its request cannot be understood. */
+static int reset(tri_http2 *self, uint32_t id, uint32_t code)
+{
+    int error = nghttp2_submit_rst_stream(self->session, NGHTTP2_FLAG_NONE, (int32_t)id, code);
+    return error == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 static int on_field(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_n,
                     const uint8_t *value, size_t value_n, uint8_t flags, void *context)
 {
@@ -86,14 +94,10 @@ static int on_field(nghttp2_session *session, const nghttp2_frame *frame, const 
                                    (tri_span){ (const char *)value, value_n });
     if (error == TRI_ENOMEM)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    return error == 0 ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-}
-
-/* Has the peer be told that its request cannot be understood. */
-static int reset(tri_http2 *self, uint32_t id, uint32_t code)
-{
-    int error = nghttp2_submit_rst_stream(self->session, NGHTTP2_FLAG_NONE, (int32_t)id, code);
-    return error == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (error == 0)
+        return 0;
+    error = reset(context, stream->id, NGHTTP2_PROTOCOL_ERROR);
+    return error == 0 ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : error;
 }
 
 /* A head that is beyond a limit is answered here, and never heard of above. */
@@ -102,7 +106,8 @@ static int answer_too_large(tri_http2 *self, uint32_t id)
     char name[] = ":status";
     char value[] = "431";
     nghttp2_nv status = { (uint8_t *)name, (uint8_t *)value, sizeof name - 1, sizeof value - 1, NGHTTP2_NV_FLAG_NONE };
-    return nghttp2_submit_response(self->session, (int32_t)id, &status, 1, NULL) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    return nghttp2_submit_response(self->session, (int32_t)id, &status, 1, NULL) == 0 ? 0
+                                                                                      : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 /* A request's head is complete. */
@@ -144,6 +149,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     stream->unread += n;
     self->body = (tri_span){ (const char *)bytes, n };
     self->body_stream = (uint32_t)id;
+    self->paused = true;
     return NGHTTP2_ERR_PAUSE;
 }
 
