@@ -73,8 +73,8 @@ typedef struct tri_protocol_ops {
     int (*recv_eof)(tri_protocol *self);
     /* The next event; TRI_EVENT_NONE when there is none. */
     void (*next_event)(tri_protocol *self, tri_event *event);
-    /* The application has taken `n` bytes of a body, so that the peer may send as many more. NULL where the socket's own
-       back-pressure does. TRI_ENOMEM. */
+    /* The application has taken `n` bytes of a body, so that the peer may send as many more. NULL where the socket's
+       own back-pressure does. TRI_ENOMEM. */
     int (*consumed)(tri_protocol *self, uint32_t stream, size_t n);
     /* Sends 100 Continue if the request asked for it, none was sent, and no answer has begun. */
     int (*submit_continue)(tri_protocol *self, uint32_t stream);
