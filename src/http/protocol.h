@@ -18,6 +18,7 @@ enum tri_event_type {
     TRI_EVENT_BODY,   /* decoded bytes of the body, borrowed from the bytes handed to recv */
     TRI_EVENT_END,    /* the body is complete; trailers, if any, were checked and dropped */
     TRI_EVENT_REJECT, /* the peer broke a rule or a limit; nothing after it is parsed */
+    TRI_EVENT_RESET,  /* the peer has given this stream up; others go on */
 };
 
 typedef struct tri_event {
@@ -72,6 +73,9 @@ typedef struct tri_protocol_ops {
     int (*recv_eof)(tri_protocol *self);
     /* The next event; TRI_EVENT_NONE when there is none. */
     void (*next_event)(tri_protocol *self, tri_event *event);
+    /* The application has taken `n` bytes of a body, so that the peer may send as many more. NULL where the socket's
+       own back-pressure does. TRI_ENOMEM. */
+    int (*consumed)(tri_protocol *self, uint32_t stream, size_t n);
     /* Sends 100 Continue if the request asked for it, none was sent, and no answer has begun. */
     int (*submit_continue)(tri_protocol *self, uint32_t stream);
     /* The final head. Held back (state HELD) until the first submit_body decides the framing. TRI_EINVAL: a name,

@@ -129,6 +129,14 @@ static void on_end(tri_conn *conn, const tri_event *event)
     tri_exchange_notify(exchange, TRI_WANT_READ);
 }
 
+/* The peer has given a request up: its application sees a disconnect, and nobody else does. */
+static void on_reset(tri_conn *conn, const tri_event *event)
+{
+    tri_exchange *exchange = find_exchange(conn, event->stream);
+    if (exchange != NULL)
+        tri_exchange_lose(exchange);
+}
+
 static void on_event(tri_conn *conn, const tri_event *event)
 {
     switch (event->type) {
@@ -143,6 +151,9 @@ static void on_event(tri_conn *conn, const tri_event *event)
         break;
     case TRI_EVENT_REJECT:
         tri_refuse(conn, event->status, event->reason);
+        break;
+    case TRI_EVENT_RESET:
+        on_reset(conn, event);
         break;
     case TRI_EVENT_NONE:
         break;
