@@ -133,7 +133,11 @@ def example(option: Option) -> tuple[str, Any]:
 
 
 VALUED = [option for option in OPTIONS if option.kind != "flag"]
-NEEDS = {"uds-mode": ["--uds", "socket"], "ready-max-lag": ["--ready-path", "/r"]}
+NEEDS = {
+    "uds-mode": ["--uds", "socket"],
+    "ready-max-lag": ["--ready-path", "/r"],
+    "ssl-keyfile": ["--ssl-certfile", "certificate.pem"],
+}
 
 
 def test_defaults(invoke: Invoke, server: FakeServer) -> None:
@@ -347,7 +351,7 @@ def test_completion() -> None:
     assert complete("tricorn main:app --lifespan o") == ["plain,on", "plain,off"]
     assert complete("tricorn --uds so") == ["file,so"]
     assert complete("tricorn --app-dir ") == ["dir,"]
-    assert complete("tricorn --ssl-key") == [""]
+    assert complete("tricorn --ssl-ca") == [""]
 
 
 def test_several_fields(invoke: Invoke, server: FakeServer) -> None:
@@ -472,7 +476,7 @@ def test_help(invoke: Invoke) -> None:
         "UVICORN_",
     ):
         assert text in result.output
-    assert "--ssl-keyfile" not in result.output
+    assert "--ssl-ca-certs" not in result.output
 
 
 def test_short_help_shows_the_common_options(invoke: Invoke) -> None:
