@@ -155,6 +155,14 @@ int tri_tls_handshake(tri_tls *tls)
     return error == 0 ? TRI_ECLOSED : error;
 }
 
+unsigned tri_tls_protocol(const tri_tls *tls)
+{
+    const unsigned char *name = NULL;
+    unsigned n = 0;
+    SSL_get0_alpn_selected(tls->ssl, &name, &n);
+    return tri_tls_alpn_number(name, n);
+}
+
 bool tri_tls_wants_write(const tri_tls *tls)
 {
     return tls->wants_write;

@@ -12,6 +12,9 @@
 
 enum { TRI_TLS_FAULT = 256 };
 
+/* Protocols that a client may ask for by ALPN (RFC 7301). */
+enum { TRI_TLS_HTTP1 = 1, TRI_TLS_HTTP2 = 2 };
+
 typedef struct tri_tls_context tri_tls_context;
 typedef struct tri_tls tri_tls;
 
@@ -20,6 +23,7 @@ typedef struct tri_tls_options {
     const char *certificate; /* the path of the chain, PEM, the server's own first */
     const char *key;         /* the path of the private key; NULL when the first file has it, too */
     const char *password;    /* of the key, NULL for none */
+    unsigned protocols;      /* those to offer; HTTP/2 is preferred */
 } tri_tls_options;
 
 /* Whether this build speaks TLS; else no context can be made. */
@@ -39,6 +43,9 @@ bool tri_tls_is_shaking(const tri_tls *tls);
    failed, and the peer was told why; TRI_EINVAL when the peer speaks plain HTTP: the descriptor can be written to
    without TLS. */
 TRI_NODISCARD int tri_tls_handshake(tri_tls *tls);
+/* The protocol that was agreed on by ALPN, of a connection whose handshake is complete; 0 when the client named none.
+ */
+unsigned tri_tls_protocol(const tri_tls *tls);
 /* Whether the handshake, or the last read, waits for the descriptor to become writable. */
 bool tri_tls_wants_write(const tri_tls *tls);
 /* Whether a read has something to tell although the descriptor may not be readable. */

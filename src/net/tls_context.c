@@ -29,21 +29,6 @@ static int give_password(char *room, int size, int writing, void *user)
     return (int)n;
 }
 
-/* Chooses HTTP/1.1 where the client offers it; one that offers only others is told of none (RFC 7301 §3.2). */
-// NOLINTNEXTLINE(readability-function-size): the parameters are those that OpenSSL gives
-static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *n, const unsigned char *offered,
-                           unsigned offered_n, void *user)
-{
-    static const unsigned char ours[] = "\x08http/1.1";
-    unsigned char *chosen = NULL;
-    (void)ssl;
-    (void)user;
-    if (SSL_select_next_proto(&chosen, n, ours, sizeof ours - 1, offered, offered_n) != OPENSSL_NPN_NEGOTIATED)
-        return SSL_TLSEXT_ERR_NOACK;
-    *out = chosen;
-    return SSL_TLSEXT_ERR_OK;
-}
-
 /* Sets what does not depend on options. */
 static bool set_up(SSL_CTX *ctx)
 {
@@ -51,7 +36,6 @@ static bool set_up(SSL_CTX *ctx)
     SSL_CTX_set_mode(ctx,
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) && SSL_CTX_set_cipher_list(ctx, CIPHERS)
            && SSL_CTX_set_dh_auto(ctx, 1)
            && SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"tricorn", sizeof "tricorn" - 1);
@@ -95,8 +79,10 @@ int tri_tls_context_new(tri_tls_context **out, const tri_mem *mem, const tri_tls
     context->ctx = SSL_CTX_new(TLS_server_method());
     context->method = tri_tls_bio_method();
     int error = context->ctx == NULL || context->method == NULL || !set_up(context->ctx) ? TRI_ENOMEM : 0;
-    if (error == 0)
+    if (error == 0) {
+        tri_tls_alpn_offer(context, options->protocols);
         error = load(context->ctx, options, fault);
+    }
     if (error != 0) {
         ERR_clear_error();
         tri_tls_context_unref(context);

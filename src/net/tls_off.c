@@ -49,6 +49,12 @@ int tri_tls_handshake(tri_tls *tls)
     return TRI_ECLOSED;
 }
 
+unsigned tri_tls_protocol(const tri_tls *tls)
+{
+    (void)tls;
+    return 0;
+}
+
 bool tri_tls_wants_write(const tri_tls *tls)
 {
     (void)tls;

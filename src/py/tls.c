@@ -4,16 +4,19 @@
 
 PyObject *tri_tls_set(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static const char *const keywords[] = { "certificate", "key", "password", NULL };
+    static const char *const keywords[] = { "certificate", "key", "password", "http2", NULL };
     tri_py_server *self = (tri_py_server *)op;
     PyObject *certificate = NULL, *key = NULL;
     const char *password;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$O&O&z:set_tls", (char **)(uintptr_t)keywords,
-                                     PyUnicode_FSConverter, &certificate, PyUnicode_FSConverter, &key, &password))
+    int http2 = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$O&O&zp:set_tls", (char **)(uintptr_t)keywords,
+                                     PyUnicode_FSConverter, &certificate, PyUnicode_FSConverter, &key, &password,
+                                     &http2))
         return NULL;
     const tri_tls_options options = { .certificate = PyBytes_AS_STRING(certificate),
                                       .key = PyBytes_AS_STRING(key),
-                                      .password = password };
+                                      .password = password,
+                                      .protocols = TRI_TLS_HTTP1 | (http2 ? TRI_TLS_HTTP2 : 0U) };
     char fault[TRI_TLS_FAULT];
     tri_tls_context *context = NULL;
     int error = tri_tls_context_new(&context, tri_mem_libc(), &options, fault);

@@ -106,6 +106,17 @@ def test_request_over_tls_has_the_scheme_https(
         connection.unwrap()
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_client_that_names_no_protocol_we_speak_is_refused(
+    serve: Any, context: ssl.SSLContext, version: ssl.TLSVersion
+) -> None:
+    _, port = serve("proxied:app")
+    context.minimum_version = context.maximum_version = version
+    context.set_alpn_protocols(["h2", "spdy/3"])
+    with pytest.raises(ssl.SSLError, match="no application protocol"):
+        dial(context, port)
+
+
 def test_websocket_over_tls_has_the_scheme_wss(serve: Any, context: ssl.SSLContext) -> None:
     _, port = serve("proxied:app")
     with connect(f"wss://localhost:{port}/", ssl=context, open_timeout=TIMEOUT) as websocket:
