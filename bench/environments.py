@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.servers import LIMIT, OWN, Server
+from bench.servers import LIMIT, OWN, SYSTEM, Server
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
@@ -89,10 +90,22 @@ def build_limit() -> Environment:
     return Environment(folder, "", {})
 
 
+def system_program(server: Server) -> Environment:
+    """Return the environment of a server that the system's packages bring, called as its program."""
+    program = shutil.which(server.name)
+    if program is None:
+        raise Unusable(f"{server.name} is not installed (Debian: apt-get install {server.name})")
+    told = subprocess.run([program, "-v"], capture_output=True, text=True, check=False)
+    version = (told.stdout + told.stderr).strip().rpartition("/")[2]
+    return Environment(Path(program).parent, "", {server.name: version})
+
+
 def prepare(server: Server, python: str) -> Environment:
     """Return the server's environment, installed if it was not."""
     if server.environment == LIMIT:
         return build_limit()
+    if server.environment == SYSTEM:
+        return system_program(server)
     if server.environment == OWN:
         programs = ROOT / ".venv" / "bin"
     else:
@@ -132,12 +145,30 @@ LOAD_BASE = ("load_base.c", "load_base.h")
 
 def load_generator() -> Path:
     """Return the program of bench/load.c."""
-    return compiled(("load.c", *LOAD_BASE), BUILD / "load")
+    return compiled(("load.c", "load_tls.c", "load_tls.h", *LOAD_BASE), BUILD / "load", "-lssl", "-lcrypto")
 
 
 def socket_load_generator() -> Path:
     """Return the program of bench/load_ws.c."""
     return compiled(("load_ws.c", *LOAD_BASE), BUILD / "load_ws", "-lz")
+
+
+def http2_load_generator() -> Path:
+    """Return the program of bench/load_h2.c."""
+    return compiled(("load_h2.c", *LOAD_BASE), BUILD / "load_h2", "-lnghttp2")
+
+
+def credentials() -> Path:
+    """Return the folder with a certificate of ECDSA and its key, which every server speaks TLS with."""
+    folder = BUILD / "tls"
+    if not (folder / "certificate.pem").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        kind = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650")
+        names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+        fresh = folder / "fresh.pem"
+        run_checked(["openssl", "req", *kind, *names, "-keyout", str(folder / "key.pem"), "-out", str(fresh)])
+        fresh.replace(folder / "certificate.pem")
+    return folder
 
 
 def steady_clock() -> Path:

@@ -2,19 +2,21 @@
  * A load generator for HTTP/1.1 that checks every answer.
  *
  *     load --port P --request FILE --body FILE [--length N] [--status 200] [--connections N] [--depth N]
- *          [--requests N] [--seconds S] [--warm S] [--close] [--gate]
+ *          [--requests N] [--seconds S] [--warm S] [--close] [--tls] [--gate]
  *
  * Each of N connections sends `depth` copies of the request in one write, waits until all are answered, and sends the
  * next. An answer must have the status, a Content-Length of N bytes (default: the size of FILE) and as its body FILE,
  * repeated to that length. The first wrong answer, surplus byte, lost connection or silence of 30 seconds ends the
  * program with 1 and one line that says what was wrong. With --close each answer must be followed by the end of the
- * connection, and a new one is opened. A phase ends after --requests or --seconds, when all that was sent is answered.
+ * connection, and a new one is opened. With --tls the server must speak TLS 1.3; its certificate is not checked, and no
+ * session is resumed. A phase ends after --requests or --seconds, when all that was sent is answered.
  *
  * With --gate, "ready" is printed after the warm-up and a line is awaited; the figures follow as one line of JSON, and
  * the connections stay open until a second line or the end of the input, so that a caller can read clocks at both ends.
  * At the second line, a connection that was closed meanwhile is an error.
  */
 #include "load_base.h"
+#include "load_tls.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -34,6 +36,7 @@ typedef struct conn {
     int fd;
     conn_state state;
     bool blocked;        /* the socket's buffer is full: waiting until it is writable */
+    SSL *tls;            /* NULL without */
     unsigned batch;      /* requests of the running batch */
     unsigned unanswered; /* of them */
     size_t sent;         /* bytes of the batch */
@@ -49,7 +52,7 @@ static struct {
     uint64_t requests;
     double seconds, warm;
     size_t length;
-    bool has_length, close, gate;
+    bool has_length, close, tls, gate;
     blob request, body, batch;
 } plan = { .connections = 1, .depth = 1, .status = 200 };
 
@@ -70,6 +73,8 @@ static void conn_open(conn *c)
 {
     c->fd = connect_to(plan.port);
     make_nonblocking(c->fd);
+    if (plan.tls)
+        c->tls = tls_open(c->fd);
     c->state = CONN_HEAD;
     c->blocked = false;
     conn_watch(c, EPOLL_CTL_ADD);
@@ -80,14 +85,15 @@ static void conn_write(conn *c)
 {
     size_t end = c->batch * plan.request.n;
     while (c->sent < end) {
-        ssize_t n = send(c->fd, plan.batch.p + c->sent, end - c->sent, MSG_NOSIGNAL);
+        const char *rest = plan.batch.p + c->sent;
+        ssize_t n = c->tls ? tls_write(c->tls, rest, end - c->sent) : send(c->fd, rest, end - c->sent, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN)
             die("send: %s", strerror(errno));
         if (n < 0)
             break;
         c->sent += (size_t)n;
     }
-    if (c->blocked != (c->sent < end)) {
+    if (c->blocked != (c->sent < end && !(c->tls && SSL_want_read(c->tls)))) {
         c->blocked = !c->blocked;
         conn_watch(c, EPOLL_CTL_MOD);
     }
@@ -205,17 +211,19 @@ static void conn_ended(conn *c)
 {
     if (c->state != CONN_END)
         die("the connection was closed with %u requests unanswered", c->unanswered);
+    if (c->tls)
+        SSL_free(c->tls);
     close(c->fd);
     closing--;
     conn_open(c);
     conn_issue(c);
 }
 
-/* Reads and checks what has arrived; a batch that is complete is followed by the next. */
+/* Reads and checks what has arrived, a record at most under TLS; a batch that is complete is followed by the next. */
 static void conn_read(conn *c)
 {
     static char buffer[READ_MAX];
-    ssize_t n = recv(c->fd, buffer, sizeof buffer, 0);
+    ssize_t n = c->tls ? tls_read(c->tls, buffer, sizeof buffer) : recv(c->fd, buffer, sizeof buffer, 0);
     if (n < 0 && errno == EAGAIN)
         return;
     if (n < 0)
@@ -242,9 +250,11 @@ static void phase_run(uint64_t limit, double seconds)
             die("silence with %llu requests unanswered", (unsigned long long)(phase.issued - phase.answered));
         for (int i = 0; i < n; i++) {
             conn *c = events[i].data.ptr;
-            if (events[i].events & EPOLLOUT)
-                conn_write(c);
+            if ((events[i].events & EPOLLOUT) || (c->tls && c->sent < c->batch * plan.request.n))
+                conn_write(c); /* under TLS also when the handshake has waited for the server */
             if (events[i].events & ~(uint32_t)EPOLLOUT)
+                conn_read(c);
+            while (c->tls && SSL_pending(c->tls) > 0)
                 conn_read(c);
         }
     }
@@ -262,19 +272,13 @@ static void batch_make(void)
 }
 
 static const struct option option_table[] = {
-    { "port", required_argument, NULL, 'p' },
-    { "request", required_argument, NULL, 'r' },
-    { "body", required_argument, NULL, 'b' },
-    { "length", required_argument, NULL, 'l' },
-    { "status", required_argument, NULL, 's' },
-    { "connections", required_argument, NULL, 'c' },
-    { "depth", required_argument, NULL, 'd' },
-    { "requests", required_argument, NULL, 'n' },
-    { "seconds", required_argument, NULL, 't' },
-    { "warm", required_argument, NULL, 'w' },
-    { "close", no_argument, NULL, 'C' },
-    { "gate", no_argument, NULL, 'G' },
-    { NULL, 0, NULL, 0 },
+    { "port", required_argument, NULL, 'p' },    { "request", required_argument, NULL, 'r' },
+    { "body", required_argument, NULL, 'b' },    { "length", required_argument, NULL, 'l' },
+    { "status", required_argument, NULL, 's' },  { "connections", required_argument, NULL, 'c' },
+    { "depth", required_argument, NULL, 'd' },   { "requests", required_argument, NULL, 'n' },
+    { "seconds", required_argument, NULL, 't' }, { "warm", required_argument, NULL, 'w' },
+    { "close", no_argument, NULL, 'C' },         { "tls", no_argument, NULL, 'T' },
+    { "gate", no_argument, NULL, 'G' },          { NULL, 0, NULL, 0 },
 };
 
 /* Stores one option of the command line. */
@@ -313,6 +317,9 @@ static void plan_set(int option, const char *value)
         break;
     case 'C':
         plan.close = true;
+        break;
+    case 'T':
+        plan.tls = true;
         break;
     case 'G':
         plan.gate = true;

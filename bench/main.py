@@ -215,6 +215,7 @@ def run(words: Sequence[str]) -> int:
     environments.raise_descriptors()
     environments.load_generator()
     environments.socket_load_generator()
+    environments.http2_load_generator()
     bench = prepare(choose_servers(workloads, options.servers), options.python)
     interpreter = environments.same_interpreter(bench.ready)
     known = facts.gather(interpreter, options.rounds, options.seconds)

@@ -15,9 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from bench import accounting
-from bench.environments import BUILD, ROOT, Environment, Unusable, load_generator, socket_load_generator
+from bench.environments import (
+    BUILD,
+    ROOT,
+    Environment,
+    Unusable,
+    credentials,
+    http2_load_generator,
+    load_generator,
+    socket_load_generator,
+)
 from bench.kinds import Sample, growth
-from bench.servers import Server
+from bench.servers import Server, Spoken
 from bench.workloads import ACCEPT, Workload
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
@@ -62,7 +71,8 @@ class Subject:
 
     def command(self, port: int) -> list[str]:
         """Return the command that starts the server."""
-        return self.server.arguments(self.environment.programs, f"bench.{self.workload.app}", port)
+        spoken = Spoken(credentials() if self.workload.tls else None, self.workload.http2)
+        return self.server.arguments(self.environment.programs, f"bench.{self.workload.app}", port, spoken)
 
 
 def clean_environment(library: str, path: str = "") -> dict[str, str]:
@@ -144,12 +154,13 @@ def load_command(workload: Workload, port: int) -> list[str]:
     body.write_bytes(workload.body)
     if workload.sockets is not None:
         return socket_load_command(workload, port, request, body)
-    command = [*pinned(CLIENT_CORE), str(load_generator()), "--port", str(port)]
+    program = http2_load_generator() if workload.http2 else load_generator()
+    command = [*pinned(CLIENT_CORE), str(program), "--port", str(port)]
     command += ["--request", str(request), "--body", str(body)]
     command += ["--connections", str(workload.connections), "--depth", str(workload.depth)]
     if workload.length is not None:
         command += ["--length", str(workload.length)]
-    return command + ["--close"] * workload.close
+    return command + ["--close"] * workload.close + ["--tls"] * workload.tls
 
 
 def talk(client: subprocess.Popen[str], line: str | None = None) -> str:

@@ -14,6 +14,11 @@ OWN = "tricorn"
 LIMIT = "limit"
 """The same server with a handler in C and no Python, in `bench/limit`."""
 
+SYSTEM = "system"
+"""A program of the system's packages."""
+
+CREDENTIALS = ("{tls}/certificate.pem", "{tls}/key.pem")
+
 FASTPYSGI = """
 import sys, fastpysgi, uvloop
 fastpysgi.server.loop = uvloop.new_event_loop()
@@ -22,11 +27,37 @@ fastpysgi.run(fastpysgi.import_from_string(sys.argv[1]), "127.0.0.1", int(sys.ar
 """Its command line cannot choose the loop."""
 
 
+NGINX = """
+daemon off; master_process off; pid {tls}/nginx.pid; events {{ worker_connections 4096; }}
+http {{
+    access_log off; keepalive_timeout 75; keepalive_requests 1000000000;
+    server {{
+        listen 127.0.0.1:{port} ssl backlog=4096;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate {tls}/certificate.pem; ssl_certificate_key {tls}/key.pem;
+        location / {{ return 200 "Hello, world!"; }}
+    }}
+}}
+"""
+
+NGINX_START = 'printf "%s" "$1" > "$0/nginx.conf" && exec "$2/nginx" -e stderr -p "$0" -c "$0/nginx.conf"'
+"""Its settings must be in a file."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What a server is to speak: TLS with what is in a folder, HTTP/2; HTTP/1.1 in clear text else."""
+
+    tls: Path | None = None
+    http2: bool = False
+
+
 @dataclass(frozen=True)
 class Server:
     """How a server is installed and started with one worker and no access log.
 
-    `command` may name `{bin}` (its environment's programs), `{app}` and `{port}`.
+    `command` may name `{bin}` (its environment's programs), `{app}` and `{port}`; `tls` names `{tls}`, a folder with
+    a certificate and its key.
     """
 
     name: str
@@ -36,12 +67,22 @@ class Server:
     packages: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     """The distributions whose versions belong in the report."""
+    tls: tuple[str, ...] = ()
+    """What has it speak TLS."""
+    http2: tuple[str, ...] = ()
+    """What has it speak HTTP/2 in clear text."""
     settings: tuple[tuple[str, str], ...] = ()
     """Variables of the environment: what the application is to do another way than with other servers."""
 
-    def arguments(self, programs: Path, app: str, port: int) -> list[str]:
+    def arguments(self, programs: Path, app: str, port: int, spoken: Spoken) -> list[str]:
         """Return the command for one run."""
-        return [part.format(bin=programs, app=app, port=port) for part in self.command]
+        parts = (*self.command, *(self.tls if spoken.tls else ()), *(self.http2 if spoken.http2 else ()))
+        return [part.format(bin=programs, app=app, port=port, tls=spoken.tls) for part in parts]
+
+
+def with_credentials(certificate: str, key: str) -> tuple[str, ...]:
+    """Return options that name the certificate and its key."""
+    return (certificate, CREDENTIALS[0], key, CREDENTIALS[1])
 
 
 LOOP = (("BENCH_BROADCAST", "loop"),)
@@ -55,7 +96,15 @@ def tricorn(loop: str, library: str) -> Server:
         *("--timeout-keep-alive", str(KEEP_ALIVE)),
     )
     command = ("{bin}/python", "-m", "tricorn", "{app}", *options)
-    return Server(f"tricorn-{loop}", OWN, library, command, shown=("tricorn", loop))
+    return Server(
+        f"tricorn-{loop}",
+        OWN,
+        library,
+        command,
+        shown=("tricorn", loop),
+        tls=with_credentials("--ssl-certfile", "--ssl-keyfile"),
+        http2=("--http2",),
+    )
 
 
 SERVERS = {
@@ -78,6 +127,7 @@ SERVERS = {
                 *("--http", "httptools", "--no-access-log", "--log-level", "warning"),
                 *("--timeout-keep-alive", str(KEEP_ALIVE)),
             ),
+            tls=with_credentials("--ssl-certfile", "--ssl-keyfile"),
         ),
         Server(
             name="hypercorn-trio",
@@ -90,6 +140,20 @@ SERVERS = {
                 *("--log-level", "warning", "--keep-alive", str(KEEP_ALIVE)),
                 *("--bind", "127.0.0.1:{port}", "{app}"),
             ),
+            tls=with_credentials("--certfile", "--keyfile"),
+        ),
+        Server(
+            name="hypercorn",
+            environment="hypercorn-uvloop",
+            library="asyncio",
+            packages=("hypercorn[uvloop]",),
+            shown=("hypercorn", "uvloop", "h2"),
+            command=(
+                *("{bin}/python", "-m", "hypercorn", "--worker-class", "uvloop", "--workers", "1"),
+                *("--log-level", "warning", "--keep-alive", str(KEEP_ALIVE)),
+                *("--bind", "127.0.0.1:{port}", "{app}"),
+            ),
+            tls=with_credentials("--certfile", "--keyfile"),
         ),
         Server(
             name="peregrine",
@@ -131,6 +195,15 @@ SERVERS = {
                 ),
                 *("--port", "{port}", "{app}"),
             ),
+            tls=with_credentials("--ssl-certificate", "--ssl-keyfile"),
+            http2=("--http", "2"),
+        ),
+        Server(
+            name="nginx",
+            environment=SYSTEM,
+            library="none",
+            command=("sh", "-c", NGINX_START, "{tls}", NGINX, "{bin}"),
+            shown=("nginx",),
         ),
         Server(
             name="pyvoy-trio",

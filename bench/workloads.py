@@ -165,6 +165,9 @@ class Workload:
     connections: int = 64
     depth: int = 1
     close: bool = False
+    tls: bool = False
+    http2: bool = False
+    """Whether HTTP/2 is spoken, in clear text; `depth` is the streams that each connection keeps open."""
     sockets: tuple[str, ...] | None = None
     """Of WebSockets: the switches of `load_ws.c`; then `request` opens a socket, and `body` is the message."""
     packages: tuple[str, ...] = ()
@@ -398,6 +401,42 @@ SOCKETS = (
     ),
 )
 
+ENCRYPTED = (
+    Workload(
+        row="13a",
+        title="row 1 over TLS 1.3",
+        servers=(*OWN, "uvicorn", "granian", "hypercorn-trio", "nginx"),
+        tls=True,
+        targets=(*at_most(0.5, "uvicorn", *ASYNCIO), *at_most(1.15, "tricorn-uvloop", "tricorn-trio")),
+    ),
+    Workload(
+        row="13b",
+        title="TLS 1.3 handshakes: a connection for each request, no session resumed",
+        servers=(*OWN, "uvicorn", "granian", "nginx"),
+        request=ONCE,
+        connections=16,
+        close=True,
+        tls=True,
+        targets=at_most(1 / 0.7, "nginx", *OWN),
+    ),
+)
+
+STREAMS = (
+    Workload(
+        row="14",
+        title="row 1 over HTTP/2 in clear text, 8 connections with 32 streams each",
+        servers=(*OWN, "granian", "hypercorn", "hypercorn-trio"),
+        connections=8,
+        depth=32,
+        http2=True,
+        targets=(
+            *at_most(0.8, "granian", *ASYNCIO),
+            *at_most(1 / 10, "hypercorn", *ASYNCIO),
+            *at_most(1 / 10, "hypercorn-trio", "tricorn-trio"),
+        ),
+    ),
+)
+
 COUNTED = ("limit", "tricorn-asyncio")
 
 
@@ -459,7 +498,7 @@ GROWTH = (
     ),
 )
 
-WORKLOADS = (*SPEED, *SOCKETS, *GROWTH)
+WORKLOADS = (*SPEED, *SOCKETS, *ENCRYPTED, *STREAMS, *GROWTH)
 
 MAIN_ROWS = ("1", "1b", "2", "5", "6a", "7", "11", "17")
 """The rows of a quick run and of the small plot."""

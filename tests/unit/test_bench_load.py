@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from bench.environments import load_generator
+from bench.environments import credentials, load_generator
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 
@@ -36,7 +37,9 @@ def serve_one(client: socket.socket, answer: bytes, piece: int, close: bool) -> 
 
 
 @contextmanager
-def server(answer: bytes, piece: int = 1 << 20, close: bool = False) -> Iterator[int]:
+def server(
+    answer: bytes, piece: int = 1 << 20, close: bool = False, tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
     """Listen on a port of the loopback interface while the block runs."""
 
     def accept() -> None:
@@ -49,7 +52,8 @@ def server(answer: bytes, piece: int = 1 << 20, close: bool = False) -> Iterator
 
     def quietly(client: socket.socket) -> None:
         try:
-            serve_one(client, answer, piece, close)
+            spoken = tls.wrap_socket(client, server_side=True) if tls is not None else client
+            serve_one(spoken, answer, piece, close)
         except OSError:
             return
 
@@ -103,6 +107,37 @@ def test_a_phase_may_end_by_the_clock(tmp_path: Path) -> None:
     with server(GOOD) as port:
         done = load(tmp_path, port, "--seconds", "0.1", "--warm", "0.05")
     assert json.loads(done.stdout)["seconds"] >= 0.1
+
+
+@pytest.fixture(scope="module")
+def tls() -> ssl.SSLContext:
+    """Make what a server needs to speak TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(credentials() / "certificate.pem", credentials() / "key.pem")
+    return context
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+@pytest.mark.parametrize("close", [False, True])
+def test_answers_over_tls_are_counted(tmp_path: Path, tls: ssl.SSLContext, piece: int, close: bool) -> None:
+    with server(GOOD, piece, close=close, tls=tls) as port:
+        done = load(tmp_path, port, "--tls", "--requests", "9", "--connections", "2", *["--close"] * close)
+    assert done.stderr == ""
+    assert json.loads(done.stdout)["requests"] == 9
+
+
+def test_a_wrong_answer_over_tls_ends_the_run(tmp_path: Path, tls: ssl.SSLContext) -> None:
+    with server(GOOD.replace(b"hello", b"jello"), tls=tls) as port:
+        assert "a wrong body" in load(tmp_path, port, "--tls", "--requests", "1").stderr
+
+
+def test_tls_1_2_is_no_answer(tmp_path: Path) -> None:
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    old.load_cert_chain(credentials() / "certificate.pem", credentials() / "key.pem")
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    with server(GOOD, tls=old) as port:
+        done = load(tmp_path, port, "--tls", "--requests", "1")
+    assert (done.returncode, done.stderr[:10]) == (1, "load: TLS:")
 
 
 @pytest.mark.parametrize(

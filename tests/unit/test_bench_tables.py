@@ -12,7 +12,7 @@ import pytest
 from bench import apps, facts, main, measure, report
 from bench.environments import ROOT, Environment, Unusable, same_interpreter
 from bench.kinds import KINDS
-from bench.servers import SERVERS, Server
+from bench.servers import SERVERS, SYSTEM, Server, Spoken
 from bench.workloads import FRAMEWORKS, MAIN_ROWS, RICH, WORKLOADS, Workload, with_chunks, with_fields
 
 
@@ -54,10 +54,13 @@ def test_header_counts_are_those_of_the_titles() -> None:
 
 @pytest.mark.parametrize("server", SERVERS.values(), ids=lambda server: server.name)
 def test_command_names_application_and_port(server: Server) -> None:
-    words = server.arguments(Path("/programs"), "bench.apps:hello", 4321)
-    assert words[0].startswith("/programs/")
+    words = server.arguments(
+        Path("/programs"), "bench.apps:hello", 4321, Spoken(tls=Path("/keys"), http2=True)
+    )
+    assert any(word.startswith("/programs") for word in words)
     assert any("4321" in word for word in words)
-    assert "{" not in "".join(words)
+    assert "{" not in "".join(words) or server.environment == SYSTEM
+    assert not server.tls or {"/keys/certificate.pem", "/keys/key.pem"} <= set(words)
 
 
 def run_app(
