@@ -13,6 +13,7 @@ enum { RECORD = 16384 }; /* bytes of a record at most (RFC 8446 §5.1) */
 struct tri_tls {
     SSL *ssl;
     tri_tls_context *context;
+    tri_tls_facts *facts; /* NULL until somebody asks */
     int fd;
     int error;        /* of the last call on the descriptor, 0 for none */
     int failed;       /* what every further call returns, 0 as long as there is nothing wrong */
@@ -107,6 +108,8 @@ int tri_tls_new(tri_tls **out, tri_tls_context *context, int fd)
 void tri_tls_free(tri_tls *tls)
 {
     tri_tls_context *context = tls->context;
+    if (tls->facts != NULL)
+        tri_tls_facts_unref(tls->facts);
     SSL_free(tls->ssl);
     ERR_clear_error();
     tri_mem_free(context->mem, tls, sizeof *tls);
@@ -161,6 +164,14 @@ unsigned tri_tls_protocol(const tri_tls *tls)
     unsigned n = 0;
     SSL_get0_alpn_selected(tls->ssl, &name, &n);
     return tri_tls_alpn_number(name, n);
+}
+
+int tri_tls_facts_of(tri_tls *tls, tri_tls_facts **out)
+{
+    int error = tls->facts != NULL ? 0 : tri_tls_facts_new(&tls->facts, tls->context->mem, tls->ssl);
+    if (error == 0)
+        *out = tri_tls_facts_ref(tls->facts);
+    return error;
 }
 
 bool tri_tls_wants_write(const tri_tls *tls)

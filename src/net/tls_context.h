@@ -6,6 +6,7 @@
 
 #include "base/span.h"
 #include "net/tls.h"
+#include "net/tls_facts.h"
 
 enum { TRI_TLS_ALPN = 16 };
 
@@ -18,6 +19,8 @@ struct tri_tls_context {
     unsigned char alpn[TRI_TLS_ALPN]; /* the names of the protocols, as RFC 7301 §3.1 has them */
 };
 
+/* The facts of a connection whose handshake is complete; see net/tls_facts.h. TRI_ENOMEM. */
+TRI_NODISCARD int tri_tls_facts_new(tri_tls_facts **out, const tri_mem *mem, SSL *ssl);
 /* The calls by which OpenSSL reads and writes, or NULL. The caller owns it. */
 TRI_NODISCARD BIO_METHOD *tri_tls_bio_method(void);
 /* tls_alpn.c: has connections agree with their clients on one of these protocols. */

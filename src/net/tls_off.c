@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "net/tls.h"
+#include "net/tls_facts.h"
 
 #ifndef TRI_TLS
 
@@ -86,6 +87,93 @@ ptrdiff_t tri_tls_writev(tri_tls *tls, const struct iovec *iov, int n)
 void tri_tls_end(tri_tls *tls)
 {
     (void)tls;
+}
+
+int tri_tls_facts_of(tri_tls *tls, tri_tls_facts **out)
+{
+    (void)tls;
+    *out = NULL;
+    return TRI_ENOMEM;
+}
+
+tri_tls_facts *tri_tls_facts_ref(tri_tls_facts *facts)
+{
+    return facts;
+}
+
+void tri_tls_facts_unref(tri_tls_facts *facts)
+{
+    (void)facts;
+}
+
+unsigned tri_tls_facts_version(const tri_tls_facts *facts)
+{
+    (void)facts;
+    return 0;
+}
+
+unsigned tri_tls_facts_cipher(const tri_tls_facts *facts)
+{
+    (void)facts;
+    return 0;
+}
+
+unsigned tri_tls_facts_certificates(const tri_tls_facts *facts)
+{
+    (void)facts;
+    return 0;
+}
+
+int tri_tls_facts_client(const tri_tls_facts *facts, unsigned which, tri_buf *out)
+{
+    (void)facts;
+    (void)which;
+    (void)out;
+    return 0;
+}
+
+int tri_tls_facts_server(const tri_tls_facts *facts, tri_buf *out)
+{
+    (void)facts;
+    (void)out;
+    return 0;
+}
+
+int tri_tls_facts_name(const tri_tls_facts *facts, tri_buf *out)
+{
+    (void)facts;
+    (void)out;
+    return 0;
+}
+
+const char *tri_tls_facts_error(const tri_tls_facts *facts)
+{
+    (void)facts;
+    return NULL;
+}
+
+bool tri_tls_facts_alike(const tri_tls_facts *a, const tri_tls_facts *b)
+{
+    return a == b;
+}
+
+void tri_tls_facts_keep(tri_tls_facts *facts, void *user, void (*release)(void *))
+{
+    (void)facts;
+    (void)user;
+    (void)release;
+}
+
+void *tri_tls_facts_kept(const tri_tls_facts *facts)
+{
+    (void)facts;
+    return NULL;
+}
+
+const tri_mem *tri_tls_facts_mem(const tri_tls_facts *facts)
+{
+    (void)facts;
+    return tri_mem_libc();
 }
 
 #endif

@@ -28,6 +28,7 @@
     X(websocket_response, "websocket.http.response") \
     X(text, "text") X(bytes, "bytes") X(code, "code") X(reason, "reason") X(subprotocol, "subprotocol") \
     X(http, "http") X(https, "https") X(wss, "wss") X(root_path, "root_path") \
+    X(tls, "tls") X(client_cert_chain, "client_cert_chain") \
     X(wait, "wait") X(wake, "wake") X(GET, "GET") X(HEAD, "HEAD") X(POST, "POST") X(PUT, "PUT") \
     X(DELETE, "DELETE") X(PATCH, "PATCH") X(OPTIONS, "OPTIONS")
 /* clang-format on */
@@ -60,7 +61,7 @@ static inline tri_state *tri_state_of(PyTypeObject *type)
     return PyModule_GetState(PyType_GetModuleByDef(type, &tri_module_def));
 }
 
-enum { TRI_PEER_CACHE = 16 };
+enum { TRI_PEER_CACHE = 16, TRI_TLS_CACHE = 4 };
 
 /* A server, as Python sees it. */
 typedef struct tri_py_server {
@@ -90,6 +91,7 @@ typedef struct tri_py_server {
     PyObject *unix_names;             /* scope["server"] of each listener that is a Unix socket */
     PyObject *extensions;             /* scope["extensions"], copied for each */
     unsigned cancels;                 /* enum tri_cancel_cause: for what every exchange is cancelled */
+    unsigned tls_next;                /* of `tls_facts` is replaced next */
     struct tri_py_exchange *stepping; /* the exchange whose application is being stepped, borrowed, or NULL */
     PyObject *context;                /* contextvars.Context that every exchange starts from a copy of */
     tri_name_cache names;
@@ -99,11 +101,13 @@ typedef struct tri_py_server {
     PyObject *local_pair;
     tri_addr peer_addrs[TRI_PEER_CACHE]; /* peers seen last, and their hosts as str, direct-mapped */
     PyObject *peer_hosts[TRI_PEER_CACHE];
-    tri_list to_wake;    /* awaitables that the leader wakes */
-    tri_list noticing;   /* awaitables of notice() */
-    tri_list posted;     /* signals that threads have posted */
-    unsigned interrupts; /* requests to stop; written in signal handlers */
-    unsigned noticed;    /* of which notice() has told */
+    tri_tls_facts
+        *tls_facts[TRI_TLS_CACHE]; /* of connections seen last whose clients have no certificate; see tls_scope.c */
+    tri_list to_wake;              /* awaitables that the leader wakes */
+    tri_list noticing;             /* awaitables of notice() */
+    tri_list posted;               /* signals that threads have posted */
+    unsigned interrupts;           /* requests to stop; written in signal handlers */
+    unsigned noticed;              /* of which notice() has told */
     bool drained_told;
     bool closed;
     PyObject *leader;     /* the runner that leads, or NULL; borrowed */
@@ -211,6 +215,13 @@ void tri_access_write(tri_py_server *server);
 PyObject *tri_access_log_to(PyObject *server, PyObject *args, PyObject *kwargs);
 PyObject *tri_access_finish(PyObject *server, PyObject *milliseconds);
 PyObject *tri_access_check(PyObject *module, PyObject *text);
+
+/* tls_scope.c: puts what is known of the exchange's TLS, which it has, among its extensions; 0, or -1 with an
+ * exception.
+ */
+int tri_tls_scope_add(tri_py_server *server, PyObject *extensions, const tri_exchange *exchange);
+/* Drops what is kept for the next connections. */
+void tri_tls_scope_forget(tri_py_server *server);
 
 /* proxying.c: a method of the server. */
 PyObject *tri_proxying_set(PyObject *op, PyObject *args, PyObject *kwargs);

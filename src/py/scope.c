@@ -248,21 +248,25 @@ static int set_kind(tri_py_server *server, PyObject *scope, const tri_head *head
 }
 
 /* The extensions that are offered; a WebSocket's handshake can be answered as a request (statement E1). */
-static PyObject *own_extensions(tri_py_server *server, bool websocket)
+static PyObject *own_extensions(tri_py_server *server, const tri_exchange *exchange)
 {
+    bool websocket = tri_exchange_is_websocket(exchange);
     PyObject *extensions = PyDict_Copy(server->extensions);
     if (extensions != NULL && websocket && set_new(extensions, server->state->names.websocket_response, PyDict_New()))
+        Py_CLEAR(extensions);
+    if (extensions != NULL && tri_exchange_tls(exchange) != NULL
+        && tri_tls_scope_add(server, extensions, exchange) != 0)
         Py_CLEAR(extensions);
     return extensions;
 }
 
 /* What must never be shared between exchanges (statements G12, H10, F5). */
-static int set_own_dicts(tri_py_server *server, PyObject *scope, bool websocket)
+static int set_own_dicts(tri_py_server *server, PyObject *scope, const tri_exchange *exchange)
 {
     const tri_state *state = server->state;
     if (set_new(scope, state->names.asgi, PyDict_Copy(server->asgi)) != 0)
         return -1;
-    if (set_new(scope, state->names.extensions, own_extensions(server, websocket)) != 0)
+    if (set_new(scope, state->names.extensions, own_extensions(server, exchange)) != 0)
         return -1;
     if (server->lifespan_state == NULL)
         return 0;
@@ -323,7 +327,7 @@ PyObject *tri_scope_new(tri_py_server *server, const tri_exchange *exchange)
     if (error == 0)
         error = set_kind(server, scope, tri_exchange_head(exchange), websocket);
     if (error == 0)
-        error = set_own_dicts(server, scope, websocket);
+        error = set_own_dicts(server, scope, exchange);
     if (error == 0)
         error = set_new(scope, state->names.client, client_pair(server, tri_exchange_peer(exchange)));
     if (error == 0)

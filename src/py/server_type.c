@@ -344,6 +344,7 @@ static void server_dealloc(PyObject *op)
         tri_server_free(self->core);
     tri_name_cache_clear(&self->names);
     tri_scope_forget(self);
+    tri_tls_scope_forget(self);
     server_clear(op);
     tri_parser_kind_clear(&self->parser); /* connections that end may still have called it */
     tri_ws_python_kind_clear(&self->ws_python);

@@ -20,6 +20,8 @@ static void give_back(tri_server *server, tri_exchange *exchange)
 {
     if (exchange->head != NULL && (void *)exchange->head != (void *)exchange->inline_head)
         tri_head_free(exchange->head, server->mem);
+    if (exchange->tls != NULL)
+        tri_tls_facts_unref(exchange->tls);
     if (exchange->flags & TRI_EXCHANGE_SMALL)
         tri_mem_free(server->mem, exchange, offsetof(tri_exchange, inline_head));
     else
@@ -72,6 +74,13 @@ static void start_clock(tri_exchange *exchange)
         tri_conn_retime(exchange->conn);
 }
 
+/* Takes along what is known of the connection's TLS, as the exchange may outlive it. */
+static int keep_tls(tri_exchange *exchange)
+{
+    tri_tls *tls = exchange->conn->tls;
+    return tls == NULL ? 0 : tri_tls_facts_of(tls, &exchange->tls);
+}
+
 /* Makes an exchange of a head that arrived on `conn` and queues it for an application. TRI_ENOMEM. */
 int tri_exchange_open(tri_conn *conn, const tri_event *event, bool websocket)
 {
@@ -86,7 +95,8 @@ int tri_exchange_open(tri_conn *conn, const tri_event *event, bool websocket)
     exchange->stream = event->stream;
     exchange->peer = conn->peer;
     exchange->local = conn->local;
-    if (keep_head(exchange, event->head) != 0 || (websocket && tri_websocket_open(exchange) != 0)) {
+    if (keep_tls(exchange) != 0 || keep_head(exchange, event->head) != 0
+        || (websocket && tri_websocket_open(exchange) != 0)) {
         give_back(server, exchange);
         return TRI_ENOMEM;
     }
@@ -162,6 +172,11 @@ const tri_addr *tri_exchange_peer(const tri_exchange *exchange)
 const tri_forwarded *tri_exchange_forwarded(const tri_exchange *exchange)
 {
     return &exchange->forwarded;
+}
+
+tri_tls_facts *tri_exchange_tls(const tri_exchange *exchange)
+{
+    return exchange->tls;
 }
 
 const tri_addr *tri_exchange_local(const tri_exchange *exchange)

@@ -132,6 +132,7 @@ struct tri_exchange {
     uint64_t began_ns;        /* when the head had come, where the access log wants to know */
     char *logged;             /* fields of the answer that it wants: see exchange_log.c; NULL for none */
     tri_addr local;
+    tri_tls_facts *tls;      /* NULL where it came without */
     tri_forwarded forwarded; /* what a proxy has said besides */
     const tri_mem *mem;
     _Alignas(8) char inline_head[TRI_EXCHANGE_INLINE];

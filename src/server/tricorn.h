@@ -17,6 +17,7 @@
 #include "http/protocol.h"
 #include "net/addr.h"
 #include "net/tls.h"
+#include "net/tls_facts.h"
 #include "server/forwarded.h"
 #include "ws/protocol.h"
 #include "ws/ws_deflate.h"
@@ -207,6 +208,8 @@ const tri_head *tri_exchange_head(const tri_exchange *exchange);
 const tri_addr *tri_exchange_peer(const tri_exchange *exchange);
 /* What trusted proxies have said besides. */
 const tri_forwarded *tri_exchange_forwarded(const tri_exchange *exchange);
+/* What is known of the TLS that it came by, NULL without; borrowed for the exchange's life. */
+tri_tls_facts *tri_exchange_tls(const tri_exchange *exchange);
 const tri_addr *tri_exchange_local(const tri_exchange *exchange);
 
 /* What is there to receive: 0, or TRI_EAGAIN when nothing is yet; then a promised 100 Continue is sent. Takes nothing.
