@@ -54,7 +54,7 @@ $(shell rm -f .venv/.setup-*)
 endif
 endif
 
-.PHONY: help run build test test-c test-python test-parsers test-frames lint format asan asan-c asan-python coverage autobahn fuzz bench bench-quick instructions clean
+.PHONY: help run build test test-c test-python test-parsers test-frames lint format asan asan-c asan-python coverage autobahn testssl fuzz bench bench-quick instructions clean
 
 help: ## this list
 	@echo 'Tricorn. Commands:'
@@ -112,6 +112,9 @@ coverage: $(SETUP_TEST) $(CORPORA) build/.coverage-installed ## the branches of 
 	@$(BIN)/python tools/test-c build/coverage
 	@PYTHONPATH=$(CURDIR)/$(COVERAGE_SITE) $(PYTEST) -q $(COVERAGE_TESTS) $(PARALLEL) $(ARGS)
 	@$(BIN)/python tools/coverage build/coverage
+
+testssl: $(SETUP_TEST) $(INSTALLED) ## weaknesses of TLS that testssl.sh finds (ARGS=--quick: protocols and ciphers only)
+	@$(BIN)/python tools/testssl $(ARGS)
 
 autobahn: $(SETUP_TEST) $(INSTALLED) ## Autobahn's cases of WebSockets on each library (ARGS=--full: all, 4 minutes for each library)
 	@$(BIN)/python tools/autobahn $(ARGS)
