@@ -29,8 +29,8 @@ static int give_password(char *room, int size, int writing, void *user)
     return (int)n;
 }
 
-/* Those of TLS 1.3. We choose, among what are equals: the cheapest, but ChaCha20 for a client that has it first, because
-   nothing of its processor's makes AES cheap. */
+/* Those of TLS 1.3. We choose, among what are equals: the cheapest, but ChaCha20 for a client that has it first, as
+   nothing in its processor makes AES cheap. */
 static const char SUITES[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 
 /* Sets what does not depend on options. */
