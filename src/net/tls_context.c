@@ -42,8 +42,7 @@ static bool set_up(SSL_CTX *ctx)
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) && SSL_CTX_set_cipher_list(ctx, CIPHERS)
-           && SSL_CTX_set_ciphersuites(ctx, SUITES)
-           && SSL_CTX_set_dh_auto(ctx, 1)
+           && SSL_CTX_set_ciphersuites(ctx, SUITES) && SSL_CTX_set_dh_auto(ctx, 1)
            && SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"tricorn", sizeof "tricorn" - 1);
 }
 
