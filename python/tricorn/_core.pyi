@@ -117,6 +117,7 @@ class Server:
         cancels: int,
         websockets: dict[str, int] | None,
         ws_protocol: Any,
+        http2: bool,
     ) -> Self: ...
     def listen(
         self, fd: int, backlog: int, name: tuple[str, None] | None = None, proxy: bool = False, /

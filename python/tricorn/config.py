@@ -96,6 +96,7 @@ class Config:
     ssl_certfile: str | None = default("ssl_certfile")
     ssl_keyfile: str | None = default("ssl_keyfile")
     ssl_keyfile_password: str | None = default("ssl_keyfile_password")
+    http2: bool | None = default("http2")
     timeout_keep_alive: float = default("timeout_keep_alive")
     timeout_first_request: float = default("timeout_first_request")
     timeout_request_head: float = default("timeout_request_head")

@@ -14,6 +14,7 @@ from tricorn.table import (
     application,
     binding,
     fields,
+    http2,
     limits,
     log,
     processes,
@@ -43,6 +44,7 @@ _MODULES: Final = (
     limits,
     websockets,
     tls,
+    http2,
 )
 GROUPS: Final = tuple(module.GROUP for module in _MODULES)
 COMMON: Final = tuple(

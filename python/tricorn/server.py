@@ -260,6 +260,7 @@ class Service:
             cancels=_causes(config),
             websockets=config.websockets,
             ws_protocol=_ws_protocol(config),
+            http2=_http2_unasked(config),
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
         self.core.set_proxies(**config.proxies)
@@ -687,6 +688,20 @@ def _spare_the_collector() -> None:
         gc.set_threshold(LATER_YOUNG, *older)
 
 
+def _http2_unasked(config: Config) -> bool:
+    """Return whether HTTP/2 is spoken without TLS.
+
+    Raises:
+        UsageError: It is to be, and this build cannot.
+    """
+    if config.http2 and not versions.has_http2():
+        raise UsageError(
+            "--http2 asks for HTTP/2, which is not built in",
+            "install nghttp2 (Debian: apt-get install libnghttp2-dev) and build Tricorn again",
+        )
+    return bool(config.http2)
+
+
 def _set_tls(core: _core.Server, config: Config) -> None:
     """Have the core speak TLS, if the options say so.
 
@@ -700,6 +715,7 @@ def _set_tls(core: _core.Server, config: Config) -> None:
             certificate=config.ssl_certfile,
             key=config.ssl_keyfile or config.ssl_certfile,
             password=config.ssl_keyfile_password,
+            http2=config.http2 is not False and versions.has_http2(),
         )
     except ValueError as error:
         raise UsageError(

@@ -78,7 +78,6 @@ SPLITTERS: Final = {"reload-dir": ":"}
 """What uvicorn has between the values of an option in one variable; any white space for the others."""
 
 MISSING: Final[dict[str, tuple[Any, ...]]] = {
-    "http2": (False,),
     "timeout_notify": (30,),
     "callback_notify": (None,),
     "ssl_version": (17, 2),
@@ -103,15 +102,7 @@ _NO_TLS: Final = (
     "asks for a setting of TLS that Tricorn does not have yet",
     "leave it out, or have a proxy such as nginx, Caddy or haproxy speak TLS",
 )
-_REASONS: Final = {
-    "http2": (
-        "asks for HTTP/2, which Tricorn does not speak yet",
-        "leave it out: clients use HTTP/1.1, and a proxy can speak HTTP/2 to them",
-    ),
-}
-"""Why an option is refused, and the way out."""
-
-FLAGS: Final = frozenset({"http2", "reload", "proxy_headers", "reset_contextvars"})
+FLAGS: Final = frozenset({"reload", "proxy_headers", "reset_contextvars"})
 """Those of :data:`MISSING` that take no value on the command line."""
 
 NONE_IS_DEFAULT: Final = frozenset({"app_dir", "h11_max_incomplete_event_size", "headers", "log_level"})
@@ -175,7 +166,7 @@ def reason(keyword: str) -> tuple[str, str]:
     """Return why an option is refused, in words that follow its name, and the way out."""
     if keyword.startswith("ssl_"):
         return _NO_TLS
-    return _REASONS.get(keyword, _NOT_THERE)
+    return _NOT_THERE
 
 
 def level_name(level: Any) -> Any:

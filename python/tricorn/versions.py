@@ -24,6 +24,11 @@ def lines() -> list[str]:
     return text + [f"{name} {version}" for name, version in found if version is not None]
 
 
+def has_http2() -> bool:
+    """Tell whether the core is built with HTTP/2."""
+    return _core().get("nghttp2") is not None
+
+
 def of(name: str) -> str | None:
     """Return the version of an installed package; ``None`` when it is not installed."""
     try:

@@ -58,6 +58,7 @@ static enum tri_event_type next_of(const tri_http2 *self, const tri_http2_stream
 static void tell(tri_http2 *self, tri_http2_stream *stream, tri_event *event)
 {
     event->stream = stream->id;
+    event->user = stream->user;
     switch (event->type) {
     case TRI_EVENT_HEAD:
         stream->marks = (stream->marks & ~(uint32_t)TRI_HTTP2_HEAD) | TRI_HTTP2_KNOWN;
@@ -117,6 +118,19 @@ static int consumed(tri_protocol *protocol, uint32_t id, size_t n)
     if (nghttp2_session_consume(self->session, (int32_t)id, n) != 0)
         return TRI_ENOMEM;
     return tri_http2_session_pump(self);
+}
+
+static size_t waiting(const tri_protocol *protocol, uint32_t id)
+{
+    const tri_http2_stream *stream = tri_http2_session_find((tri_http2 *)(uintptr_t)protocol, id);
+    return stream == NULL ? 0 : stream->out.bytes;
+}
+
+static void attach(tri_protocol *protocol, uint32_t id, void *user)
+{
+    tri_http2_stream *stream = tri_http2_session_find((tri_http2 *)protocol, id);
+    if (stream != NULL)
+        stream->user = user;
 }
 
 static tri_chain *send_chain(tri_protocol *protocol)
@@ -180,12 +194,20 @@ static const tri_protocol_ops ops = {
     .submit_head = tri_http2_answer_head,
     .submit_body = tri_http2_answer_body,
     .submit_rollback = tri_http2_answer_rollback,
+    .reset = tri_http2_answer_reset,
+    .waiting = waiting,
+    .attach = attach,
     .send = send_chain,
     .sendable = sendable,
     .state = state,
     .shutdown = shut_down,
     .fini = fini,
 };
+
+const char *tri_http2_version(void)
+{
+    return nghttp2_version(0)->version_str;
+}
 
 void tri_http2_init(tri_http2 *self, const tri_mem *mem, const tri_limits *limits, tri_chain_pool *chains)
 {

@@ -30,6 +30,9 @@ typedef struct tri_http2 {
     bool leaving; /* a GOAWAY was submitted */
 } tri_http2;
 
+/* The version of the library that is in the build; NULL where HTTP/2 is not built, and then nothing else may be
+   called. */
+const char *tri_http2_version(void);
 /* Makes `self` ready for a new connection; no allocation. All is borrowed for its life. */
 void tri_http2_init(tri_http2 *self, const tri_mem *mem, const tri_limits *limits, tri_chain_pool *chains);
 

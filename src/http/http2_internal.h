@@ -26,6 +26,8 @@ enum tri_http2_mark {
     TRI_HTTP2_NO_BODY = 256,   /* its answer has none: bytes are dropped */
     TRI_HTTP2_BODY = 512,      /* its request has one that is not complete */
     TRI_HTTP2_PROMISED = 1024, /* its answer has a content-length */
+    TRI_HTTP2_DISMISS = 2048,  /* what is left of its request is not wanted once its answer is sent */
+    TRI_HTTP2_ENDED = 4096,    /* the end of its answer was given to nghttp2 */
 };
 
 /* A request and its answer. */
@@ -39,6 +41,7 @@ typedef struct tri_http2_stream {
     tri_chain out; /* of the answer's body */
     uint64_t promised;
     uint64_t unread; /* bytes of the body that were given and not taken */
+    void *user;      /* of its events */
 } tri_http2_stream;
 
 /* http2_head.c */
@@ -68,5 +71,6 @@ int tri_http2_answer_continue(tri_protocol *protocol, uint32_t stream);
 int tri_http2_answer_head(tri_protocol *protocol, uint32_t stream, const tri_response *response);
 int tri_http2_answer_body(tri_protocol *protocol, uint32_t stream, const tri_loan *loan, bool end);
 int tri_http2_answer_rollback(tri_protocol *protocol, uint32_t stream);
+int tri_http2_answer_reset(tri_protocol *protocol, uint32_t stream, enum tri_reset why);
 
 #endif

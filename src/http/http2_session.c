@@ -191,8 +191,12 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *into, si
     }
     tri_chain_consume(&stream->out, self->chains, n);
     bool over = (stream->marks & TRI_HTTP2_COMPLETE) && stream->out.bytes == 0;
-    if (over)
+    if (over) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
+        stream->marks |= TRI_HTTP2_ENDED;
+    }
+    if (over && (stream->marks & TRI_HTTP2_DISMISS) && reset(self, stream->id, NGHTTP2_NO_ERROR) != 0)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     return n == 0 && !over ? NGHTTP2_ERR_DEFERRED : (ssize_t)n;
 }
 

@@ -24,6 +24,7 @@ enum tri_event_type {
 typedef struct tri_event {
     enum tri_event_type type;
     uint32_t stream;    /* 0 in HTTP/1.1 */
+    void *user;         /* what `attach` has given the stream; NULL before, and where there is no `attach` */
     tri_head *head;     /* HEAD: valid until the next call of next_event or fini, or any connection's recv */
     tri_span body;      /* BODY */
     int status;         /* REJECT: 400, 413, 414, 417, 431, 501 or 505 */
@@ -60,6 +61,14 @@ enum tri_protocol_state {
     TRI_PROTOCOL_READY = 256, /* with AHEAD: there is an event of it */
 };
 
+/* Why a stream is ended. */
+enum tri_reset {
+    TRI_RESET_DONE,    /* its answer is complete, and no more of its request is wanted */
+    TRI_RESET_FAILED,  /* its answer cannot be completed */
+    TRI_RESET_REFUSED, /* nothing of its request was looked at: the client may send it again */
+    TRI_RESET_CANCEL,  /* it is not wanted any more: it came too slowly, or there was too much of it */
+};
+
 typedef struct tri_protocol tri_protocol;
 
 /* Every call returns 0 (or a count) or a negative TRI_E… . After TRI_ENOMEM the connection can only be closed. */
@@ -88,6 +97,13 @@ typedef struct tri_protocol_ops {
     int (*submit_body)(tri_protocol *self, uint32_t stream, const tri_loan *loan, bool end);
     /* Takes back a head that is still HELD, so that another can be submitted. TRI_ESTATE when it is not. */
     int (*submit_rollback)(tri_protocol *self, uint32_t stream);
+    /* Ends one stream, whose events are over with that, at once or (DONE) behind its answer; the others go on. NULL
+       where a connection carries one exchange at a time, and only the connection can end. TRI_ENOMEM. */
+    int (*reset)(tri_protocol *self, uint32_t stream, enum tri_reset why);
+    /* Bytes of an answer that wait on its stream, beside those that `sendable` counts. NULL where there are none. */
+    size_t (*waiting)(const tri_protocol *self, uint32_t stream);
+    /* Has further events of the stream carry `user`, until another is given. NULL where events need none. */
+    void (*attach)(tri_protocol *self, uint32_t stream, void *user);
     /* Has the request's connection, or its stream, carry another protocol from now on: the head of the answer that says
        so, with the response's fields but not its status (101 in HTTP/1.1), then whatever bytes either side sends. They
        come as BODY events, and go into the chain that `tunnel` gives; submit_body with `end` ends our side. NULL where

@@ -16,7 +16,7 @@
 #define TRI_NAMES(X) \
     X(type, "type") X(asgi, "asgi") X(http_version, "http_version") X(server, "server") X(client, "client") \
     X(method, "method") X(path, "path") X(raw_path, "raw_path") X(query_string, "query_string") \
-    X(headers, "headers") X(state, "state") X(extensions, "extensions") X(v1_0, "1.0") X(body, "body") \
+    X(headers, "headers") X(state, "state") X(extensions, "extensions") X(v1_0, "1.0") X(v2, "2") X(body, "body") \
     X(more_body, "more_body") X(status, "status") X(trailers, "http.response.trailers") \
     X(http_request, "http.request") X(http_disconnect, "http.disconnect") \
     X(http_response_start, "http.response.start") X(http_response_body, "http.response.body") \

@@ -223,6 +223,12 @@ static int set_new(PyObject *scope, PyObject *name, PyObject *value)
     return error;
 }
 
+/* http_version, where it is none of HTTP/1.1. */
+static PyObject *version_text(const tri_state *state, const tri_head *head)
+{
+    return head->major == 1 ? state->names.v1_0 : state->names.v2;
+}
+
 /* What belongs to the request. */
 static int set_request(tri_py_server *server, PyObject *scope, const tri_head *head)
 {
@@ -231,7 +237,8 @@ static int set_request(tri_py_server *server, PyObject *scope, const tri_head *h
                                          : PyBytes_FromStringAndSize(head->base + head->query.at, head->query.n);
     if (set_new(scope, state->names.query_string, query) != 0)
         return -1;
-    if (head->minor == 0 && PyDict_SetItem(scope, state->names.http_version, state->names.v1_0) != 0)
+    bool usual = head->major == 1 && head->minor == 1;
+    if (!usual && PyDict_SetItem(scope, state->names.http_version, version_text(state, head)) != 0)
         return -1;
     if (set_paths(server, scope, head) != 0)
         return -1;

@@ -210,18 +210,19 @@ static int parse(arguments *in, PyObject *args, PyObject *kwargs)
 {
     static char *const keywords[] = { "app",        "limits",     "scope",      "asgi",        "root_path", "on_error",
                                       "on_refusal", "access_log", "date",       "server",      "fields",    "parser",
-                                      "extensions", "cancels",    "websockets", "ws_protocol", NULL };
+                                      "extensions", "cancels",    "websockets", "ws_protocol", "http2",     NULL };
     const char *server, *fields;
     Py_ssize_t server_size, fields_size;
-    int date;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#OO!iOO:Server", (char **)keywords, &in->app,
+    int date, http2 = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O$O!O!O!UOOOpy#y#OO!iOOp:Server", (char **)keywords, &in->app,
                                      &PyDict_Type, &in->limits, &PyDict_Type, &in->scope, &PyDict_Type, &in->asgi,
                                      &in->root_path, &in->on_error, &in->on_refusal, &in->access_log, &date, &server,
                                      &server_size, &fields, &fields_size, &in->parser, &PyDict_Type, &in->extensions,
-                                     &in->cancels, &in->websockets, &in->ws_protocol))
+                                     &in->cancels, &in->websockets, &in->ws_protocol, &http2))
         return -1;
     in->settings.mem = tri_mem_libc();
     in->settings.date = date != 0;
+    in->settings.http2_unasked = http2 != 0;
     in->settings.server = (tri_span){ server, (size_t)server_size };
     in->settings.defaults = (tri_span){ fields, (size_t)fields_size };
     if (set_websockets(&in->settings, in->websockets) != 0)
@@ -643,7 +644,7 @@ static PyMethodDef server_methods[] = {
 static PyType_Slot server_slots[] = {
     { Py_tp_doc,
       "Server(app, *, limits, scope, asgi, root_path, on_error, on_refusal, access_log, date, server, fields, parser, "
-      "extensions, cancels, websockets, ws_protocol)\n--\n\n"
+      "extensions, cancels, websockets, ws_protocol, http2)\n--\n\n"
       "The C core, serving one application." },
     { Py_tp_new, server_new },
     { Py_tp_methods, server_methods },

@@ -3,15 +3,12 @@
 #include "server/internal.h"
 #include "server/websocket.h"
 
-/* The first exchange on `conn` with that stream, or NULL. */
-static tri_exchange *find_exchange(tri_conn *conn, uint32_t stream)
+/* The exchange that an event is for, or NULL: that of its stream, or the one that a connection has at a time. */
+static tri_exchange *find_exchange(tri_conn *conn, const tri_event *event)
 {
-    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
-        tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
-        if (exchange->stream == stream)
-            return exchange;
-    }
-    return NULL;
+    if (conn->flags & TRI_CONN_STREAMS)
+        return event->user;
+    return tri_list_empty(&conn->exchanges) ? NULL : TRI_CONTAINER(conn->exchanges.next, tri_exchange, link);
 }
 
 /* Whether so much waits for the peer that no further request of its is begun. */
@@ -90,11 +87,24 @@ static void on_head(tri_conn *conn, const tri_event *event)
         tri_refuse(conn, 503, "out of memory");
 }
 
+void tri_conn_consumed(tri_conn *conn, uint32_t stream, size_t n)
+{
+    const tri_protocol_ops *ops = conn->protocol->ops;
+    if (n > 0 && ops->consumed(conn->protocol, stream, n) != 0)
+        tri_conn_lose(conn, "out of memory");
+    else if (ops->sendable(conn->protocol) > 0)
+        tri_conn_queue_flush(conn);
+}
+
 /* Bytes of a body: kept for receive(), or dropped within a bound when the answer is complete already. */
 static void on_body(tri_conn *conn, const tri_event *event)
 {
     tri_server *server = conn->server;
-    tri_exchange *exchange = find_exchange(conn, event->stream);
+    tri_exchange *exchange = find_exchange(conn, event);
+    if (exchange == NULL && (conn->flags & TRI_CONN_STREAMS)) { /* few: of more the rest was refused with the answer */
+        tri_conn_consumed(conn, event->stream, event->body.n);
+        return;
+    }
     conn->body_bytes += event->body.n;
     if (exchange == NULL) {
         bool beyond = event->body.n > server->limits.drain - conn->dropped;
@@ -119,10 +129,11 @@ static void on_body(tri_conn *conn, const tri_event *event)
 /* A body is complete. */
 static void on_end(tri_conn *conn, const tri_event *event)
 {
-    tri_exchange *exchange = find_exchange(conn, event->stream);
+    tri_exchange *exchange = find_exchange(conn, event);
     conn->body_since = 0;
     if (exchange == NULL) {
-        tri_conn_continue(conn);
+        if (!(conn->flags & TRI_CONN_STREAMS))
+            tri_conn_continue(conn);
         return;
     }
     exchange->flags |= TRI_EXCHANGE_BODY_END;
@@ -132,7 +143,7 @@ static void on_end(tri_conn *conn, const tri_event *event)
 /* The peer has given a request up: its application sees a disconnect, and nobody else does. */
 static void on_reset(tri_conn *conn, const tri_event *event)
 {
-    tri_exchange *exchange = find_exchange(conn, event->stream);
+    tri_exchange *exchange = find_exchange(conn, event);
     if (exchange != NULL)
         tri_exchange_lose(exchange);
 }
@@ -221,12 +232,15 @@ static void settle(tri_conn *conn)
     if (conn->flags & TRI_CONN_CLOSED)
         return;
     unsigned state = conn->protocol->ops->state(conn->protocol);
-    if ((state & TRI_PROTOCOL_IN_HEAD) && !(conn->flags & TRI_CONN_IN_HEAD)) {
+    bool in_head = (state & TRI_PROTOCOL_IN_HEAD) || ((conn->flags & TRI_CONN_CHOOSING) && tri_buf_len(&conn->in) > 0);
+    if (in_head && !(conn->flags & TRI_CONN_IN_HEAD)) {
         uint64_t deadline = tri_server_now(conn->server) + conn->server->limits.head_ms;
         if ((conn->flags & TRI_CONN_USED) || conn->server->stopping || deadline < conn->deadline)
             conn->deadline = deadline;
         conn->flags |= TRI_CONN_IN_HEAD;
     }
+    if ((conn->flags & TRI_CONN_STREAMS) && conn->protocol->ops->sendable(conn->protocol) > 0)
+        tri_conn_queue_flush(conn);
     if (tri_list_empty(&conn->exchanges)) {
         bool over = (state & TRI_PROTOCOL_CLOSE) || (conn->flags & (TRI_CONN_EOF | TRI_CONN_ENDING));
         if (over && tri_list_empty(&conn->flush) && tri_list_empty(&conn->resume))
@@ -242,6 +256,10 @@ static void on_eof(tri_conn *conn)
     if (conn->flags & TRI_CONN_PROXY) {
         tri_conn_lose(conn, "it ended before its PROXY header");
         return;
+    }
+    if (conn->flags & TRI_CONN_CHOOSING) { /* it is none of HTTP/2's, whatever it is */
+        conn->flags &= (uint16_t)~TRI_CONN_CHOOSING;
+        feed_ahead(conn);
     }
     bool parsed_later = !tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume) || is_backlogged(conn);
     conn->flags |= TRI_CONN_EOF;
@@ -281,6 +299,8 @@ static void take_bytes(tri_conn *conn, char *bytes, size_t n)
 {
     size_t took = 0;
     if ((conn->flags & TRI_CONN_PROXY) && !tri_conn_proxy_take(conn, &bytes, &n))
+        return;
+    if ((conn->flags & TRI_CONN_CHOOSING) && !tri_conn_choose(conn, bytes, n))
         return;
     if (tri_buf_len(&conn->in) == 0)
         took = feed(conn, bytes, n);
@@ -447,6 +467,8 @@ void tri_conn_open(tri_server *server, int fd, const tri_addr *peer, const tri_l
     tri_server_count_open(server, 1);
     if (!tri_conn_tls_begin(conn))
         return;
+    if (server->http2_unasked && conn->tls == NULL)
+        conn->flags |= TRI_CONN_CHOOSING;
     if (server->limits.connections != 0 && server->counters.open > server->limits.connections) {
         if (server->counters.open - server->limits.connections > TRI_SERVER_ACCEPTS) {
             tri_conn_lose(conn, "too many connections"); /* enough are being told */

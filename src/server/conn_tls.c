@@ -31,7 +31,9 @@ bool tri_conn_tls_ready(tri_conn *conn)
         refuse_plain(conn);
     else if (error != 0)
         tri_conn_lose(conn, error == TRI_EPROTO ? "the TLS handshake failed" : NULL);
-    else if (conn->flags & TRI_CONN_BLOCKED)
+    else if (tri_tls_protocol(conn->tls) == TRI_TLS_HTTP2)
+        tri_conn_speak_http2(conn);
+    if (error == 0 && (conn->flags & TRI_CONN_BLOCKED))
         tri_conn_flush(conn); /* what was to be told before anything could be */
     return error == 0 && !(conn->flags & TRI_CONN_CLOSED);
 }

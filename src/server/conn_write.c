@@ -142,12 +142,20 @@ static void set_blocked(tri_conn *conn, bool blocked, bool progress)
     tri_conn_watch(conn);
 }
 
+/* Bytes that can be written. Of streams, only so many are put into the chain at once. */
+static size_t next_bytes(tri_conn *conn)
+{
+    if (conn->flags & TRI_CONN_STREAMS)
+        conn->protocol->ops->send(conn->protocol);
+    return conn->protocol->ops->sendable(conn->protocol);
+}
+
 /* Writes until the chain is empty or the socket is full; TRI_ECLOSED or TRI_ESYS when the connection is gone. */
 static int write_out(tri_conn *conn, bool *progress)
 {
     tri_chain *chain = conn->protocol->ops->send(conn->protocol);
     size_t left;
-    while ((left = conn->protocol->ops->sendable(conn->protocol)) > 0) {
+    while ((left = next_bytes(conn)) > 0) {
         struct iovec iov[IOV_MOST];
         int n = tri_chain_iov(chain, iov, IOV_MOST, left);
         size_t offered = 0;

@@ -107,6 +107,8 @@ int tri_exchange_open(tri_conn *conn, const tri_event *event, bool websocket)
     if (server->log_needs & TRI_ACCESS_NEEDS_DURATION)
         exchange->began_ns = tri_reactor_now_ns();
     tri_list_append(&conn->exchanges, &exchange->link);
+    if (conn->flags & TRI_CONN_STREAMS)
+        conn->protocol->ops->attach(conn->protocol, exchange->stream, exchange);
     start_clock(exchange);
     tri_list_init(&exchange->queue);
     tri_list_append(&server->ready, &exchange->queue);
@@ -119,6 +121,9 @@ int tri_exchange_open(tri_conn *conn, const tri_event *event, bool websocket)
 /* Takes an exchange off its connection and drops the connection's reference. */
 static void detach(tri_exchange *exchange)
 {
+    tri_conn *conn = exchange->conn;
+    if ((conn->flags & (TRI_CONN_STREAMS | TRI_CONN_CLOSED)) == TRI_CONN_STREAMS)
+        conn->protocol->ops->attach(conn->protocol, exchange->stream, NULL);
     tri_list_remove(&exchange->link);
     exchange->conn = NULL;
     tri_exchange_notify(exchange, TRI_WANT_READ | TRI_WANT_WRITE);
@@ -226,11 +231,14 @@ int tri_exchange_receive(tri_exchange *exchange, tri_received *out)
 void tri_exchange_take(tri_exchange *exchange)
 {
     tri_conn *conn = exchange->conn;
-    bool full = conn != NULL && tri_buf_len(&exchange->body) >= exchange->server->limits.body_buffer;
+    size_t n = tri_buf_len(&exchange->body);
+    bool full = conn != NULL && n >= exchange->server->limits.body_buffer;
     tri_buf_release(&exchange->body, exchange->mem);
     if (exchange->flags & TRI_EXCHANGE_BODY_END)
         exchange->flags |= TRI_EXCHANGE_END_TAKEN;
-    if (full)
+    if (conn != NULL && (conn->flags & TRI_CONN_STREAMS))
+        tri_conn_consumed(conn, exchange->stream, n);
+    else if (full)
         tri_conn_watch(conn);
 }
 
@@ -299,17 +307,35 @@ int tri_exchange_respond(tri_exchange *exchange, const tri_response *response)
     return 0;
 }
 
+/* The answer on a stream is complete, and the peer still sends its request: the rest is dropped when it is known to be
+   little, else the peer is told to leave it. */
+static void leave_body(tri_exchange *exchange)
+{
+    tri_conn *conn = exchange->conn;
+    uint64_t left = exchange->head->content_length - exchange->received;
+    bool little = (exchange->head->flags & TRI_HEAD_LENGTH) && left <= exchange->server->limits.drain;
+    tri_conn_consumed(conn, exchange->stream, tri_buf_len(&exchange->body));
+    if (!little && !(conn->flags & TRI_CONN_CLOSED)
+        && conn->protocol->ops->reset(conn->protocol, exchange->stream, TRI_RESET_DONE) != 0)
+        tri_conn_lose(conn, "out of memory");
+}
+
 /* The answer is complete: the connection goes on without this exchange. */
 static void complete(tri_exchange *exchange)
 {
     tri_conn *conn = exchange->conn;
     exchange->flags |= TRI_EXCHANGE_COMPLETE;
+    if ((conn->flags & TRI_CONN_STREAMS) && !(exchange->flags & TRI_EXCHANGE_BODY_END))
+        leave_body(exchange);
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
     if (exchange->head == NULL || (exchange->head->flags & TRI_HEAD_KEEP_ALIVE))
         conn->flags |= TRI_CONN_MORE;
     else
         conn->flags &= (uint16_t)~TRI_CONN_MORE;
     detach(exchange);
-    tri_conn_continue(conn);
+    if (!(conn->flags & TRI_CONN_STREAMS) || tri_list_empty(&conn->exchanges))
+        tri_conn_continue(conn);
 }
 
 void tri_exchange_end(tri_exchange *exchange)

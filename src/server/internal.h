@@ -52,6 +52,8 @@ enum tri_conn_flag {
     TRI_CONN_TRUSTED = 256,   /* what the peer's fields say of the client is believed */
     TRI_CONN_PROXY = 512,     /* a PROXY header has not come to its end yet: nothing is given to the protocol */
     TRI_CONN_SKIPPING = 1024, /* of it, `dropped` bytes are left that say nothing */
+    TRI_CONN_CHOOSING = 2048, /* its first bytes may turn out to be HTTP/2: those that may be are kept in `in` */
+    TRI_CONN_STREAMS = 4096,  /* it speaks HTTP/2: it has many exchanges at once, and frames of its own to write */
 };
 
 typedef struct tri_listener {
@@ -178,6 +180,7 @@ struct tri_server {
     bool dismissing; /* a stop has exchanges end that wait for their peer to leave */
     uint64_t most;   /* exchanges until the limit is reached, 0 for none */
     bool send_date;
+    bool http2_unasked; /* connections without TLS may begin with HTTP/2 */
     tri_proxies proxies;
     char date[48];
     tri_span date_line;
@@ -214,9 +217,19 @@ void tri_conn_watch(tri_conn *conn);
 void tri_conn_queue_resume(tri_conn *conn);
 /* At a stop, and once: what was read ahead had arrived before it. */
 void tri_conn_count_ahead(tri_conn *conn);
+/* Where streams have windows of their own: so many bytes of a body were taken. */
+void tri_conn_consumed(tri_conn *conn, uint32_t stream, size_t n);
 bool tri_conn_has_more(const tri_conn *conn);
 bool tri_conn_is_ahead(const tri_conn *conn);
 void tri_conn_continue(tri_conn *conn);
+
+/* conn_choose.c */
+
+/* Has the connection speak HTTP/2, where it is built, in place of the protocol that it began with. */
+void tri_conn_speak_http2(tri_conn *conn);
+/* Looks whether the bytes that have come are HTTP/2's preface, behind what is kept of it; returns whether that is
+   known, and the bytes can be parsed. */
+TRI_NODISCARD bool tri_conn_choose(tri_conn *conn, const char *bytes, size_t n);
 
 /* conn_proxy.c */
 TRI_NODISCARD bool tri_conn_proxy_begin(tri_conn *conn, const tri_listener *listener);

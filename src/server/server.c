@@ -1,6 +1,7 @@
 /* The server: its life, its turns and its queues. */
 #include "server/tricorn.h"
 
+#include "http/http2.h"
 #include "net/clock.h"
 #include "server/date.h"
 #include "server/internal.h"
@@ -112,6 +113,13 @@ static void keep_websocket_settings(tri_server *server, const tri_settings *sett
     tri_ws_shared_init(&server->ws, server->mem, &server->limits, &server->chains, &server->deflate);
 }
 
+/* Bytes for whichever protocol a connection comes to speak. */
+static size_t protocol_size(const tri_server *server)
+{
+    size_t own = server->kind.size;
+    return tri_http2_version() != NULL && sizeof(tri_http2) > own ? sizeof(tri_http2) : own;
+}
+
 int tri_server_new(tri_server **out, const tri_settings *settings)
 {
     tri_server *server = tri_mem_zalloc(settings->mem, sizeof *server);
@@ -121,11 +129,12 @@ int tri_server_new(tri_server **out, const tri_settings *settings)
     server->balance.source.fd = -1;
     server->limits = settings->limits;
     server->send_date = settings->date;
+    server->http2_unasked = settings->http2_unasked && tri_http2_version() != NULL;
     server->kind = settings->http.init != NULL ? settings->http : http1_kind;
     init_lists(server);
     tri_chain_pool_init(&server->chains, server->mem);
     keep_websocket_settings(server, settings);
-    tri_pool_init(&server->conn_pool, server->mem, sizeof(tri_conn) + server->kind.size, KEEP_CONNS);
+    tri_pool_init(&server->conn_pool, server->mem, sizeof(tri_conn) + protocol_size(server), KEEP_CONNS);
     tri_pool_init(&server->exchange_pool, server->mem, sizeof(tri_exchange), KEEP_EXCHANGES);
     int error = tri_reactor_new(&server->reactor, server->mem);
     if (error == 0)

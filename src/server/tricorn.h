@@ -54,6 +54,7 @@ typedef struct tri_settings {
     bool date;              /* send Date */
     tri_span server;        /* the Server field's value, n == 0 to send none; copied */
     tri_span defaults;      /* further field lines, each with its CRLF; copied */
+    bool http2_unasked;     /* connections without TLS may begin with HTTP/2 (RFC 9113 §3.3) */
     tri_protocol_kind http; /* of the connections; with `init` NULL it is HTTP/1.1 in C */
     bool websockets;        /* whether a request may become one; else its Upgrade field is not looked at */
     tri_ws_kind ws;         /* of the WebSockets; with `init` NULL it is that in C */

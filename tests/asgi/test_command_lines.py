@@ -144,6 +144,7 @@ LINES = {
         " --header 'Server: site'",
         answer={"x-frame-options": "DENY", "server": "site", "date": None},
     ),
+    "HTTP/2": Line("uvicorn main:app --port {port} --http2"),
     "WebSockets": Line(
         "uvicorn main:app --port {port} --ws websockets-sansio --ws-max-size 1048576 --ws-max-queue 64"
         " --ws-ping-interval 30 --ws-ping-timeout 10 --ws-per-message-deflate false"
@@ -281,8 +282,8 @@ def test_line(start: Start, line: Line) -> None:
 
 
 def test_lines_are_enough() -> None:
-    """There are twenty and more, and between them every option of uvicorn that is not about TLS or HTTP/2."""
+    """There are twenty and more, and between them every option of uvicorn that is not about TLS."""
     assert len(LINES) >= 20
     used = {name for line in LINES.values() for name in names(line)}
     left = {name for name in uvicorn_options.NAMES - used if not name.startswith("ssl-")}
-    assert left == {"http2"}
+    assert left == set()

@@ -97,7 +97,7 @@ def test_request_over_tls_has_the_scheme_https(
 ) -> None:
     _, port = serve("proxied:app")
     context.minimum_version = context.maximum_version = version
-    context.set_alpn_protocols(["h2", "http/1.1"])
+    context.set_alpn_protocols(["http/1.1"])
     with dial(context, port) as connection:
         assert connection.selected_alpn_protocol() == "http/1.1"
         connection.sendall(get("/"))
@@ -112,7 +112,7 @@ def test_client_that_names_no_protocol_we_speak_is_refused(
 ) -> None:
     _, port = serve("proxied:app")
     context.minimum_version = context.maximum_version = version
-    context.set_alpn_protocols(["h2", "spdy/3"])
+    context.set_alpn_protocols(["spdy/3"])
     with pytest.raises(ssl.SSLError, match="no application protocol"):
         dial(context, port)
 

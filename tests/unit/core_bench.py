@@ -110,6 +110,7 @@ def make_server(app: Any, library: Library, **settings: Any) -> _core.Server:
         "cancels": 0,
         "websockets": None,
         "ws_protocol": None,
+        "http2": False,
     }
     return _core.Server(app, **{**usual, **settings})
 

@@ -251,7 +251,7 @@ def test_bad_value_of_uvicorns_variable(invoke: Invoke) -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [["--ssl-version", "17"], ["--ssl-cert-reqs", "0"], ["--ssl-ciphers", "TLSv1"], ["--no-http2"]],
+    [["--ssl-version", "17"], ["--ssl-cert-reqs", "0"], ["--ssl-ciphers", "TLSv1"]],
 )
 def test_options_of_uvicorn_that_ask_for_nothing(invoke: Invoke, server: FakeServer, args: list[str]) -> None:
     assert config_of(invoke("main:app", *args), server) == Config("main:app")
@@ -393,7 +393,6 @@ def test_loop_is_an_alias(invoke: Invoke, server: FakeServer) -> None:
             "--ssl-keyfile is given without --ssl-certfile; give the file of the certificate",
         ),
         (["main:app", "--ssl-version", "5"], "--ssl-version asks for a setting of TLS"),
-        (["main:app", "--http2"], "--http2 asks for HTTP/2, which Tricorn does not speak yet; leave it out"),
         (["main:app", "--config", "missing.toml"], "missing.toml cannot be read"),
         (["main:app", "--completion", "tcsh"], "'tcsh' is not one of"),
         (["main:app", "--port"], "'--port' requires an argument"),

@@ -89,7 +89,7 @@ def test_given_file() -> None:
 
 def test_what_uvicorn_has_and_we_do_not() -> None:
     """Is taken where it asks for nothing, and refused with the reason where it does."""
-    assert load("http2 = false\nssl-cert-reqs = 0\n") == {}
+    assert load("ssl-cert-reqs = 0\n") == {}
     line = problem('ssl-ca-certs = "ca.pem"')
     assert (
         line.startswith('tricorn.toml: ssl-ca-certs = "ca.pem" asks for a setting of TLS') and "nginx" in line

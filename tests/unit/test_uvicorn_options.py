@@ -21,11 +21,12 @@ import gen_uvicorn  # noqa: E402
 
 ENTRIES = [entry for entry in gen_uvicorn.entries() if entry[0] not in ("help", "version")]
 NAMES = [name for name, _ in ENTRIES]
-REFUSED = {"ssl-version", "ssl-cert-reqs", "ssl-ca-certs", "ssl-ciphers", "http2"}
-"""What Tricorn does not do: some settings of TLS, and HTTP/2."""
+REFUSED = {"ssl-version", "ssl-cert-reqs", "ssl-ca-certs", "ssl-ciphers"}
+"""What Tricorn does not do: some settings of TLS."""
 
-OTHER_DEFAULTS = {"h11-max-incomplete-event-size", "log-config"}
-"""Options that have another default here: a head may be longer, in every parser; our own logging has a name."""
+OTHER_DEFAULTS = {"h11-max-incomplete-event-size", "http2", "log-config"}
+"""Options that have another default here: a head may be longer, in every parser; HTTP/2 is spoken over TLS; our own
+logging has a name."""
 
 
 def test_the_help_was_understood() -> None:
@@ -66,7 +67,6 @@ def test_variable_of_uvicorn_is_asked(name: str) -> None:
         (["--ssl-cert-reqs", "2"], "--ssl-cert-reqs asks for a setting of TLS"),
         (["--ssl-ca-certs", "ca.pem"], "--ssl-ca-certs asks for a setting of TLS"),
         (["--ssl-ciphers", "HIGH"], "--ssl-ciphers asks for a setting of TLS"),
-        (["--http2"], "--http2 asks for HTTP/2"),
     ],
 )
 def test_refusal_is_one_line(
