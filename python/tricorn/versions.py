@@ -29,6 +29,11 @@ def has_http2() -> bool:
     return _core().get("nghttp2") is not None
 
 
+def has_tls() -> bool:
+    """Tell whether the core is built with TLS."""
+    return _core().get("OpenSSL") is not None
+
+
 def of(name: str) -> str | None:
     """Return the version of an installed package; ``None`` when it is not installed."""
     try:

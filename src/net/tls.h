@@ -28,6 +28,8 @@ typedef struct tri_tls_options {
 
 /* Whether this build speaks TLS; else no context can be made. */
 bool tri_tls_is_built(void);
+/* The version of the OpenSSL that is loaded; NULL when this build does not speak TLS. */
+const char *tri_tls_version(void);
 /* A context with one reference. TRI_ENOMEM; TRI_EINVAL, with what is wrong in `fault`, TRI_TLS_FAULT bytes. */
 TRI_NODISCARD int tri_tls_context_new(tri_tls_context **out, const tri_mem *mem, const tri_tls_options *options,
                                       char *fault);

@@ -11,6 +11,7 @@ static const struct {
 } KNOWN[] = {
     { TRI_TLS_HTTP2, 2, "h2" },
     { TRI_TLS_HTTP1, 8, "http/1.1" },
+    { TRI_TLS_HTTP1, 8, "http/1.0" },
 };
 enum { KNOWN_N = sizeof KNOWN / sizeof *KNOWN };
 

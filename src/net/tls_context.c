@@ -16,6 +16,11 @@ bool tri_tls_is_built(void)
     return true;
 }
 
+const char *tri_tls_version(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION_STRING);
+}
+
 /* Gives the key's password; without one the terminal is not asked. */
 static int give_password(char *room, int size, int writing, void *user)
 {

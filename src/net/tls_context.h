@@ -8,7 +8,7 @@
 #include "net/tls.h"
 #include "net/tls_facts.h"
 
-enum { TRI_TLS_ALPN = 16 };
+enum { TRI_TLS_ALPN = 32 };
 
 struct tri_tls_context {
     const tri_mem *mem;

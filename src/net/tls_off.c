@@ -11,6 +11,11 @@ bool tri_tls_is_built(void)
     return false;
 }
 
+const char *tri_tls_version(void)
+{
+    return NULL;
+}
+
 int tri_tls_context_new(tri_tls_context **out, const tri_mem *mem, const tri_tls_options *options, char *fault)
 {
     (void)mem;

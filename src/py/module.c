@@ -112,8 +112,8 @@ static PyObject *keep_memory(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ig
 /* What the core is made of; None stands for what it is built without. */
 static PyObject *versions(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
-    return Py_BuildValue("{s:s,s:z,s:z,s:s}", "core", TRI_VERSION, "OpenSSL", NULL, "nghttp2", tri_http2_version(),
-                         "zlib", tri_ws_deflate_zlib_version());
+    return Py_BuildValue("{s:s,s:z,s:z,s:s}", "core", TRI_VERSION, "OpenSSL", tri_tls_version(), "nghttp2",
+                         tri_http2_version(), "zlib", tri_ws_deflate_zlib_version());
 }
 
 static PyMethodDef module_methods[] = {

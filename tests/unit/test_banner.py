@@ -65,7 +65,8 @@ def test_versions_one_fact_a_line() -> None:
     assert names[:7] == ["tricorn", "core", "OpenSSL", "nghttp2", "zlib", "Python", "Linux"]
     assert set(names[7:]) == {"uvloop", "trio", "curio", "h11", "httptools", "wsproto", "websockets"}
     assert lines[0] == f"tricorn {tricorn.__version__}" and lines[1] == f"core {tricorn.__version__}"
-    assert "OpenSSL not built in" in lines
+    assert re.fullmatch(r"OpenSSL (3\.\d+\S*|not built in)", lines[2])
+    assert versions.has_tls() == (lines[2] != "OpenSSL not built in")
     assert re.fullmatch(r"nghttp2 (1\.\d+\S*|not built in)", lines[3])
     assert versions.has_http2() == (lines[3] != "nghttp2 not built in")
     assert re.fullmatch(r"zlib 1\.\d+\S*", lines[4])
