@@ -6,20 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving import Site
-
-APPS = Path(__file__).parent / "apps"
-
-STACKS = {
-    "bare": ("asyncio", "uvloop", "trio", "curio"),
-    "starlette": ("asyncio", "uvloop", "trio"),
-    "fastapi": ("asyncio", "uvloop", "trio"),
-    "litestar": ("asyncio", "uvloop", "trio"),
-    "quart": ("asyncio", "uvloop"),
-    "quart_trio": ("trio",),
-    "django": ("asyncio", "uvloop"),
-}
-"""Which framework runs on which libraries."""
+from go_client import build
+from serving import APPS, STACKS, Identity, Site, make_identity
 
 
 @pytest.fixture(
@@ -36,3 +24,15 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     directory = tmp_path_factory.mktemp(f"{framework}-{library}")
     with Site(f"{framework}_app:app", library, APPS, directory) as site:
         yield site
+
+
+@pytest.fixture(scope="session")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
+    """A certificate for the servers that speak TLS."""
+    return make_identity(tmp_path_factory.mktemp("identity"))
+
+
+@pytest.fixture(scope="session")
+def go_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The client of Go's net/http."""
+    return build(tmp_path_factory.mktemp("go"))

@@ -7,14 +7,30 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import httpx
+
+APPS = Path(__file__).parent / "apps"
+
+STACKS = {
+    "bare": ("asyncio", "uvloop", "trio", "curio"),
+    "starlette": ("asyncio", "uvloop", "trio"),
+    "fastapi": ("asyncio", "uvloop", "trio"),
+    "litestar": ("asyncio", "uvloop", "trio"),
+    "quart": ("asyncio", "uvloop"),
+    "quart_trio": ("trio",),
+    "django": ("asyncio", "uvloop"),
+}
+"""Which framework runs on which libraries."""
 
 TIMEOUT = 20.0
 _CHAINED = re.compile(r"^(?:During handling of|The above exception was) .*:\n\n\Z", flags=re.MULTILINE)
@@ -29,6 +45,28 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 5.0) -> Non
         time.sleep(0.01)
 
 
+@dataclass(frozen=True)
+class Identity:
+    """A certificate for this machine that signs itself, and its key."""
+
+    certificate: Path
+    key: Path
+
+    def options(self) -> tuple[str, ...]:
+        """Return what a server is to be told."""
+        return ("--ssl-certfile", os.fspath(self.certificate), "--ssl-keyfile", os.fspath(self.key))
+
+
+def make_identity(directory: Path) -> Identity:
+    """Write a certificate for ``127.0.0.1`` and ``localhost`` into a directory."""
+    made = Identity(directory / "cert.pem", directory / "key.pem")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", os.fspath(made.key))
+    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+    command = ["openssl", "req", "-x509", *key, *names, "-days", "2", "-out", os.fspath(made.certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
 class Site:
     """An application under a server, which answers once the context is entered.
 
@@ -38,16 +76,29 @@ class Site:
         app_dir: The directory of the module.
         directory: Where the log is written.
         options: More options of the server.
+        identity: The certificate of a server that speaks TLS.
+        http2: Whether the clients that the site makes speak HTTP/2, and nothing else.
     """
 
-    def __init__(self, app: str, library: str, app_dir: Path, directory: Path, *options: str) -> None:
+    def __init__(
+        self,
+        app: str,
+        library: str,
+        app_dir: Path,
+        directory: Path,
+        *options: str,
+        identity: Identity | None = None,
+        http2: bool = False,
+    ) -> None:
         self.app = app
         self.library = library
         self.expected_errors = 0
+        self.http2 = http2
+        self.identity = identity
         self._app_dir = app_dir
         self._log = directory / "error.log"
         self._access_log = directory / "access.log"
-        self._options = options
+        self._options = (*options, *(identity.options() if identity else ()))
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
@@ -55,10 +106,11 @@ class Site:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             listener.listen(128)
-            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            self.port: int = listener.getsockname()[1]
+            self.url = f"{'https' if self.identity else 'http'}://127.0.0.1:{self.port}"
             self._start(listener.fileno())
         # From here on the server alone holds the socket: if it dies, connections are refused.
-        self.client = httpx.Client(base_url=self.url, timeout=TIMEOUT, trust_env=False)
+        self.client = self.new_client()
         return self
 
     def __exit__(
@@ -69,6 +121,33 @@ class Site:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+    def trust(self) -> ssl.SSLContext | None:
+        """Return what a client speaks that trusts this server alone; None without TLS."""
+        return ssl.create_default_context(cafile=self.identity.certificate) if self.identity else None
+
+    def new_client(self, timeout: float = TIMEOUT, **more: Any) -> httpx.Client:
+        """Return a client of its own connections.
+
+        Args:
+            timeout: How long it waits for the server, in seconds.
+            more: What else the client is told.
+        """
+        versions = {"http1": not self.http2, "http2": self.http2}
+        trust = self.trust() or True
+        return httpx.Client(
+            base_url=self.url, timeout=timeout, trust_env=False, verify=trust, **versions, **more
+        )
+
+    def curl(self, *arguments: str) -> list[str]:
+        """Return a command of curl that speaks to this server."""
+        command = ["curl", "--silent", "--show-error", "--max-time", "20", "--noproxy", "*"]
+        if self.identity:
+            command += ["--cacert", os.fspath(self.identity.certificate)]
+            command += ["--http2" if self.http2 else "--http1.1"]
+        elif self.http2:
+            command += ["--http2-prior-knowledge"]
+        return [*command, *arguments]
 
     @staticmethod
     def token() -> str:

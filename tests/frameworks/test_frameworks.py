@@ -12,7 +12,7 @@ import random
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +37,21 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def curl(*arguments: str, code: int = 0) -> str:
+def curl(site: Site, *arguments: str, code: int = 0) -> str:
     """Run curl, expect its exit code, and return what it wrote."""
-    command = ["curl", "--silent", "--show-error", "--max-time", "20", "--noproxy", "*", *arguments]
-    done = subprocess.run(command, capture_output=True, timeout=30)
+    done = subprocess.run(site.curl(*arguments), capture_output=True, timeout=30)
     assert done.returncode == code, done.stderr.decode()
     return done.stdout.decode()
 
 
-def events(site: Site, path: str, token: str) -> AbstractContextManager[httpx.Response]:
+@contextmanager
+def events(site: Site, path: str, token: str) -> Iterator[httpx.Response]:
     """Open a stream of events on a connection of its own, with little patience."""
-    return httpx.stream("GET", site.url + path, params={"token": token}, timeout=5, trust_env=False)
+    with (
+        site.new_client(timeout=5) as client,
+        client.stream("GET", path, params={"token": token}) as answer,
+    ):
+        yield answer
 
 
 # --- start-up
@@ -70,7 +74,7 @@ def test_json_both_ways(site: Site, value: dict[str, Any]) -> None:
 
 def test_json_by_curl(site: Site) -> None:
     sent = json.dumps(JSON_VALUE)
-    answer = curl("--json", sent, f"{site.url}/json")
+    answer = curl(site, "--json", sent, f"{site.url}/json")
     assert json.loads(answer) == {"echo": JSON_VALUE}
 
 
@@ -81,7 +85,7 @@ def test_form(site: Site) -> None:
 
 def test_form_by_curl(site: Site) -> None:
     answer = curl(
-        "--data-urlencode", "name=José & Söhne", "--data-urlencode", "plus=1 + 1", f"{site.url}/form"
+        site, "--data-urlencode", "name=José & Söhne", "--data-urlencode", "plus=1 + 1", f"{site.url}/form"
     )
     assert json.loads(answer) == {"name": "José & Söhne", "plus": "1 + 1"}
 
@@ -105,7 +109,7 @@ def test_upload_of_five_megabytes_by_curl(site: Site, five_megabytes: Path, fram
     # A body of this size makes curl send "Expect: 100-continue"; it would wait for 15 s here.
     wait = ["--expect100-timeout", "15", "--max-time", "10"]
     form = ["--form", "note=five", "--form", f"file=@{five_megabytes}"]
-    answer = curl(*wait, *framing, *form, f"{site.url}/upload")
+    answer = curl(site, *wait, *framing, *form, f"{site.url}/upload")
     data = five_megabytes.read_bytes()
     assert json.loads(answer) == {
         "size": len(data),
@@ -126,7 +130,7 @@ def test_a_request_streamed_in_chunks(site: Site) -> None:
         yield from pieces
 
     answer = site.client.post("/stream-in", content=body()).raise_for_status()
-    assert answer.request.headers["transfer-encoding"] == "chunked"
+    assert "content-length" not in answer.request.headers
     whole = b"".join(pieces)
     assert answer.json() == {"size": len(whole), "sha256": sha256(whole)}
 
@@ -134,7 +138,8 @@ def test_a_request_streamed_in_chunks(site: Site) -> None:
 def test_an_answer_streamed_in_pieces(site: Site) -> None:
     with site.client.stream("GET", "/stream-out", params={"count": 100, "size": 3000}) as answer:
         assert answer.status_code == 200
-        assert answer.headers["transfer-encoding"] == "chunked"
+        assert ("transfer-encoding" in answer.headers) is not site.http2
+        assert "content-length" not in answer.headers
         body = b"".join(answer.iter_bytes())
     assert body == b"".join(bytes([index]) * 3000 for index in range(100))
 
@@ -151,7 +156,7 @@ def test_an_answer_larger_than_every_buffer(site: Site) -> None:
 
 
 def test_an_answer_streamed_to_a_client_of_http_1_0(site: Site) -> None:
-    body = curl("--http1.0", f"{site.url}/stream-out?count=20&size=100")
+    body = curl(site, "--http1.0", f"{site.url}/stream-out?count=20&size=100")
     assert body.encode() == b"".join(bytes([index]) * 100 for index in range(20))
 
 
@@ -172,9 +177,7 @@ def test_events_arrive_one_by_one(site: Site) -> None:
 
 def test_a_client_that_leaves_the_events_early_is_noticed(site: Site) -> None:
     token = site.token()
-    with httpx.stream(
-        "GET", f"{site.url}/ticker", params={"token": token}, timeout=5, trust_env=False
-    ) as answer:
+    with events(site, "/ticker", token) as answer:
         lines = answer.iter_lines()
         assert [next(lines) for _ in range(6)][3:] == ["id: 1", "data: event 1", ""]
         assert f"left {token}" not in site.notes()
@@ -184,7 +187,9 @@ def test_a_client_that_leaves_the_events_early_is_noticed(site: Site) -> None:
 def test_curl_leaving_the_events_early_is_noticed(site: Site) -> None:
     token = site.token()
     timed_out = 28
-    events = curl("--no-buffer", "--max-time", "0.5", f"{site.url}/ticker?token={token}", code=timed_out)
+    events = curl(
+        site, "--no-buffer", "--max-time", "0.5", f"{site.url}/ticker?token={token}", code=timed_out
+    )
     assert events.startswith("id: 0\ndata: event 0\n\nid: 1\n")
     site.until_noted(f"left {token}")
 
@@ -204,15 +209,14 @@ def test_a_background_task_runs_after_the_answer(site: Site) -> None:
 
 def test_a_client_that_leaves_a_slow_handler_is_noticed(site: Site) -> None:
     token = site.token()
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.get(f"{site.url}/slow", params={"token": token}, timeout=0.3, trust_env=False)
+    with site.new_client(timeout=0.3) as client, pytest.raises(httpx.ReadTimeout):
+        client.get("/slow", params={"token": token})
     site.until_noted(f"gone {token}")
 
 
 def test_other_requests_are_served_beside_a_slow_one(site: Site) -> None:
     token = site.token()
-    command = ["curl", "--silent", "--noproxy", "*", f"{site.url}/slow?token={token}"]
-    with subprocess.Popen(command) as slow:
+    with subprocess.Popen(site.curl(f"{site.url}/slow?token={token}")) as slow:
         site.until_noted(f"came {token}")
         for _ in range(20):
             assert site.client.get("/page").status_code == 200
@@ -255,7 +259,7 @@ def test_an_exception_in_mid_answer_breaks_the_answer_off(site: Site) -> None:
 
 
 def test_cookies_and_a_redirect(site: Site) -> None:
-    with httpx.Client(base_url=site.url, follow_redirects=True, trust_env=False) as client:
+    with site.new_client(follow_redirects=True) as client:
         answer = client.get("/cookies").raise_for_status()
     assert [(step.status_code, step.headers["location"]) for step in answer.history] == [(303, "/landed")]
     assert len(answer.history[0].headers.get_list("set-cookie")) == 2
@@ -263,7 +267,7 @@ def test_cookies_and_a_redirect(site: Site) -> None:
 
 
 def test_cookies_and_a_redirect_by_curl(site: Site) -> None:
-    answer = curl("--location", "--cookie", "", f"{site.url}/cookies")
+    answer = curl(site, "--location", "--cookie", "", f"{site.url}/cookies")
     assert json.loads(answer) == {"first": "one", "second": "two"}
 
 
@@ -277,9 +281,9 @@ def test_head_has_the_fields_of_get_and_no_body(site: Site) -> None:
 
 
 def test_head_by_curl(site: Site) -> None:
-    answer = curl("--head", f"{site.url}/page", "--next", "--silent", f"{site.url}/page")
+    answer = curl(site, "--head", f"{site.url}/page", "--next", *site.curl()[1:], f"{site.url}/page")
     head, _, body = answer.partition("\r\n\r\n")
-    assert head.startswith("HTTP/1.1 200 ")
+    assert head.startswith("HTTP/2 200 " if site.http2 else "HTTP/1.1 200 ")
     assert f"content-length: {len(body)}" in head.lower()
 
 

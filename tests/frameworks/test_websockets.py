@@ -60,12 +60,12 @@ def client(request: pytest.FixtureRequest) -> Client:
 
 
 def address(site: Site, path: str, token: str = "") -> str:
-    return site.url.replace("http:", "ws:") + path + (f"?token={token}" if token else "")
+    return site.url.replace("http", "ws", 1) + path + (f"?token={token}" if token else "")
 
 
 def notes(site: Site) -> list[str]:
     """Return what the application has noted, by a WebSocket as well."""
-    peer = ByWsproto(address(site, "/notes"))
+    peer = ByWsproto(address(site, "/notes"), trust=site.trust())
     noted: list[str] = json.loads(peer.take())
     assert peer.end() == (1000, "")
     return noted
@@ -83,7 +83,7 @@ def test_messages_come_back(stack: tuple[str, Site], client: Client) -> None:
     """Of both kinds, empty ones, and some too long for a buffer or a frame's short lengths."""
     framework, site = stack
     token = site.token()
-    peer = client(address(site, "/echo", token))
+    peer = client(address(site, "/echo", token), trust=site.trust())
     assert peer.compressed
     assert peer.subprotocol is None
     for size in (0, 1, 125, 126, 65_535, 65_536, 300_000):
@@ -99,7 +99,7 @@ def test_messages_come_back(stack: tuple[str, Site], client: Client) -> None:
 
 def test_the_subprotocol_that_the_application_takes(stack: tuple[str, Site], client: Client) -> None:
     site, token = stack[1], stack[1].token()
-    peer = client(address(site, "/echo", token), "first", CHAT, "last")
+    peer = client(address(site, "/echo", token), "first", CHAT, "last", trust=site.trust())
     assert peer.subprotocol == CHAT
     peer.send("hello")
     assert peer.take() == "hello"
@@ -109,7 +109,7 @@ def test_the_subprotocol_that_the_application_takes(stack: tuple[str, Site], cli
 
 def test_the_application_closes(stack: tuple[str, Site], client: Client) -> None:
     site, token = stack[1], stack[1].token()
-    peer = client(address(site, "/echo", token))
+    peer = client(address(site, "/echo", token), trust=site.trust())
     peer.send(CLOSE)
     assert peer.end() == (CODE, REASON)
     until_ended(stack, token, str(CODE), REASON)
@@ -117,7 +117,7 @@ def test_the_application_closes(stack: tuple[str, Site], client: Client) -> None
 
 def test_the_client_closes(stack: tuple[str, Site], client: Client) -> None:
     site, token = stack[1], stack[1].token()
-    peer = client(address(site, "/echo", token))
+    peer = client(address(site, "/echo", token), trust=site.trust())
     peer.send(b"last")
     assert peer.take() == b"last"
     assert peer.close(4321, "enough ✓")[0] == 4321
@@ -126,7 +126,7 @@ def test_the_client_closes(stack: tuple[str, Site], client: Client) -> None:
 
 def test_the_client_vanishes(stack: tuple[str, Site], client: Client) -> None:
     site, token = stack[1], stack[1].token()
-    peer = client(address(site, "/echo", token))
+    peer = client(address(site, "/echo", token), trust=site.trust())
     peer.send("last")
     assert peer.take() == "last"
     peer.drop()
@@ -136,7 +136,7 @@ def test_the_client_vanishes(stack: tuple[str, Site], client: Client) -> None:
 def test_a_refusal(stack: tuple[str, Site], client: Client) -> None:
     framework, site = stack
     with pytest.raises(Refused) as refused:
-        client(address(site, "/deny"))
+        client(address(site, "/deny"), trust=site.trust())
     assert refused.value.status == 403
     if framework != "django":  # Channels can only refuse, and leaves the answer to the server
         assert refused.value.body.decode() == DENIAL
@@ -147,7 +147,7 @@ def test_a_refusal(stack: tuple[str, Site], client: Client) -> None:
 def test_the_end_is_clean(stack: tuple[str, Site]) -> None:
     """Stands last: it stops the server while a WebSocket is open, and judges the log of everything above."""
     site, token = stack[1], stack[1].token()
-    peer = ByWsproto(address(site, "/echo", token))
+    peer = ByWsproto(address(site, "/echo", token), trust=site.trust())
     peer.send("still here")
     assert peer.take() == "still here"
     site.ask_to_stop()

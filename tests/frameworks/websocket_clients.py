@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,13 +29,16 @@ class ByWebsockets:
     """A WebSocket of the `websockets` library.
 
     Args:
-        url: Beginning with ``ws://``.
+        url: Beginning with ``ws://``, or with ``wss://`` when ``trust`` is given.
         subprotocols: What is offered.
+        trust: What is spoken over TLS.
     """
 
-    def __init__(self, url: str, *subprotocols: Any) -> None:
+    def __init__(self, url: str, *subprotocols: Any, trust: ssl.SSLContext | None = None) -> None:
         try:
-            opening = connect(url, subprotocols=subprotocols or None, proxy=None, open_timeout=TIMEOUT)
+            opening = connect(
+                url, ssl=trust, subprotocols=subprotocols or None, proxy=None, open_timeout=TIMEOUT
+            )
             self._connection = contextlib.ExitStack().enter_context(opening)
         except InvalidStatus as refusal:
             answer = refusal.response
@@ -74,9 +78,11 @@ class ByWebsockets:
 class ByWsproto:
     """A WebSocket of wsproto over a socket of its own; the arguments are those of ``ByWebsockets``."""
 
-    def __init__(self, url: str, *subprotocols: str) -> None:
+    def __init__(self, url: str, *subprotocols: str, trust: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
         self._socket = socket.create_connection((parts.hostname, parts.port), TIMEOUT)
+        if trust is not None:
+            self._socket = trust.wrap_socket(self._socket, server_hostname=parts.hostname)
         self._protocol = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
         self._events: list[wsproto.events.Event] = []
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
