@@ -6,6 +6,8 @@
 enum { KEEP_BLOCKS = 256, KEEP_SEGMENTS = 512 };
 /* Bytes that one block carries. */
 enum { BLOCK_ROOM = TRI_CHAIN_BLOCK - sizeof(tri_segment) };
+/* Fewer bytes than that are copied from chain to chain. */
+enum { MOVE_FROM = 512 };
 
 _Static_assert(sizeof(tri_segment) <= 64, "a reservation of TRI_CHAIN_BLOCK - 64 fits a block");
 
@@ -144,7 +146,7 @@ void tri_chain_rollback(tri_chain *chain, tri_chain_pool *pool, tri_chain_mark m
     size_t keep = (size_t)(mark.at - chain->gone);
     tri_segment *last = NULL;
     tri_segment *dropped = chain->first;
-    for (size_t left = keep; left > 0; dropped = last->next) {
+    for (size_t left = keep; left > 0 && dropped != NULL; dropped = last->next) {
         last = dropped;
         if (last->n > left)
             segment_cut(last, left);
@@ -198,4 +200,99 @@ void tri_chain_consume(tri_chain *chain, tri_chain_pool *pool, size_t n)
     if (first == NULL)
         chain->last = NULL;
     segments_free(pool, written);
+}
+
+/* A loan that several segments have a part of. */
+typedef struct share {
+    const tri_mem *mem;
+    unsigned parts;
+    void (*release)(void *owner);
+    void *owner;
+} share;
+
+/* One of the segments has done with its part. */
+static void share_release(void *owner)
+{
+    share *self = owner;
+    if (--self->parts > 0)
+        return;
+    void (*release)(void *) = self->release;
+    void *whose = self->owner;
+    tri_mem_free(self->mem, self, sizeof *self);
+    release(whose);
+}
+
+/* Makes the loan of a segment one that can be had by others, too. */
+static int make_shared(tri_segment *segment, const tri_mem *mem)
+{
+    if (segment->release == share_release)
+        return TRI_OK;
+    share *self = tri_mem_alloc(mem, sizeof *self);
+    if (self == NULL)
+        return TRI_ENOMEM;
+    *self = (share){ .mem = mem, .parts = 1, .release = segment->release, .owner = segment->owner };
+    segment->release = share_release;
+    segment->owner = self;
+    return TRI_OK;
+}
+
+/* Appends the first `n` bytes of a segment of another chain, which keeps the segment. */
+static int append_part(tri_chain *to, tri_chain_pool *pool, tri_segment *segment, size_t n)
+{
+    tri_span bytes = { segment->p, n };
+    if (segment->release == NULL || n < MOVE_FROM)
+        return tri_chain_copy(to, pool, bytes);
+    if (make_shared(segment, pool->segments.mem) != TRI_OK)
+        return TRI_ENOMEM;
+    int error = tri_chain_borrow(to, pool, (tri_loan){ bytes, share_release, segment->owner });
+    if (error == TRI_OK)
+        ((share *)segment->owner)->parts++;
+    return error;
+}
+
+/* Takes `n` bytes off the first segment, which keeps others. */
+static void cut_front(tri_chain *chain, size_t n)
+{
+    chain->first->p += n;
+    chain->first->n -= n;
+    chain->bytes -= n;
+    chain->gone += n;
+}
+
+/* Takes the first segment off. */
+static tri_segment *unlink_first(tri_chain *chain)
+{
+    tri_segment *segment = chain->first;
+    chain->first = segment->next;
+    if (chain->first == NULL)
+        chain->last = NULL;
+    chain->bytes -= segment->n;
+    chain->gone += segment->n;
+    return segment;
+}
+
+int tri_chain_move(tri_chain *to, tri_chain *from, tri_chain_pool *pool, size_t n)
+{
+    assert(n <= from->bytes);
+    while (n > 0) {
+        tri_segment *segment = from->first;
+        bool whole = segment->n <= n;
+        size_t part = whole ? segment->n : n;
+        bool few = segment->release == NULL && part < MOVE_FROM;
+        if ((!whole || few) && append_part(to, pool, segment, part) != TRI_OK)
+            return TRI_ENOMEM;
+        n -= part;
+        if (!whole) {
+            cut_front(from, part);
+            continue;
+        }
+        segment = unlink_first(from);
+        if (few) {
+            tri_pool_put(&pool->blocks, segment);
+            continue;
+        }
+        to->bytes += segment->n;
+        link_last(to, segment);
+    }
+    return TRI_OK;
 }

@@ -81,6 +81,10 @@ void tri_chain_rollback(tri_chain *chain, tri_chain_pool *pool, tri_chain_mark m
 int tri_chain_iov(const tri_chain *chain, struct iovec *iov, int max, size_t limit);
 /* Forgets the first `n` bytes, which were written; n <= chain->bytes. */
 void tri_chain_consume(tri_chain *chain, tri_chain_pool *pool, size_t n);
+/* Moves the first `n` bytes, n <= from->bytes, to the end of another chain; few are copied, many change hands. What was
+   borrowed is given back when both chains have done with it, and never from within this call. TRI_ENOMEM: fewer were
+   moved, and none is lost. */
+TRI_NODISCARD int tri_chain_move(tri_chain *to, tri_chain *from, tri_chain_pool *pool, size_t n);
 
 /* private */
 

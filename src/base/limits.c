@@ -31,6 +31,10 @@ void tri_limits_default(tri_limits *limits)
         .ws_pong_ms = 20000,
         .ws_handshake_ms = 0,
         .ws_close_ms = 10000,
+        .h2_streams = 100,
+        .h2_window = 131072,
+        .h2_connection_window = 2097152,
+        .h2_frame = 16384,
         .linger_ms = 2000,
     };
 }

@@ -28,12 +28,16 @@ typedef struct tri_limits {
     uint32_t ws_fragments; /* frames of a message, 0 for no limit; frames without end, of no bytes: 1008 */
     uint32_t ws_controls;  /* control frames a second, 0 for no limit; ping floods: 1008 */
     uint32_t ws_queue;     /* messages that wait for receive() before reading pauses; memory */
-    uint32_t ws_queue_bytes;  /* and their bytes */
-    uint32_t ws_ping_ms;      /* between our pings, 0 for none; half-open peers */
-    uint32_t ws_pong_ms;      /* from a ping to its pong, 0 for no limit: 1011 */
-    uint32_t ws_handshake_ms; /* from the request to accept or close, 0 for no limit: 504 */
-    uint32_t ws_close_ms;     /* from our close frame to the peer's; peers that never finish the close: closed */
-    uint32_t linger_ms;       /* how long a closing side reads on so that no reset eats the answer */
+    uint32_t ws_queue_bytes;       /* and their bytes */
+    uint32_t ws_ping_ms;           /* between our pings, 0 for none; half-open peers */
+    uint32_t ws_pong_ms;           /* from a ping to its pong, 0 for no limit: 1011 */
+    uint32_t ws_handshake_ms;      /* from the request to accept or close, 0 for no limit: 504 */
+    uint32_t ws_close_ms;          /* from our close frame to the peer's; peers that never finish the close: closed */
+    uint32_t h2_streams;           /* open at once on a connection; floods of requests: refused */
+    uint32_t h2_window;            /* bytes of a request body that nobody has taken; memory */
+    uint32_t h2_connection_window; /* and of all bodies of a connection */
+    uint32_t h2_frame;             /* bytes of a frame; memory: FRAME_SIZE_ERROR */
+    uint32_t linger_ms;            /* how long a closing side reads on so that no reset eats the answer */
 } tri_limits;
 
 /* The defaults, as documented in docs/limits.md. */

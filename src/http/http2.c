@@ -1,143 +1,162 @@
 /* The operations of HTTP/2's protocol: bytes in, events out. */
 #include "http/http2_internal.h"
 
+/* Notes that memory ran out. */
+static int fail(tri_http2 *self)
+{
+    self->flags |= TRI_HTTP2_FAILED;
+    return TRI_ENOMEM;
+}
+
+/* Gives back the head that was told last. */
+static void forget_told(tri_http2 *self)
+{
+    tri_http2_core *core = self->core;
+    if (core->told != NULL)
+        tri_http2_head_drop(self, core->told);
+    core->told = NULL;
+}
+
 static ptrdiff_t recv_bytes(tri_protocol *protocol, char *bytes, size_t n)
 {
     tri_http2 *self = (tri_http2 *)protocol;
-    if (self->body_stream != 0)
-        return 0;
+    if (self->flags & TRI_HTTP2_FAILED)
+        return TRI_ENOMEM;
     if (self->session == NULL && tri_http2_session_open(self) != 0)
-        self->failed = true;
-    if (self->failed)
-        return TRI_ENOMEM;
-    size_t most = n < TRI_HTTP2_RECV ? n : (size_t)TRI_HTTP2_RECV;
-    ssize_t took = nghttp2_session_mem_recv(self->session, (const uint8_t *)bytes, most);
-    if (took == NGHTTP2_ERR_NOMEM || took == NGHTTP2_ERR_CALLBACK_FAILURE) {
-        self->failed = true;
-        return TRI_ENOMEM;
-    }
-    if (took < 0) { /* not HTTP/2 at all, or a flood: what nghttp2 has to say is said, and nothing more is read */
-        if (nghttp2_session_terminate_session(self->session, took == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM
-                                                                                         : NGHTTP2_PROTOCOL_ERROR)
-            != 0)
-            return TRI_ENOMEM;
-        self->leaving = true;
-        took = (ssize_t)n;
-    }
-    if (tri_http2_session_pump(self) != 0)
-        return TRI_ENOMEM;
+        return fail(self);
+    if (self->core->body_of != NULL)
+        return 0;
+    forget_told(self);
+    ptrdiff_t took = tri_http2_session_recv(self, bytes, n);
+    if (took < 0 || ((size_t)took == n && tri_http2_output_pump(self) != 0))
+        return fail(self);
+    tri_http2_stream_sweep(self);
     return took;
 }
 
-/* The peer will send no more: requests that are not complete are given up. */
+/* The peer will send no more: requests that are not complete are given up, unless their answers are. */
 static int recv_eof(tri_protocol *protocol)
 {
     tri_http2 *self = (tri_http2 *)protocol;
-    for (tri_list *node = self->streams.next; node != &self->streams; node = node->next) {
-        tri_http2_stream *stream = TRI_CONTAINER(node, tri_http2_stream, link);
-        if (stream->marks & TRI_HTTP2_BODY)
-            stream->marks |= TRI_HTTP2_RESET;
+    self->flags |= TRI_HTTP2_EOF;
+    if (self->session == NULL)
+        return 0;
+    tri_list *streams = &self->core->streams;
+    for (tri_list *node = streams->next; node != streams; node = node->next) {
+        const tri_http2_stream *stream = TRI_CONTAINER(node, tri_http2_stream, link);
+        bool cut = stream->room != NULL || (stream->marks & TRI_HTTP2_BODY);
+        if (!cut || (stream->marks & (TRI_HTTP2_DEAF | TRI_HTTP2_COMPLETE | TRI_HTTP2_HEAD)) == TRI_HTTP2_HEAD)
+            continue;
+        if (nghttp2_submit_rst_stream(self->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, NGHTTP2_CANCEL) != 0)
+            return fail(self);
     }
-    self->leaving = true;
-    return 0;
-}
-
-/* What a stream has to tell first; TRI_EVENT_NONE when nothing. */
-static enum tri_event_type next_of(const tri_http2 *self, const tri_http2_stream *stream)
-{
-    if (stream->marks & TRI_HTTP2_HEAD)
-        return TRI_EVENT_HEAD;
-    if (self->body_stream == stream->id)
-        return TRI_EVENT_BODY;
-    if (stream->marks & TRI_HTTP2_END)
-        return TRI_EVENT_END;
-    return stream->marks & TRI_HTTP2_RESET ? TRI_EVENT_RESET : TRI_EVENT_NONE;
-}
-
-/* Tells it, and notes that it was told. A stream that is over is forgotten with its last event. */
-static void tell(tri_http2 *self, tri_http2_stream *stream, tri_event *event)
-{
-    event->stream = stream->id;
-    event->user = stream->user;
-    switch (event->type) {
-    case TRI_EVENT_HEAD:
-        stream->marks = (stream->marks & ~(uint32_t)TRI_HTTP2_HEAD) | TRI_HTTP2_KNOWN;
-        event->head = &stream->head;
-        break;
-    case TRI_EVENT_BODY:
-        event->body = self->body;
-        self->body_stream = 0;
-        break;
-    case TRI_EVENT_END:
-        stream->marks &= ~(uint32_t)TRI_HTTP2_END;
-        break;
-    case TRI_EVENT_RESET:
-        stream->marks &= ~(uint32_t)TRI_HTTP2_RESET;
-        if (stream->marks & TRI_HTTP2_CLOSED)
-            tri_http2_session_forget(self, stream);
-        break;
-    default:
-        break;
-    }
+    return tri_http2_output_pump(self);
 }
 
 /* Bytes of a body had nghttp2 pause, maybe at the very end of their frame: it is told to go on, so that the body's end
    does not wait for the next bytes. */
 static void unpause(tri_http2 *self)
 {
-    if (!self->paused || self->body_stream != 0 || self->failed)
+    if (!(self->flags & TRI_HTTP2_PAUSED) || (self->flags & TRI_HTTP2_FAILED))
         return;
-    self->paused = false;
-    if (nghttp2_session_mem_recv(self->session, (const uint8_t *)"", 0) < 0 || tri_http2_session_pump(self) != 0)
-        self->failed = true;
+    self->flags &= ~(unsigned)TRI_HTTP2_PAUSED;
+    if (tri_http2_session_recv(self, "", 0) < 0 || tri_http2_output_pump(self) != 0)
+        self->flags |= TRI_HTTP2_FAILED;
+}
+
+/* The connection is given up: that is told once. */
+static void tell_end(tri_http2 *self, tri_event *event)
+{
+    if (!(self->flags & TRI_HTTP2_GIVEN_UP))
+        return;
+    self->flags &= ~(unsigned)TRI_HTTP2_GIVEN_UP;
+    event->type = TRI_EVENT_REJECT;
+    event->reason = self->core->reason;
 }
 
 static void next_event(tri_protocol *protocol, tri_event *event)
 {
     tri_http2 *self = (tri_http2 *)protocol;
-    *event = (tri_event){ TRI_EVENT_NONE };
-    unpause(self);
-    for (tri_list *node = self->streams.next; node != &self->streams; node = node->next) {
-        tri_http2_stream *stream = TRI_CONTAINER(node, tri_http2_stream, link);
-        event->type = next_of(self, stream);
-        if (event->type != TRI_EVENT_NONE) {
-            tell(self, stream, event);
-            return;
-        }
+    *event = (tri_event){ .type = TRI_EVENT_NONE };
+    tri_http2_core *core = self->core;
+    if (core == NULL)
+        return;
+    forget_told(self);
+    tri_http2_stream_event(self, event);
+    if (event->type == TRI_EVENT_NONE && core->body_of != NULL) {
+        *event = (tri_event){
+            .type = TRI_EVENT_BODY, .stream = core->body_of->id, .user = core->body_of->user, .body = core->body
+        };
+        core->body_of = NULL;
+    } else if (event->type == TRI_EVENT_NONE) {
+        unpause(self);
+        tri_http2_stream_event(self, event);
     }
-    self->body_stream = 0; /* of a stream that was reset meanwhile */
+    if (event->type == TRI_EVENT_NONE)
+        tell_end(self, event);
+    tri_http2_stream_sweep(self);
 }
 
 static int consumed(tri_protocol *protocol, uint32_t id, size_t n)
 {
     tri_http2 *self = (tri_http2 *)protocol;
-    tri_http2_stream *stream = tri_http2_session_find(self, id);
+    tri_http2_stream *stream = tri_http2_stream_find(self, id);
     if (stream == NULL || n > stream->unread)
         return 0; /* its window was given back when it ended */
     stream->unread -= n;
-    if (nghttp2_session_consume(self->session, (int32_t)id, n) != 0)
-        return TRI_ENOMEM;
-    return tri_http2_session_pump(self);
+    bool more = (stream->marks & TRI_HTTP2_BODY) != 0;
+    int error = more ? nghttp2_session_consume(self->session, (int32_t)id, n)
+                     : nghttp2_session_consume_connection(self->session, n);
+    if (error != 0)
+        return fail(self);
+    return tri_http2_output_pump(self);
 }
 
 static size_t waiting(const tri_protocol *protocol, uint32_t id)
 {
-    const tri_http2_stream *stream = tri_http2_session_find((tri_http2 *)(uintptr_t)protocol, id);
+    const tri_http2_stream *stream = tri_http2_stream_find((const tri_http2 *)protocol, id);
     return stream == NULL ? 0 : stream->out.bytes;
 }
 
 static void attach(tri_protocol *protocol, uint32_t id, void *user)
 {
-    tri_http2_stream *stream = tri_http2_session_find((tri_http2 *)protocol, id);
+    tri_http2_stream *stream = tri_http2_stream_find((const tri_http2 *)protocol, id);
     if (stream != NULL)
         stream->user = user;
+}
+
+/* Whether the peer itself holds back what waits on the stream. */
+static bool is_held_back(const tri_http2 *self, const tri_http2_stream *stream)
+{
+    return nghttp2_session_get_remote_window_size(self->session) <= 0
+           || nghttp2_session_get_stream_remote_window_size(self->session, (int32_t)stream->id) <= 0;
+}
+
+static uint32_t stalled(tri_protocol *protocol, uint64_t *since)
+{
+    tri_http2 *self = (tri_http2 *)protocol;
+    if (self->session == NULL || (self->flags & TRI_HTTP2_OVER))
+        return 0;
+    tri_list *list = &self->core->waiting, *next;
+    for (tri_list *node = list->next; node != list; node = next) {
+        tri_http2_stream *stream = TRI_CONTAINER(node, tri_http2_stream, wait);
+        next = node->next;
+        if (is_held_back(self, stream)) {
+            *since = stream->moved;
+            return stream->id;
+        }
+        if (stream->moved == *self->now)
+            break; /* this one and those behind it were looked at in this millisecond */
+        tri_http2_stream_moved(self, stream);
+    }
+    return 0;
 }
 
 static tri_chain *send_chain(tri_protocol *protocol)
 {
     tri_http2 *self = (tri_http2 *)protocol;
-    if (tri_http2_session_pump(self) != 0)
-        self->failed = true;
+    if (tri_http2_output_pump(self) == 0)
+        tri_http2_stream_sweep(self);
     return &self->out;
 }
 
@@ -149,39 +168,39 @@ static size_t sendable(const tri_protocol *protocol)
 static unsigned state(const tri_protocol *protocol)
 {
     const tri_http2 *self = (const tri_http2 *)protocol;
-    bool idle = tri_list_empty(&self->streams);
-    if (self->failed || (idle && self->leaving))
-        return TRI_PROTOCOL_CLOSE;
-    if (self->session != NULL && !nghttp2_session_want_read(self->session)
-        && !nghttp2_session_want_write(self->session))
-        return TRI_PROTOCOL_CLOSE;
+    bool idle = self->core == NULL || (tri_list_empty(&self->core->streams) && tri_list_empty(&self->core->closed));
+    bool last = (self->flags & (TRI_HTTP2_LAST | TRI_HTTP2_EOF)) != 0;
+    if ((self->flags & (TRI_HTTP2_FAILED | TRI_HTTP2_OVER)) || (idle && last))
+        return TRI_PROTOCOL_CLOSE | (self->flags & TRI_HTTP2_OVER ? (unsigned)TRI_PROTOCOL_LINGER : 0U);
     return idle ? TRI_PROTOCOL_IDLE : 0;
 }
 
-/* No further stream is taken; those that are open are served. */
+/* The first time, the peer is told that no further request is wanted, and asked for a sign that it has heard; what it
+   has sent until then is still served. With the sign, or the second time, it is told which was the last (RFC 9113
+   §6.8). */
 static void shut_down(tri_protocol *protocol)
 {
     tri_http2 *self = (tri_http2 *)protocol;
-    if (self->leaving)
+    bool again = (self->flags & TRI_HTTP2_LEAVING) != 0;
+    self->flags |= TRI_HTTP2_LEAVING | (self->session == NULL ? (unsigned)TRI_HTTP2_LAST : 0U);
+    if (self->session == NULL || (self->flags & (TRI_HTTP2_FAILED | TRI_HTTP2_OVER)))
         return;
-    self->leaving = true;
-    if (self->session == NULL || self->failed)
-        return;
-    int32_t last = nghttp2_session_get_last_proc_stream_id(self->session);
-    if (nghttp2_submit_goaway(self->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0) != 0
-        || tri_http2_session_pump(self) != 0)
-        self->failed = true;
+    int error = 0;
+    if (again)
+        error = tri_http2_session_last(self);
+    else if (nghttp2_submit_shutdown_notice(self->session) != 0
+             || nghttp2_submit_ping(self->session, NGHTTP2_FLAG_NONE, NULL) != 0)
+        error = TRI_ENOMEM;
+    if (error != 0 || tri_http2_output_pump(self) != 0)
+        self->flags |= TRI_HTTP2_FAILED;
 }
 
 static void fini(tri_protocol *protocol)
 {
     tri_http2 *self = (tri_http2 *)protocol;
-    nghttp2_session_del(self->session);
-    self->session = NULL;
-    while (!tri_list_empty(&self->streams))
-        tri_http2_session_forget(self, TRI_CONTAINER(self->streams.next, tri_http2_stream, link));
+    self->flags |= TRI_HTTP2_FAILED;
+    tri_http2_session_fini(self);
     tri_chain_clear(&self->out, self->chains);
-    self->failed = true;
 }
 
 static const tri_protocol_ops ops = {
@@ -190,13 +209,14 @@ static const tri_protocol_ops ops = {
     .recv_eof = recv_eof,
     .next_event = next_event,
     .consumed = consumed,
+    .reset = tri_http2_answer_reset,
+    .waiting = waiting,
+    .stalled = stalled,
+    .attach = attach,
     .submit_continue = tri_http2_answer_continue,
     .submit_head = tri_http2_answer_head,
     .submit_body = tri_http2_answer_body,
     .submit_rollback = tri_http2_answer_rollback,
-    .reset = tri_http2_answer_reset,
-    .waiting = waiting,
-    .attach = attach,
     .send = send_chain,
     .sendable = sendable,
     .state = state,
@@ -209,9 +229,9 @@ const char *tri_http2_version(void)
     return nghttp2_version(0)->version_str;
 }
 
-void tri_http2_init(tri_http2 *self, const tri_mem *mem, const tri_limits *limits, tri_chain_pool *chains)
+void tri_http2_init(tri_http2 *self, const tri_mem *mem, const tri_limits *limits, tri_chain_pool *chains,
+                    const uint64_t *now)
 {
-    *self = (tri_http2){ .protocol = { &ops }, .mem = mem, .limits = limits, .chains = chains };
-    tri_list_init(&self->streams);
+    *self = (tri_http2){ .protocol = { &ops }, .mem = mem, .limits = limits, .chains = chains, .now = now };
     tri_chain_init(&self->out);
 }

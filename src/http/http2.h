@@ -1,14 +1,14 @@
 /* HTTP/2 (RFC 9113), server side, sans-I/O, behind http/protocol.h. nghttp2 reads and writes the frames; what a request
-   may look like to an application, and how much may wait, is decided here. */
+   may look like to an application, how much may wait, and how much a peer may ask for, is decided here. */
 #ifndef TRI_HTTP_HTTP2_H
 #define TRI_HTTP_HTTP2_H
 
 #include "base/limits.h"
-#include "base/list.h"
 #include "base/mem.h"
 #include "http/protocol.h"
 
 struct nghttp2_session;
+struct tri_http2_core;
 
 /* What a client with prior knowledge sends first (RFC 9113 §3.4). */
 #define TRI_HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -20,20 +20,19 @@ typedef struct tri_http2 {
     const tri_mem *mem;
     const tri_limits *limits;
     tri_chain_pool *chains;
-    struct nghttp2_session *session;
-    tri_list streams;
+    const uint64_t *now;
+    struct nghttp2_session *session; /* NULL before the first byte and after fini, as is `core` */
+    struct tri_http2_core *core;
     tri_chain out;
-    tri_span body; /* of the pending BODY event */
-    uint32_t body_stream;
-    bool paused;  /* nghttp2 was, by bytes of a body */
-    bool failed;  /* memory ran out, or the session is over: only closing is left */
-    bool leaving; /* a GOAWAY was submitted */
+    unsigned flags; /* enum tri_http2_flag */
 } tri_http2;
 
 /* The version of the library that is in the build; NULL where HTTP/2 is not built, and then nothing else may be
    called. */
 const char *tri_http2_version(void);
-/* Makes `self` ready for a new connection; no allocation. All is borrowed for its life. */
-void tri_http2_init(tri_http2 *self, const tri_mem *mem, const tri_limits *limits, tri_chain_pool *chains);
+/* Makes `self` ready for a new connection; no allocation. All is borrowed for its life; `now` points to the time in
+   milliseconds, on any clock that does not go back, which the caller keeps up to date. */
+void tri_http2_init(tri_http2 *self, const tri_mem *mem, const tri_limits *limits, tri_chain_pool *chains,
+                    const uint64_t *now);
 
 #endif

@@ -10,9 +10,10 @@ const char *tri_http2_version(void)
     return NULL;
 }
 
-void tri_http2_init(tri_http2 *self, const tri_mem *mem, const tri_limits *limits, tri_chain_pool *chains)
+void tri_http2_init(tri_http2 *self, const tri_mem *mem, const tri_limits *limits, tri_chain_pool *chains,
+                    const uint64_t *now)
 {
-    *self = (tri_http2){ .mem = mem, .limits = limits, .chains = chains };
+    *self = (tri_http2){ .mem = mem, .limits = limits, .chains = chains, .now = now };
 }
 
 #endif

@@ -3,24 +3,39 @@
 
 #include <stdalign.h>
 
-/* Before each of nghttp2's blocks stands its size, which tri_mem wants back. */
+enum { TABLE = 4096 }; /* bytes of either side's dynamic table of HPACK */
+
+/* What stands before each of nghttp2's blocks: its size, which tri_mem wants back, and a place in the list of all. By
+   that list they are freed in the end: not all of nghttp2's ways to end survive that memory has run out. */
 typedef union block {
-    size_t size;
+    struct {
+        tri_list link;
+        size_t size;
+    } of;
     max_align_t align;
 } block;
 
+/* nghttp2's realloc, for a block of `core`'s. */
 static void *resize_block(void *p, size_t size, void *context)
 {
-    const tri_mem *mem = context;
-    block *old = p == NULL ? NULL : (block *)p - 1;
+    tri_http2_core *core = context;
+    block *old = p == NULL ? NULL : (block *)p - 1, *fresh;
     if (size > SIZE_MAX - sizeof(block))
         return NULL;
-    size_t had = old == NULL ? 0 : old->size;
-    block *fresh =
-        old == NULL ? tri_mem_alloc(mem, size + sizeof(block)) : tri_mem_resize(mem, old, had, size + sizeof(block));
-    if (fresh == NULL)
+    size += sizeof(block);
+    if (old == NULL) {
+        fresh = tri_mem_alloc(core->mem, size);
+    } else {
+        tri_list_remove(&old->of.link);
+        fresh = tri_mem_resize(core->mem, old, old->of.size, size);
+    }
+    if (fresh == NULL) {
+        if (old != NULL)
+            tri_list_append(&core->blocks, &old->of.link);
         return NULL;
-    fresh->size = size + sizeof(block);
+    }
+    fresh->of.size = size;
+    tri_list_append(&core->blocks, &fresh->of.link);
     return fresh + 1;
 }
 
@@ -39,26 +54,28 @@ static void *zero_block(size_t n, size_t size, void *context)
 
 static void free_block(void *p, void *context)
 {
-    if (p != NULL)
-        tri_mem_free(context, (block *)p - 1, ((block *)p - 1)->size);
+    const tri_http2_core *core = context;
+    if (p == NULL)
+        return;
+    block *old = (block *)p - 1;
+    tri_list_remove(&old->of.link);
+    tri_mem_free(core->mem, old, old->of.size);
 }
 
-tri_http2_stream *tri_http2_session_find(tri_http2 *self, uint32_t id)
+/* Frees what nghttp2 has, the session too. */
+static void free_blocks(tri_http2_core *core)
 {
-    for (tri_list *node = self->streams.next; node != &self->streams; node = node->next) {
-        tri_http2_stream *stream = TRI_CONTAINER(node, tri_http2_stream, link);
-        if (stream->id == id)
-            return stream;
+    tri_list *node;
+    while ((node = tri_list_shift(&core->blocks)) != NULL) {
+        block *old = (block *)(void *)node;
+        tri_mem_free(core->mem, old, old->of.size);
     }
-    return NULL;
 }
 
-void tri_http2_session_forget(tri_http2 *self, tri_http2_stream *stream)
+/* What a callback returns for an error of ours. */
+static int failure(int error)
 {
-    tri_list_remove(&stream->link);
-    tri_http2_head_drop(self, stream);
-    tri_chain_clear(&stream->out, self->chains);
-    tri_mem_free(self->mem, stream, sizeof *stream);
+    return error == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 /* A request begins; trailers do not make a stream. */
@@ -67,62 +84,74 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
     tri_http2 *self = context;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
-    tri_http2_stream *stream = tri_mem_zalloc(self->mem, sizeof *stream);
+    tri_http2_stream *stream = tri_http2_stream_new(self, (uint32_t)frame->hd.stream_id);
     if (stream == NULL)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    stream->id = (uint32_t)frame->hd.stream_id;
-    tri_chain_init(&stream->out);
-    tri_list_append(&self->streams, &stream->link);
-    return nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
+    if (nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream) != 0)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    return failure(tri_http2_head_begin(self, stream));
 }
 
 /* Has the peer be told that its request cannot be understood. */
-static int reset(tri_http2 *self, uint32_t id, uint32_t code)
+static int reset_malformed(tri_http2 *self, const tri_http2_stream *stream)
 {
-    int error = nghttp2_submit_rst_stream(self->session, NGHTTP2_FLAG_NONE, (int32_t)id, code);
-    return error == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    return failure(
+        nghttp2_submit_rst_stream(self->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, NGHTTP2_PROTOCOL_ERROR));
+}
+
+/* A field of the trailers, which nghttp2 has checked: it is counted, and dropped. */
+static int on_trailer(tri_http2 *self, tri_http2_stream *stream, size_t n)
+{
+    uint64_t most = self->limits->trailers;
+    stream->trailers += n;
+    if (stream->trailers <= most)
+        return 0;
+    if (stream->trailers > most * TRI_HTTP2_PATIENCE + self->limits->head)
+        return TRI_ELIMIT;
+    if (!(stream->marks & TRI_HTTP2_DEAF))
+        tri_http2_stream_refuse(self, stream, 431, "the trailers are too long");
+    return 0;
 }
 
 static int on_field(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_n,
                     const uint8_t *value, size_t value_n, uint8_t flags, void *context)
 {
     (void)flags;
+    tri_http2 *self = context;
     tri_http2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (stream == NULL || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
-        return 0; /* trailers are checked by nghttp2, and dropped */
-    int error = tri_http2_head_add(context, stream, (tri_span){ (const char *)name, name_n },
+    if (stream == NULL)
+        return 0;
+    int error;
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+        error = tri_http2_head_add(self, stream, (tri_span){ (const char *)name, name_n },
                                    (tri_span){ (const char *)value, value_n });
-    if (error == TRI_ENOMEM)
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    else
+        error = on_trailer(self, stream, name_n + value_n);
     if (error == 0)
         return 0;
-    error = reset(context, stream->id, NGHTTP2_PROTOCOL_ERROR);
-    return error == 0 ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : error;
-}
-
-/* A head that is beyond a limit is answered here, and never heard of above. */
-static int answer_too_large(tri_http2 *self, uint32_t id)
-{
-    char name[] = ":status";
-    char value[] = "431";
-    nghttp2_nv status = { (uint8_t *)name, (uint8_t *)value, sizeof name - 1, sizeof value - 1, NGHTTP2_NV_FLAG_NONE };
-    return nghttp2_submit_response(self->session, (int32_t)id, &status, 1, NULL) == 0 ? 0
-                                                                                      : NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (error == TRI_EPROTO)
+        error = reset_malformed(self, stream);
+    else if (error == TRI_ELIMIT)
+        error = tri_http2_session_end(self, NGHTTP2_ENHANCE_YOUR_CALM, "a head has far more fields than are read");
+    return error == 0 ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 /* A request's head is complete. */
-static int on_head(tri_http2 *self, tri_http2_stream *stream, bool end)
+static int on_head(tri_http2 *self, tri_http2_stream *stream, bool body)
 {
-    if (stream->marks & TRI_HTTP2_TOO_LARGE)
-        return answer_too_large(self, stream->id);
-    if (tri_http2_head_end(stream, !end) != 0)
-        return reset(self, stream->id, NGHTTP2_PROTOCOL_ERROR);
-    stream->marks |= TRI_HTTP2_HEAD | (end ? 0U : (uint32_t)TRI_HTTP2_BODY);
-    return 0;
+    int error = tri_http2_head_end(self, stream, body);
+    if (error == TRI_EPROTO)
+        return reset_malformed(self, stream);
+    if (error == 0 && !tri_http2_refused(stream))
+        tri_http2_stream_tell(self, stream, TRI_HTTP2_HEAD);
+    return failure(error);
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
+    tri_http2 *self = context;
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK))
+        return failure(tri_http2_session_last(self));
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     tri_http2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
@@ -130,10 +159,11 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         return 0;
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
-        return on_head(context, stream, end);
+        return on_head(self, stream, !end);
     if (end && (stream->marks & TRI_HTTP2_BODY)) {
-        stream->marks &= ~(uint32_t)TRI_HTTP2_BODY;
-        stream->marks |= TRI_HTTP2_END;
+        stream->marks &= ~(unsigned)TRI_HTTP2_BODY;
+        if (!(stream->marks & TRI_HTTP2_DEAF))
+            tri_http2_stream_tell(self, stream, TRI_HTTP2_END);
     }
     return 0;
 }
@@ -144,12 +174,19 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     (void)flags;
     tri_http2 *self = context;
     tri_http2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
-    if (stream == NULL || !(stream->marks & TRI_HTTP2_BODY))
-        return nghttp2_session_consume(session, id, n) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    uint64_t most = self->limits->body;
+    if (stream != NULL) {
+        stream->received += n;
+        stream->marks &= ~(unsigned)TRI_HTTP2_EXPECTS;
+        if (most != 0 && stream->received > most && !(stream->marks & TRI_HTTP2_DEAF))
+            tri_http2_stream_refuse(self, stream, 413, "the body is too large");
+    }
+    if (stream == NULL || (stream->marks & TRI_HTTP2_DEAF))
+        return failure(nghttp2_session_consume(session, id, n));
     stream->unread += n;
-    self->body = (tri_span){ (const char *)bytes, n };
-    self->body_stream = (uint32_t)id;
-    self->paused = true;
+    self->core->body = (tri_span){ (const char *)bytes, n };
+    self->core->body_of = stream;
+    self->flags |= TRI_HTTP2_PAUSED;
     return NGHTTP2_ERR_PAUSE;
 }
 
@@ -163,46 +200,27 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *c
     if (stream == NULL)
         return 0;
     size_t unread = (size_t)stream->unread;
-    if (unread > 0 && nghttp2_session_consume_connection(session, unread) != 0)
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
-    if (!(stream->marks & (TRI_HTTP2_HEAD | TRI_HTTP2_KNOWN)) || (stream->marks & TRI_HTTP2_COMPLETE)) {
-        tri_http2_session_forget(self, stream);
-        return 0;
-    }
     stream->unread = 0;
-    stream->marks |= TRI_HTTP2_CLOSED | TRI_HTTP2_RESET;
-    return 0;
+    tri_http2_stream_closed(self, stream);
+    return unread > 0 ? failure(nghttp2_session_consume_connection(session, unread)) : 0;
 }
 
-/* The next bytes of an answer's body. */
-static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *into, size_t most, uint32_t *flags,
-                         nghttp2_data_source *source, void *context)
+/* A frame is in the chain. */
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
-    (void)session;
-    (void)id;
     tri_http2 *self = context;
-    tri_http2_stream *stream = source->ptr;
-    struct iovec iov[16];
-    size_t n = 0;
-    int count = tri_chain_iov(&stream->out, iov, 16, most);
-    for (int i = 0; i < count; i++) {
-        memcpy(into + n, iov[i].iov_base, iov[i].iov_len);
-        n += iov[i].iov_len;
-    }
-    tri_chain_consume(&stream->out, self->chains, n);
-    bool over = (stream->marks & TRI_HTTP2_COMPLETE) && stream->out.bytes == 0;
-    if (over) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-        stream->marks |= TRI_HTTP2_ENDED;
-    }
-    if (over && (stream->marks & TRI_HTTP2_DISMISS) && reset(self, stream->id, NGHTTP2_NO_ERROR) != 0)
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
-    return n == 0 && !over ? NGHTTP2_ERR_DEFERRED : (ssize_t)n;
-}
-
-nghttp2_data_provider tri_http2_session_source(tri_http2_stream *stream)
-{
-    return (nghttp2_data_provider){ .source = { .ptr = stream }, .read_callback = read_body };
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
+        return 0;
+    tri_http2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (stream == NULL)
+        return 0;
+    bool interim = frame->hd.type == NGHTTP2_HEADERS && frame->headers.nva[0].value[0] == '1';
+    if (frame->hd.type == NGHTTP2_HEADERS && !interim)
+        tri_http2_answer_drop(self, stream);
+    bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (!end || !(stream->marks & TRI_HTTP2_BODY))
+        return 0;
+    return failure(tri_http2_answer_ended(self, stream));
 }
 
 static void set_callbacks(nghttp2_session_callbacks *callbacks)
@@ -212,51 +230,122 @@ static void set_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, tri_http2_output_data);
+}
+
+static void set_options(nghttp2_option *option)
+{
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_max_deflate_dynamic_table_size(option, TABLE);
+    nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
 }
 
 /* The session itself, with options that live only as long as this call. */
 static int make_session(tri_http2 *self, const nghttp2_session_callbacks *callbacks)
 {
-    nghttp2_mem mem = { (void *)(uintptr_t)self->mem, alloc_block, free_block, zero_block, resize_block };
+    nghttp2_mem mem = { self->core, alloc_block, free_block, zero_block, resize_block };
     nghttp2_option *option = NULL;
     if (nghttp2_option_new(&option) != 0)
         return TRI_ENOMEM;
-    nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_no_closed_streams(option, 1);
+    set_options(option);
     int error = nghttp2_session_server_new3(&self->session, callbacks, self, option, &mem);
     nghttp2_option_del(option);
     return error == 0 ? 0 : TRI_ENOMEM;
 }
 
+/* What we want of the peer. */
+static int submit_settings(tri_http2 *self)
+{
+    const tri_limits *limits = self->limits;
+    const nghttp2_settings_entry settings[] = {
+        { NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, TABLE },
+        { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->h2_streams },
+        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->h2_window },
+        { NGHTTP2_SETTINGS_MAX_FRAME_SIZE, limits->h2_frame },
+        { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->head },
+        { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
+    };
+    size_t n = sizeof settings / sizeof *settings;
+    if (nghttp2_submit_settings(self->session, NGHTTP2_FLAG_NONE, settings, n) != 0)
+        return TRI_ENOMEM;
+    int32_t window = (int32_t)limits->h2_connection_window;
+    return nghttp2_session_set_local_window_size(self->session, NGHTTP2_FLAG_NONE, 0, window) == 0 ? 0 : TRI_ENOMEM;
+}
+
 int tri_http2_session_open(tri_http2 *self)
 {
     nghttp2_session_callbacks *callbacks = NULL;
+    tri_http2_core *core = tri_mem_zalloc(self->mem, sizeof *core);
+    if (core == NULL)
+        return TRI_ENOMEM;
+    tri_list *lists[] = { &core->streams, &core->closed, &core->due, &core->waiting, &core->dead, &core->blocks };
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        tri_list_init(lists[i]);
+    core->mem = self->mem;
+    self->core = core;
     if (nghttp2_session_callbacks_new(&callbacks) != 0)
         return TRI_ENOMEM;
     set_callbacks(callbacks);
     int error = make_session(self, callbacks);
     nghttp2_session_callbacks_del(callbacks);
-    if (error != 0)
-        return error;
-    const nghttp2_settings_entry settings[] = {
-        { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, TRI_HTTP2_STREAMS },
-        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, TRI_HTTP2_WINDOW },
-        { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, self->limits->head },
-    };
-    return nghttp2_submit_settings(self->session, NGHTTP2_FLAG_NONE, settings, 3) == 0 ? 0 : TRI_ENOMEM;
+    return error == 0 ? submit_settings(self) : error;
 }
 
-int tri_http2_session_pump(tri_http2 *self)
+void tri_http2_session_fini(tri_http2 *self)
 {
-    while (self->session != NULL && !self->failed && self->out.bytes < TRI_HTTP2_OUT_HIGH) {
-        const uint8_t *bytes = NULL;
-        ssize_t n = nghttp2_session_mem_send(self->session, &bytes);
-        if (n == 0)
-            return 0;
-        if (n < 0 || tri_chain_copy(&self->out, self->chains, (tri_span){ (const char *)bytes, (size_t)n }) != 0) {
-            self->failed = true;
-            return TRI_ENOMEM;
-        }
+    tri_http2_core *core = self->core;
+    self->session = NULL;
+    if (core == NULL)
+        return;
+    free_blocks(core);
+    tri_list_take(&core->dead, &core->streams);
+    tri_list_take(&core->dead, &core->closed);
+    self->flags &= ~(unsigned)TRI_HTTP2_BUSY;
+    tri_http2_stream_sweep(self);
+    tri_mem_free(self->mem, core->spare, sizeof *core->spare);
+    tri_mem_free(self->mem, core, sizeof *core);
+    self->core = NULL;
+}
+
+int tri_http2_session_end(tri_http2 *self, uint32_t code, const char *reason)
+{
+    if (reason != NULL && self->core->reason == NULL) {
+        self->core->reason = reason;
+        self->flags |= TRI_HTTP2_GIVEN_UP;
     }
-    return 0;
+    return nghttp2_session_terminate_session(self->session, code) == 0 ? 0 : TRI_ENOMEM;
+}
+
+int tri_http2_session_last(tri_http2 *self)
+{
+    if (!(self->flags & TRI_HTTP2_LEAVING) || (self->flags & TRI_HTTP2_LAST))
+        return 0;
+    self->flags |= TRI_HTTP2_LAST;
+    int32_t last = nghttp2_session_get_last_proc_stream_id(self->session);
+    int error = nghttp2_submit_goaway(self->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
+    return error == 0 ? 0 : TRI_ENOMEM;
+}
+
+/* What nghttp2 cannot go on with: not HTTP/2 at all, or a flood. What there is to say is said, and nothing more is
+   read. */
+static int end_session(tri_http2 *self, ssize_t error)
+{
+    if (error == NGHTTP2_ERR_NOMEM || error == NGHTTP2_ERR_CALLBACK_FAILURE)
+        return TRI_ENOMEM;
+    if (error == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
+        return tri_http2_session_end(self, NGHTTP2_PROTOCOL_ERROR, "it does not begin as HTTP/2 does");
+    return tri_http2_session_end(self, NGHTTP2_ENHANCE_YOUR_CALM, "it sends more frames than are read");
+}
+
+ptrdiff_t tri_http2_session_recv(tri_http2 *self, const char *bytes, size_t n)
+{
+    self->flags |= TRI_HTTP2_BUSY;
+    ssize_t took = nghttp2_session_mem_recv(self->session, (const uint8_t *)bytes, n);
+    self->flags &= ~(unsigned)TRI_HTTP2_BUSY;
+    if (took >= 0)
+        return took;
+    int error = end_session(self, took);
+    return error == 0 ? (ptrdiff_t)n : error;
 }

@@ -17,7 +17,8 @@ enum tri_event_type {
     TRI_EVENT_HEAD,   /* a request's head; flag TRI_HEAD_BODY says whether BODY and END follow */
     TRI_EVENT_BODY,   /* decoded bytes of the body, borrowed from the bytes handed to recv */
     TRI_EVENT_END,    /* the body is complete; trailers, if any, were checked and dropped */
-    TRI_EVENT_REJECT, /* the peer broke a rule or a limit; nothing after it is parsed */
+    TRI_EVENT_REJECT, /* the peer broke a rule or a limit; nothing after it, of the stream if there are any, is parsed.
+                         With status 0 the whole connection is given up, and what is to be said of it is in the chain */
     TRI_EVENT_RESET,  /* the peer has given this stream up; others go on */
 };
 
@@ -27,7 +28,7 @@ typedef struct tri_event {
     void *user;         /* what `attach` has given the stream; NULL before, and where there is no `attach` */
     tri_head *head;     /* HEAD: valid until the next call of next_event or fini, or any connection's recv */
     tri_span body;      /* BODY */
-    int status;         /* REJECT: 400, 413, 414, 417, 431, 501 or 505 */
+    int status;         /* REJECT: 400, 413, 414, 417, 431, 501 or 505; or 0, see above */
     const char *reason; /* REJECT: what was wrong, for the log; static storage */
 } tri_event;
 
@@ -46,7 +47,7 @@ typedef struct tri_response {
     tri_span server;   /* `date` and `server` are left out when `fields` holds that field */
     tri_span defaults; /* the operator's own lines, always sent */
     tri_span extra;    /* further lines, of a refusal */
-    bool close;        /* this connection is to end after the answer */
+    bool close;        /* this connection is to end after the answer; on a stream it means nothing */
 } tri_response;
 
 enum tri_protocol_state {
@@ -88,7 +89,8 @@ typedef struct tri_protocol_ops {
     /* Sends 100 Continue if the request asked for it, none was sent, and no answer has begun. */
     int (*submit_continue)(tri_protocol *self, uint32_t stream);
     /* The final head. Held back (state HELD) until the first submit_body decides the framing. TRI_EINVAL: a name,
-       value or status that may not be sent, nothing was taken; TRI_ESTATE: a head was submitted already. */
+       value or status that may not be sent, nothing was taken; TRI_ESTATE: a head was submitted already; TRI_ECLOSED,
+       here and below: the stream is over. */
     int (*submit_head)(tri_protocol *self, uint32_t stream, const tri_response *response);
     /* Body bytes: copied when `loan->release` is NULL or when they are few (then it is released at once), else
        borrowed. `end` completes the answer. TRI_EINVAL: more than the Content-Length promised, or at the end less
@@ -102,6 +104,10 @@ typedef struct tri_protocol_ops {
     int (*reset)(tri_protocol *self, uint32_t stream, enum tri_reset why);
     /* Bytes of an answer that wait on its stream, beside those that `sendable` counts. NULL where there are none. */
     size_t (*waiting)(const tri_protocol *self, uint32_t stream);
+    /* The stream whose peer has not let a byte of its output go for the longest time, and in `since` the clock's
+       milliseconds at which the last one went; 0 when there is none. Who only waits for the socket does not count. NULL
+       where there is but the socket. */
+    uint32_t (*stalled)(tri_protocol *self, uint64_t *since);
     /* Has further events of the stream carry `user`, until another is given. NULL where events need none. */
     void (*attach)(tri_protocol *self, uint32_t stream, void *user);
     /* Has the request's connection, or its stream, carry another protocol from now on: the head of the answer that says
@@ -118,7 +124,8 @@ typedef struct tri_protocol_ops {
     size_t (*sendable)(const tri_protocol *self);
     /* enum tri_protocol_state, or-ed. */
     unsigned (*state)(const tri_protocol *self);
-    /* No further request is wanted: the next answers say so (Connection: close). */
+    /* No further request is wanted: the next answers say so (Connection: close). In HTTP/2 the peer is told at once,
+       and requests that are under way are still taken, until it has answered or this is called again. */
     void (*shutdown)(tri_protocol *self);
     /* Gives all memory back. */
     void (*fini)(tri_protocol *self);

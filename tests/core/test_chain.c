@@ -422,6 +422,90 @@ static void test_release_sees_the_rest(void)
 }
 
 /* The pool keeps a bounded number of blocks, however many were out at once. */
+/* Bytes move from chain to chain in pieces of any size, and each loan is given back once, when both have done with it.
+ */
+static void test_move(void)
+{
+    static char large[3000];
+    memset(large, 'l', sizeof large);
+    large[sizeof large - 1] = '\0';
+    for (size_t piece = 1; piece < 4000; piece = piece * 2 + 1) {
+        fixture self;
+        fixture_init(&self);
+        tri_chain from;
+        tri_chain_init(&from);
+        int released = 0;
+        CHECK(tri_chain_copy(&from, &self.pool, TRI_SPAN("few ")) == TRI_OK);
+        CHECK(tri_chain_borrow(&from, &self.pool, lend(large, &released)) == TRI_OK);
+        CHECK(tri_chain_copy(&from, &self.pool, (tri_span){ large, 600 }) == TRI_OK);
+        CHECK(tri_chain_copy(&self.chain, &self.pool, TRI_SPAN("> ")) == TRI_OK);
+        size_t all = from.bytes;
+        CHECK(all == 4 + sizeof large - 1 + 600);
+        while (from.bytes > 0)
+            CHECK(tri_chain_move(&self.chain, &from, &self.pool, from.bytes < piece ? from.bytes : piece) == TRI_OK);
+        CHECK(from.first == NULL && from.last == NULL && self.chain.bytes == all + 2);
+        char text[8] = "";
+        struct iovec iov[1];
+        CHECK(tri_chain_iov(&self.chain, iov, 1, 6) == 1);
+        memcpy(text, iov[0].iov_base, iov[0].iov_len);
+        CHECK(strncmp(text, "> few ", iov[0].iov_len) == 0);
+        CHECK(released == 0);
+        tri_chain_consume(&self.chain, &self.pool, 6 + sizeof large - 1);
+        CHECK(released == 1 && self.chain.bytes == 600);
+        fixture_fini(&self);
+    }
+}
+
+/* A chain that is dropped while another has a part of its loan leaves it to that. */
+static void test_move_shares(void)
+{
+    static char large[3000];
+    memset(large, 'l', sizeof large - 1);
+    for (int i = 0; i < 2; i++) {
+        fixture self;
+        fixture_init(&self);
+        tri_chain from;
+        tri_chain_init(&from);
+        int released = 0;
+        CHECK(tri_chain_borrow(&from, &self.pool, lend(large, &released)) == TRI_OK);
+        CHECK(tri_chain_move(&self.chain, &from, &self.pool, 1000) == TRI_OK);
+        CHECK(tri_chain_move(&self.chain, &from, &self.pool, 1000) == TRI_OK && from.bytes == 999);
+        if (i == 0)
+            tri_chain_clear(&from, &self.pool);
+        else
+            tri_chain_clear(&self.chain, &self.pool);
+        CHECK(released == 0);
+        tri_chain_clear(i == 0 ? &self.chain : &from, &self.pool);
+        CHECK(released == 1);
+        fixture_fini(&self);
+    }
+}
+
+/* When memory is short, what was not moved stays, and nothing is lost. */
+static void test_move_refused(void)
+{
+    static char large[3000];
+    memset(large, 'l', sizeof large - 1);
+    for (size_t fail_at = 1; fail_at < 5; fail_at++) {
+        fixture self;
+        fixture_init(&self);
+        tri_chain from;
+        tri_chain_init(&from);
+        int released = 0;
+        CHECK(tri_chain_copy(&from, &self.pool, TRI_SPAN("few ")) == TRI_OK);
+        CHECK(tri_chain_borrow(&from, &self.pool, lend(large, &released)) == TRI_OK);
+        self.mem.requests = 0;
+        self.mem.fail_at = fail_at;
+        int error = tri_chain_move(&self.chain, &from, &self.pool, 1000);
+        CHECK(error == (fail_at <= 3 ? TRI_ENOMEM : TRI_OK) && from.bytes + self.chain.bytes == 3003);
+        self.mem.fail_at = 0;
+        CHECK(tri_chain_move(&self.chain, &from, &self.pool, from.bytes) == TRI_OK && self.chain.bytes == 3003);
+        tri_chain_clear(&self.chain, &self.pool);
+        CHECK(released == 1);
+        fixture_fini(&self);
+    }
+}
+
 static void test_pool_is_bounded(void)
 {
     static char large[600 * TRI_CHAIN_BLOCK];
@@ -446,6 +530,9 @@ int main(void)
     test_release_appends();
     test_release_sees_the_rest();
     test_model();
+    test_move();
+    test_move_shares();
+    test_move_refused();
     test_pool_is_bounded();
     return check_report();
 }
