@@ -391,22 +391,3 @@ int tri_http2_answer_reset(tri_protocol *protocol, uint32_t id, enum tri_reset w
         self->flags |= TRI_HTTP2_FAILED;
     return error;
 }
-
-int tri_http2_answer_reset(tri_protocol *protocol, uint32_t id, enum tri_reset why)
-{
-    static const uint32_t codes[] = { [TRI_RESET_DONE] = NGHTTP2_NO_ERROR,
-                                      [TRI_RESET_FAILED] = NGHTTP2_INTERNAL_ERROR,
-                                      [TRI_RESET_REFUSED] = NGHTTP2_REFUSED_STREAM,
-                                      [TRI_RESET_CANCEL] = NGHTTP2_CANCEL };
-    tri_http2 *self = (tri_http2 *)protocol;
-    tri_http2_stream *stream = tri_http2_session_find(self, id);
-    if (stream == NULL || (stream->marks & TRI_HTTP2_CLOSED))
-        return 0;
-    bool sending = (stream->marks & TRI_HTTP2_COMPLETE) && !(stream->marks & (TRI_HTTP2_NO_BODY | TRI_HTTP2_ENDED));
-    stream->marks |= TRI_HTTP2_COMPLETE | TRI_HTTP2_DISMISS; /* nobody is told of its end */
-    if (why == TRI_RESET_DONE && sending)
-        return tri_http2_session_pump(self);
-    if (nghttp2_submit_rst_stream(self->session, NGHTTP2_FLAG_NONE, (int32_t)id, codes[why]) != 0)
-        return TRI_ENOMEM;
-    return tri_http2_session_pump(self);
-}

@@ -30,6 +30,8 @@ static bool wants_read(const tri_conn *conn)
     if (tri_list_empty(&conn->exchanges))
         return !(conn->flags & TRI_CONN_ENDING) && !is_backlogged(conn)
                && !(conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_CLOSE);
+    if (conn->flags & TRI_CONN_STREAMS)
+        return true; /* each stream has a window of its own, which holds the peer back */
     for (const tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
         const tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
         if (!(exchange->flags & TRI_EXCHANGE_BODY_END)
