@@ -96,6 +96,7 @@ class Config:
     ssl_certfile: str | None = default("ssl_certfile")
     ssl_keyfile: str | None = default("ssl_keyfile")
     ssl_keyfile_password: str | None = default("ssl_keyfile_password")
+    ssl_handshake_timeout: float = default("ssl_handshake_timeout")
     http2: bool | None = default("http2")
     timeout_keep_alive: float = default("timeout_keep_alive")
     timeout_first_request: float = default("timeout_first_request")
@@ -399,11 +400,6 @@ class Config:
         if self.ssl_keyfile is not None and self.ssl_certfile is None:
             raise UsageError(
                 "--ssl-keyfile is given without --ssl-certfile", "give the file of the certificate"
-            )
-        if self.ssl_certfile is not None and any(address.proxy for address in self.addresses):
-            raise UsageError(
-                "--ssl-certfile and an address with ,proxy are both given, which does not work together yet",
-                "leave one of them out",
             )
 
     def _check_contradictions(self) -> None:

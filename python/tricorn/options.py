@@ -30,6 +30,7 @@ APP: Final = application.APP
 LIMITS: Final = limits.GROUP
 TIMEOUTS: Final = timeouts.GROUP
 WEBSOCKETS: Final = websockets.GROUP
+TLS: Final = tls.GROUP
 
 _MODULES: Final = (
     binding,

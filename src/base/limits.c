@@ -15,6 +15,7 @@ void tri_limits_default(tri_limits *limits)
         .connections = 0,
         .exchanges = 0,
         .first_head_ms = 30000,
+        .handshake_ms = 10000,
         .head_ms = 20000,
         .keep_alive_ms = 5000,
         .body_ms = 30000,

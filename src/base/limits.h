@@ -17,6 +17,7 @@ typedef struct tri_limits {
     uint32_t connections;   /* open connections, 0 for no limit; descriptors and memory: 503 */
     uint32_t exchanges;     /* exchanges in the application at once, 0 for no limit: 503 */
     uint32_t first_head_ms; /* from connect to the end of the first head; silence: closed, 408 once a byte came */
+    uint32_t handshake_ms;  /* from connect to the end of the TLS handshake; peers that never finish it: closed */
     uint32_t head_ms;       /* from a head's first byte to its end, not restarted by a byte; slowloris: 408 */
     uint32_t keep_alive_ms; /* idle between exchanges; parked connections: closed */
     uint32_t body_ms;       /* without a byte of a body that receive() waits for; stalled uploads: 408 */

@@ -7,30 +7,88 @@
 
 #include "net/socket.h"
 #include "net/tls_context.h"
+#include "net/tls_reason.h"
 
-enum { RECORD = 16384 }; /* bytes of a record at most (RFC 8446 §5.1) */
+enum {
+    RECORD = 16384,     /* bytes of a record at most (RFC 8446 §5.1) */
+    HELLO = 32768,      /* bytes of a client's first message, which OpenSSL makes room for as soon as it is announced */
+    HANDSHAKE = 131072, /* bytes that a client may send until its handshake is complete */
+    CERTIFICATES = 65536,  /* of which its certificates */
+    NOISE = 100,           /* steps on messages and alerts that carry no data, of about three each ... */
+    NOISE_BYTES = 1048576, /* ... in so many bytes of data */
+};
 
 struct tri_tls {
     SSL *ssl;
     tri_tls_context *context;
     tri_tls_facts *facts; /* NULL until somebody asks */
+    tri_buf fed;          /* bytes that were read from the descriptor before TLS began */
+    const char *reason;   /* why the handshake, or what came later, has failed */
     int fd;
     int error;        /* of the last call on the descriptor, 0 for none */
     int failed;       /* what every further call returns, 0 as long as there is nothing wrong */
+    uint32_t came;    /* bytes of the handshake from the peer; then of data since `noise` was 0 */
+    uint32_t noise;   /* steps since the handshake on what carries no data */
+    bool established; /* the handshake is complete */
     bool at_end;      /* the descriptor has no more bytes */
+    bool dry;         /* the descriptor has given less than was asked for: it has no more now */
+    bool full;        /* the last read ended as its buffer was full */
+    bool hello;       /* the peer has begun with a record of TLS */
+    bool plain;       /* the peer speaks without TLS */
     bool ended;       /* the peer has said that nothing more comes */
     bool closed;      /* we have said so */
     bool wants_write; /* the handshake or the last read waits for room */
 };
 
-/* Reads what OpenSSL asks for from the descriptor. */
+/* Looks at `n` bytes of a handshake before OpenSSL does; an error when they are not to be given to it. */
+static int inspect(tri_tls *tls, const char *bytes, size_t n)
+{
+    if (tls->came == 0) {
+        tls->plain = bytes[0] >= 'A' && bytes[0] <= 'Z'; /* a method */
+        tls->hello = bytes[0] == 22;                     /* a record of a handshake */
+    }
+    /* Offsets of the first message's length, three bytes (RFC 8446 §4) behind a record's header and the type. */
+    for (size_t at = tls->came; tls->hello && at - tls->came < n && at < 8; at++) {
+        unsigned char byte = (unsigned char)bytes[at - tls->came];
+        if ((at == 6 && byte > 0) || (at == 7 && byte >= HELLO >> 8))
+            tls->reason = "the TLS handshake failed: the client's first message is too long";
+    }
+    tls->came += (uint32_t)n;
+    if (tls->came > HANDSHAKE)
+        tls->reason = "the TLS handshake failed: it is too long";
+    return tls->plain || tls->reason != NULL ? TRI_EPROTO : 0;
+}
+
+/* Bytes from the descriptor, or those that were read before, as tri_socket_read gives them. What came short the last
+   time is not asked again: more is told of by the reactor. */
+static ptrdiff_t receive(tri_tls *tls, char *bytes, size_t n)
+{
+    size_t kept = tri_buf_len(&tls->fed);
+    if (kept > 0) {
+        n = n < kept ? n : kept;
+        memcpy(bytes, tri_buf_data(&tls->fed), n);
+        tri_buf_consume(&tls->fed, n);
+        if (n == kept)
+            tri_buf_release(&tls->fed, tls->context->mem);
+        return (ptrdiff_t)n;
+    }
+    if (tls->dry)
+        return TRI_EAGAIN;
+    ptrdiff_t got = tri_socket_read(tls->fd, bytes, n);
+    tls->dry = got > 0 && (size_t)got < n;
+    tls->at_end = got == 0;
+    return got;
+}
+
+/* Gives OpenSSL what it asks for, unless the peer has sent too much that is of no use. */
 static int bio_read(BIO *bio, char *bytes, size_t n, size_t *done)
 {
     tri_tls *tls = BIO_get_data(bio);
-    ptrdiff_t got = tri_socket_read(tls->fd, bytes, n);
+    ptrdiff_t got = tls->noise > NOISE ? TRI_EPROTO : receive(tls, bytes, n);
+    if (got > 0 && !tls->established && inspect(tls, bytes, (size_t)got) != 0)
+        got = TRI_EPROTO;
     BIO_clear_retry_flags(bio);
     *done = got > 0 ? (size_t)got : 0;
-    tls->at_end = got == 0;
     tls->error = got < 0 && got != TRI_EAGAIN ? (int)got : 0;
     if (got == TRI_EAGAIN)
         BIO_set_retry_read(bio);
@@ -74,7 +132,17 @@ BIO_METHOD *tri_tls_bio_method(void)
     return NULL;
 }
 
-/* Gives the connection's SSL the descriptor. */
+/* Counts what a peer sends behind the handshake that is no data, such as updates of keys and attempts to negotiate
+   anew: each makes work, and OpenSSL goes on with them for as long as more come. */
+static void observe(const SSL *ssl, int where, int value)
+{
+    tri_tls *tls = BIO_get_data(SSL_get_rbio(ssl));
+    (void)value;
+    if (tls->established && (where & (SSL_CB_LOOP | SSL_CB_ALERT)))
+        tls->noise++;
+}
+
+/* Gives the connection's SSL the descriptor, and its bounds. */
 static bool attach(tri_tls *tls)
 {
     BIO *bio = BIO_new(tls->context->method);
@@ -84,6 +152,9 @@ static bool attach(tri_tls *tls)
     BIO_set_init(bio, 1);
     SSL_set_bio(tls->ssl, bio, bio); /* owns it */
     SSL_set_accept_state(tls->ssl);
+    SSL_set_read_ahead(tls->ssl, 1); /* a record in one call instead of two */
+    SSL_set_max_cert_list(tls->ssl, CERTIFICATES);
+    SSL_set_info_callback(tls->ssl, observe);
     return true;
 }
 
@@ -112,16 +183,45 @@ void tri_tls_free(tri_tls *tls)
         tri_tls_facts_unref(tls->facts);
     SSL_free(tls->ssl);
     ERR_clear_error();
+    tri_buf_release(&tls->fed, context->mem);
     tri_mem_free(context->mem, tls, sizeof *tls);
     tri_tls_context_unref(context);
+}
+
+int tri_tls_feed(tri_tls *tls, tri_span bytes)
+{
+    return tri_buf_append(&tls->fed, tls->context->mem, bytes, HANDSHAKE);
+}
+
+/* Empties OpenSSL's queue of errors, of which the first says what was wrong; whether it ran out of memory. */
+static bool take_errors(tri_tls *tls)
+{
+    bool out_of_memory = false;
+    unsigned long error;
+    while ((error = ERR_get_error()) != 0) {
+        if (tls->reason == NULL)
+            tls->reason = tri_tls_reason(error, tls->established);
+        out_of_memory = out_of_memory || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+    }
+    return out_of_memory;
+}
+
+/* What a call that cannot go on is to return from now on. */
+static int verdict(const tri_tls *tls, bool out_of_memory)
+{
+    if (tls->plain)
+        return TRI_EINVAL;
+    if (out_of_memory)
+        return TRI_ENOMEM;
+    if (tls->error != 0)
+        return tls->error;
+    return tls->at_end ? TRI_ECLOSED : TRI_EPROTO;
 }
 
 /* What a failed call means. Errors that are none of waiting are kept: OpenSSL must not be called again then. */
 static int failure(tri_tls *tls, int result, bool reading)
 {
     int kind = SSL_get_error(tls->ssl, result);
-    bool plain = ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST;
-    ERR_clear_error();
     if (reading)
         tls->wants_write = kind == SSL_ERROR_WANT_WRITE;
     if (kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE)
@@ -130,19 +230,24 @@ static int failure(tri_tls *tls, int result, bool reading)
         tls->ended = true;
         return 0;
     }
-    tls->failed = TRI_EPROTO;
-    if (tls->error != 0)
-        tls->failed = tls->error;
-    else if (plain)
-        tls->failed = TRI_EINVAL;
-    else if (tls->at_end)
-        tls->failed = TRI_ECLOSED;
+    if (tls->noise > NOISE)
+        tls->reason = "TLS was given messages without data again and again";
+    tls->failed = verdict(tls, take_errors(tls));
     return tls->failed;
 }
 
 bool tri_tls_is_shaking(const tri_tls *tls)
 {
-    return !SSL_is_init_finished(tls->ssl);
+    return !tls->established;
+}
+
+/* Tells a peer that has not begun with TLS what it did wrong, which OpenSSL does not: an alert, protocol_version. */
+static void object(const tri_tls *tls)
+{
+    static const char alert[] = { 21, 3, 1, 0, 2, 2, 70 };
+    const struct iovec iov = { .iov_base = (void *)(uintptr_t)alert, .iov_len = sizeof alert };
+    ptrdiff_t ignored = tri_socket_writev(tls->fd, &iov, 1);
+    (void)ignored;
 }
 
 int tri_tls_handshake(tri_tls *tls)
@@ -150,12 +255,24 @@ int tri_tls_handshake(tri_tls *tls)
     if (tls->failed != 0)
         return tls->failed;
     ERR_clear_error();
+    tls->dry = false;
     tls->wants_write = false;
     int result = SSL_do_handshake(tls->ssl);
-    if (result == 1)
+    if (result == 1) {
+        tls->established = true;
+        tls->full = true; /* data may have come with the last of it */
+        tls->came = 0;
         return 0;
+    }
     int error = failure(tls, result, true);
+    if (error == TRI_EPROTO && !tls->hello)
+        object(tls);
     return error == 0 ? TRI_ECLOSED : error;
+}
+
+const char *tri_tls_fault(const tri_tls *tls)
+{
+    return tls->failed == TRI_EPROTO ? tls->reason : NULL;
 }
 
 unsigned tri_tls_protocol(const tri_tls *tls)
@@ -181,24 +298,37 @@ bool tri_tls_wants_write(const tri_tls *tls)
 
 bool tri_tls_has_pending(const tri_tls *tls)
 {
-    return tls->ended || tls->failed != 0 || SSL_pending(tls->ssl) > 0;
+    return tls->ended || tls->failed != 0 || tls->full;
+}
+
+/* Notes that data has come, which allows for further messages without. */
+static void note_data(tri_tls *tls, size_t n)
+{
+    tls->came += (uint32_t)n;
+    if (tls->came < NOISE_BYTES)
+        return;
+    tls->came = 0;
+    tls->noise = 0;
 }
 
 ptrdiff_t tri_tls_read(tri_tls *tls, void *bytes, size_t n)
 {
     size_t done = 0;
+    tls->dry = false;
+    tls->wants_write = false;
     while (done < n && !tls->ended && tls->failed == 0) {
         size_t got = 0;
         ERR_clear_error();
-        tls->wants_write = false;
         int result = SSL_read_ex(tls->ssl, (char *)bytes + done, n - done, &got);
         done += got;
         if (result != 1 && failure(tls, result, true) == TRI_EAGAIN)
-            return done > 0 ? (ptrdiff_t)done : TRI_EAGAIN;
+            break;
     }
+    tls->full = done == n;
+    note_data(tls, done);
     if (done > 0)
         return (ptrdiff_t)done;
-    return tls->failed;
+    return tls->ended || tls->failed != 0 ? tls->failed : TRI_EAGAIN;
 }
 
 /* Where a gathering of pieces has got to. */
@@ -260,12 +390,15 @@ ptrdiff_t tri_tls_writev(tri_tls *tls, const struct iovec *iov, int n)
     return done > 0 ? (ptrdiff_t)done : error;
 }
 
-void tri_tls_end(tri_tls *tls)
+int tri_tls_end(tri_tls *tls)
 {
     if (tls->closed || tls->failed != 0 || tri_tls_is_shaking(tls))
-        return;
+        return 0;
+    ERR_clear_error();
+    int result = SSL_shutdown(tls->ssl);
+    if (result <= 0 && SSL_want_write(tls->ssl))
+        return TRI_EAGAIN; /* at the second try OpenSSL returns what else says that it has gone */
     tls->closed = true;
     ERR_clear_error();
-    (void)SSL_shutdown(tls->ssl); /* a full socket loses the alert: every answer says itself where it ends */
-    ERR_clear_error();
+    return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/span.h"
 
 enum { TRI_TLS_FAULT = 256 };
 
@@ -39,12 +40,17 @@ void tri_tls_context_unref(tri_tls_context *context);
 /* The server's side of a connection, which refers to the context; the descriptor stays the caller's. TRI_ENOMEM. */
 TRI_NODISCARD int tri_tls_new(tri_tls **out, tri_tls_context *context, int fd);
 void tri_tls_free(tri_tls *tls);
+/* Has `bytes`, which were read from the descriptor already, come first; before the handshake. TRI_ENOMEM, TRI_ELIMIT.
+ */
+TRI_NODISCARD int tri_tls_feed(tri_tls *tls, tri_span bytes);
 /* Whether the handshake has not ended: then nothing else can be done with it. */
 bool tri_tls_is_shaking(const tri_tls *tls);
 /* Goes on with the handshake: 0 when it is complete; TRI_EAGAIN; TRI_ECLOSED when the peer is gone; TRI_EPROTO when it
    failed, and the peer was told why; TRI_EINVAL when the peer speaks plain HTTP: the descriptor can be written to
-   without TLS. */
+   without TLS; TRI_ENOMEM; TRI_ESYS. */
 TRI_NODISCARD int tri_tls_handshake(tri_tls *tls);
+/* What the peer did wrong, behind TRI_EPROTO; else NULL. Static storage. */
+const char *tri_tls_fault(const tri_tls *tls);
 /* The protocol that was agreed on by ALPN, of a connection whose handshake is complete; 0 when the client named none.
  */
 unsigned tri_tls_protocol(const tri_tls *tls);
@@ -52,13 +58,15 @@ unsigned tri_tls_protocol(const tri_tls *tls);
 bool tri_tls_wants_write(const tri_tls *tls);
 /* Whether a read has something to tell although the descriptor may not be readable. */
 bool tri_tls_has_pending(const tri_tls *tls);
-/* Bytes read, n > 0; 0 when the peer ended its side; TRI_EAGAIN; TRI_ECLOSED; TRI_EPROTO; TRI_ESYS. Fewer than `n` only
-   when no more has come. */
+/* Bytes read, n > 0; 0 when the peer ended its side; TRI_EAGAIN; TRI_ECLOSED; TRI_EPROTO; TRI_ENOMEM; TRI_ESYS.
+   Fewer than `n` only when no more has come. That a peer ends its side without saying so by TLS counts as the same:
+   most do, and HTTP shows by itself whether a request or a message was cut (RFC 9112 §9.8). */
 TRI_NODISCARD ptrdiff_t tri_tls_read(tri_tls *tls, void *bytes, size_t n);
 /* Bytes taken, perhaps fewer than asked; the next call must begin with those that were not, and offer as many or more.
-   TRI_EAGAIN; TRI_ECLOSED; TRI_EPROTO; TRI_ESYS. */
+   TRI_EAGAIN; TRI_ECLOSED; TRI_EPROTO; TRI_ENOMEM; TRI_ESYS. */
 TRI_NODISCARD ptrdiff_t tri_tls_writev(tri_tls *tls, const struct iovec *iov, int n);
-/* Tells the peer that nothing more comes, once. Errors do not matter here. */
-void tri_tls_end(tri_tls *tls);
+/* Tells the peer that nothing more comes, once, when all was written: 0, or TRI_EAGAIN when that waits for room. Other
+   errors do not matter here. */
+TRI_NODISCARD int tri_tls_end(tri_tls *tls);
 
 #endif

@@ -43,6 +43,19 @@ void tri_tls_free(tri_tls *tls)
     (void)tls;
 }
 
+int tri_tls_feed(tri_tls *tls, tri_span bytes)
+{
+    (void)tls;
+    (void)bytes;
+    return TRI_ENOMEM;
+}
+
+const char *tri_tls_fault(const tri_tls *tls)
+{
+    (void)tls;
+    return NULL;
+}
+
 bool tri_tls_is_shaking(const tri_tls *tls)
 {
     (void)tls;
@@ -89,9 +102,10 @@ ptrdiff_t tri_tls_writev(tri_tls *tls, const struct iovec *iov, int n)
     return TRI_ECLOSED;
 }
 
-void tri_tls_end(tri_tls *tls)
+int tri_tls_end(tri_tls *tls)
 {
     (void)tls;
+    return 0;
 }
 
 int tri_tls_facts_of(tri_tls *tls, tri_tls_facts **out)

@@ -108,12 +108,12 @@ static const struct {
     {                                                                         \
 #field, offsetof(tri_limits, field), sizeof(((tri_limits *)0)->field) \
     }
-    LIMIT(request_line), LIMIT(head),          LIMIT(fields),          LIMIT(trailers),      LIMIT(chunk_ext),
-    LIMIT(body),         LIMIT(body_buffer),   LIMIT(send_high),       LIMIT(send_low),      LIMIT(connections),
-    LIMIT(exchanges),    LIMIT(first_head_ms), LIMIT(head_ms),         LIMIT(keep_alive_ms), LIMIT(body_ms),
-    LIMIT(body_rate),    LIMIT(write_ms),      LIMIT(drain),           LIMIT(linger_ms),     LIMIT(request_ms),
-    LIMIT(ws_message),   LIMIT(ws_fragments),  LIMIT(ws_controls),     LIMIT(ws_queue),      LIMIT(ws_queue_bytes),
-    LIMIT(ws_ping_ms),   LIMIT(ws_pong_ms),    LIMIT(ws_handshake_ms), LIMIT(ws_close_ms),
+    LIMIT(request_line),   LIMIT(head),          LIMIT(fields),       LIMIT(trailers),        LIMIT(chunk_ext),
+    LIMIT(body),           LIMIT(body_buffer),   LIMIT(send_high),    LIMIT(send_low),        LIMIT(connections),
+    LIMIT(exchanges),      LIMIT(first_head_ms), LIMIT(handshake_ms), LIMIT(head_ms),         LIMIT(keep_alive_ms),
+    LIMIT(body_ms),        LIMIT(body_rate),     LIMIT(write_ms),     LIMIT(drain),           LIMIT(linger_ms),
+    LIMIT(request_ms),     LIMIT(ws_message),    LIMIT(ws_fragments), LIMIT(ws_controls),     LIMIT(ws_queue),
+    LIMIT(ws_queue_bytes), LIMIT(ws_ping_ms),    LIMIT(ws_pong_ms),   LIMIT(ws_handshake_ms), LIMIT(ws_close_ms),
 #undef LIMIT
 };
 

@@ -363,7 +363,8 @@ static enum read_outcome read_once(tri_conn *conn)
         return READ_NOTHING;
     }
     if (n < 0) {
-        tri_conn_lose(conn, NULL);
+        const char *fault = conn->tls != NULL ? tri_tls_fault(conn->tls) : NULL;
+        tri_conn_lose(conn, n == TRI_ENOMEM ? "out of memory" : fault);
         return READ_NOTHING;
     }
     if (n == 0)

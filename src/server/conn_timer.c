@@ -148,6 +148,8 @@ void tri_conn_timeout(tri_conn *conn)
     if (now >= own_deadline(conn)) {
         if (conn->flags & TRI_CONN_PROXY)
             tri_conn_lose(conn, "its PROXY header did not come in time");
+        else if (conn->tls != NULL && tri_tls_is_shaking(conn->tls))
+            tri_conn_lose(conn, conn->server->stopping ? NULL : "the TLS handshake was not over in time");
         else if ((conn->flags & TRI_CONN_IN_HEAD) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING)))
             tri_refuse(conn, 408, "the request head came too slowly");
         else

@@ -16,6 +16,17 @@ void tri_conn_queue_flush(tri_conn *conn)
         tri_server_work(conn->server);
 }
 
+/* The exchanges at work lose their connection. */
+static void lose_exchanges(tri_conn *conn)
+{
+    while (!tri_list_empty(&conn->exchanges)) {
+        tri_exchange *exchange = TRI_CONTAINER(conn->exchanges.next, tri_exchange, link);
+        if ((exchange->flags & TRI_EXCHANGE_WROTE) && !(conn->flags & TRI_CONN_STREAMS))
+            conn->flags |= TRI_CONN_CUT;
+        tri_exchange_lose(exchange);
+    }
+}
+
 /* Closes the descriptor and leaves the struct for the next turn to free: callers up the stack still look at it. */
 void tri_conn_close(tri_conn *conn)
 {
@@ -23,8 +34,7 @@ void tri_conn_close(tri_conn *conn)
     if (conn->flags & TRI_CONN_CLOSED)
         return;
     conn->flags |= TRI_CONN_CLOSED;
-    while (!tri_list_empty(&conn->exchanges))
-        tri_exchange_lose(TRI_CONTAINER(conn->exchanges.next, tri_exchange, link));
+    lose_exchanges(conn);
     tri_wheel_unset(&server->wheel, &conn->timer);
     tri_list_remove(&conn->flush);
     tri_list_remove(&conn->resume);
@@ -54,7 +64,7 @@ void tri_conn_lose(tri_conn *conn, const char *reason)
 /* Ends our side and reads on, so that bytes under way do not make the kernel reset what the peer has not read yet. */
 static void linger(tri_conn *conn, uint32_t for_ms)
 {
-    if (conn->flags & TRI_CONN_EOF) {
+    if ((conn->flags & TRI_CONN_EOF) && tri_conn_tls_has_ended(conn)) {
         tri_conn_close(conn);
         return;
     }
@@ -62,11 +72,18 @@ static void linger(tri_conn *conn, uint32_t for_ms)
     conn->body_since = 0;
     conn->deadline = tri_server_now(conn->server) + for_ms;
     tri_buf_release(&conn->in, conn->server->mem);
-    if (conn->tls != NULL)
-        tri_tls_end(conn->tls);
-    tri_socket_end(conn->source.fd);
+    tri_conn_tls_end(conn);
     tri_conn_retime(conn);
     tri_conn_watch(conn);
+}
+
+/* Closes, once the end has gone out that TLS tells of. */
+static void part(tri_conn *conn)
+{
+    if (tri_conn_tls_has_ended(conn))
+        tri_conn_close(conn);
+    else
+        linger(conn, conn->server->limits.linger_ms);
 }
 
 /* Nothing more is read from this connection: what is at work is lost, what waits is written, then it closes, lingering.
@@ -76,8 +93,7 @@ void tri_conn_end(tri_conn *conn)
     if (conn->flags & TRI_CONN_CLOSED)
         return;
     conn->flags |= TRI_CONN_ENDING;
-    while (!tri_list_empty(&conn->exchanges))
-        tri_exchange_lose(TRI_CONTAINER(conn->exchanges.next, tri_exchange, link));
+    lose_exchanges(conn);
     tri_list_remove(&conn->resume);
     tri_buf_release(&conn->in, conn->server->mem);
     conn->body_since = 0;
@@ -101,9 +117,9 @@ static void finish(tri_conn *conn)
         else if (conn->flags & TRI_CONN_MORE)
             linger(conn, TRI_SERVER_INFLIGHT_MS);
         else
-            tri_conn_close(conn);
+            part(conn);
     } else if ((conn->flags & TRI_CONN_EOF) && !tri_conn_is_ahead(conn)) {
-        tri_conn_close(conn);
+        part(conn);
     } else if (!(conn->flags & TRI_CONN_IN_HEAD)) {
         tri_conn_idle(conn);
     } else {
@@ -187,12 +203,25 @@ static void release_heads(tri_conn *conn)
     }
 }
 
+/* The socket has room for the rest of our end. */
+static void go_on_ending(tri_conn *conn)
+{
+    if (tri_conn_tls_end(conn) && (conn->flags & TRI_CONN_EOF))
+        tri_conn_close(conn);
+    else
+        tri_conn_watch(conn);
+}
+
 /* Writes what waits, then closes the connection if that was its last. */
 void tri_conn_flush(tri_conn *conn)
 {
     tri_list_remove(&conn->flush);
     if (conn->flags & TRI_CONN_CLOSED)
         return;
+    if ((conn->flags & TRI_CONN_LINGERING) && conn->tls != NULL) {
+        go_on_ending(conn);
+        return;
+    }
     release_heads(conn);
     bool progress = false;
     int error = write_out(conn, &progress);

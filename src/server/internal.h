@@ -23,6 +23,7 @@ enum {
     TRI_SERVER_READS = 4,         /* times that it is filled from one socket in a turn */
     TRI_SERVER_EVENTS = 256,      /* descriptors of one turn */
     TRI_SERVER_ACCEPTS = 64,      /* connections accepted from one listener in a turn */
+    TRI_SERVER_SHAKES = 16,       /* steps of TLS handshakes in a turn, up to a millisecond each */
     TRI_SERVER_REFUSALS = 64,     /* records that wait for the log */
     TRI_SERVER_FLUSH = 65536,     /* waiting bytes that are written even while corked */
     TRI_SERVER_IN_ROW = 64,       /* pipelined requests of a connection before others have their turn */
@@ -54,6 +55,7 @@ enum tri_conn_flag {
     TRI_CONN_SKIPPING = 1024, /* of it, `dropped` bytes are left that say nothing */
     TRI_CONN_CHOOSING = 2048, /* its first bytes may turn out to be HTTP/2: those that may be are kept in `in` */
     TRI_CONN_STREAMS = 4096,  /* it speaks HTTP/2: it has many exchanges at once, and frames of its own to write */
+    TRI_CONN_CUT = 8192,      /* an answer was left unfinished: TLS does not say that it has ended */
 };
 
 typedef struct tri_listener {
@@ -162,6 +164,7 @@ struct tri_server {
     tri_list woken;
     tri_list flush;
     tri_list resume;
+    unsigned shakes; /* steps of handshakes in this turn */
     unsigned in_row; /* exchanges taken one after another from `resume` */
     tri_counters counters;
     uint64_t now;      /* ms, of the current turn */
@@ -240,6 +243,10 @@ TRI_NODISCARD bool tri_conn_tls_begin(tri_conn *conn);
 TRI_NODISCARD bool tri_conn_tls_ready(tri_conn *conn);
 unsigned tri_conn_tls_interest(const tri_conn *conn, unsigned interest);
 void tri_conn_tls_queue(tri_conn *conn);
+/* Ends our side, as far as the socket takes that now; the rest by the next call. Whether it has ended. */
+bool tri_conn_tls_end(tri_conn *conn);
+/* Whether nothing of TLS is left to be told before the descriptor is closed. */
+bool tri_conn_tls_has_ended(tri_conn *conn);
 void tri_conn_tls_fini(tri_conn *conn);
 
 /* conn_write.c */
@@ -256,6 +263,7 @@ void tri_conn_timeout(tri_conn *conn);
 
 /* refuse.c */
 void tri_refuse(tri_conn *conn, int status, const char *reason);
+void tri_refuse_text(tri_conn *conn, int status, const char *reason, const char *text);
 void tri_refuse_head(tri_conn *conn, const tri_head *head, int status, const char *reason);
 void tri_refuse_record(tri_conn *conn, int status, const char *reason);
 

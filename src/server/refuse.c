@@ -28,10 +28,11 @@ void tri_refuse_record(tri_conn *conn, int status, const char *reason)
 }
 
 /* Submits a short answer that ends the connection. */
-static int submit(tri_conn *conn, int status)
+static int submit(tri_conn *conn, int status, const char *text)
 {
     char body[64];
-    int n = snprintf(body, sizeof body, "%s\n", tri_http_reason(status));
+    int n = text != NULL ? snprintf(body, sizeof body, "%s", text)
+                         : snprintf(body, sizeof body, "%s\n", tri_http_reason(status));
     if (n < 0 || (size_t)n >= sizeof body)
         n = 0;
     tri_field_out type = { TRI_SPAN("content-type"), TRI_SPAN("text/plain; charset=utf-8") };
@@ -58,13 +59,15 @@ static bool answered(tri_conn *conn)
             begun = conn->protocol->ops->submit_rollback(conn->protocol, exchange->stream) != 0;
         tri_exchange_lose(exchange);
     }
+    if (begun)
+        conn->flags |= TRI_CONN_CUT;
     return begun;
 }
 
 /* Refuses a client's request with `status` and ends the connection. */
 static void refuse(tri_conn *conn, tri_addr client, int status, const char *reason)
 {
-    int error = answered(conn) ? TRI_ESTATE : submit(conn, status);
+    int error = answered(conn) ? TRI_ESTATE : submit(conn, status, NULL);
     record(conn->server, &client, error == 0 ? status : 0, reason);
     if (error == TRI_ENOMEM)
         tri_conn_close(conn);
@@ -78,6 +81,17 @@ void tri_refuse(tri_conn *conn, int status, const char *reason)
 {
     if (!(conn->flags & TRI_CONN_CLOSED))
         refuse(conn, *client_of(conn), status, reason);
+}
+
+/* The same on a connection that has had no request, with a body of at most 63 bytes. */
+void tri_refuse_text(tri_conn *conn, int status, const char *reason, const char *text)
+{
+    int error = submit(conn, status, text);
+    record(conn->server, &conn->peer, error == 0 ? status : 0, reason);
+    if (error != 0)
+        tri_conn_close(conn);
+    else
+        tri_conn_end(conn);
 }
 
 /* The same for a request that has just arrived, and of which there is no exchange. */

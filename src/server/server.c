@@ -323,6 +323,7 @@ int tri_server_turn(tri_server *server, int timeout_ms)
     tri_ready ready[TRI_SERVER_EVENTS];
     bool waited = server->asleep;
     server->asleep = false;
+    server->shakes = 0;
     bury(server);
     if (timeout_ms != 0)
         arm(server);

@@ -53,7 +53,7 @@ def open_url(url: str) -> Client:
         connection.settimeout(TIMEOUT)
         connection.connect(url.removeprefix("unix:"))
         return Client(connection)
-    match = re.fullmatch(r"http://\[?([^\]]+?)\]?:(\d+)", url)
+    match = re.fullmatch(r"https?://\[?([^\]]+?)\]?:(\d+)", url)
     assert match, url
     return Client(socket.create_connection((match[1], int(match[2])), timeout=TIMEOUT))
 

@@ -173,7 +173,7 @@ def test_plain_http_is_told_so(serve: Any) -> None:
 
 @pytest.mark.parametrize("first", [b"", b"\x16\x03\x01", b"\x16\x03\x01\x02\x00\x01"])
 def test_handshake_that_does_not_go_on_is_ended(serve: Any, first: bytes) -> None:
-    _, port = serve("proxied:app", "--timeout-first-request", "0.3")
+    _, port = serve("proxied:app", "--ssl-handshake-timeout", "0.3")
     with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
         connection.sendall(first)
         assert connection.recv(100) == b""

@@ -54,7 +54,7 @@ def test_E8_all_is_told_over_tls(client: Client, files: tuple[Path, Path]) -> No
     extension = told(client)
     # OpenSSL writes PEM as the file has it.
     assert extension.pop("server_cert") == files[0].read_text()
-    assert extension.pop("cipher_suite") == 0x1302
+    assert extension.pop("cipher_suite") == 0x1301
     assert extension == {
         "client_cert_chain": [],
         "client_cert_name": None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tricorn.option import Option
+from tricorn.table.kinds import timeout
 
 GROUP: Final = "TLS"
 
@@ -27,5 +28,14 @@ ROWS: Final[tuple[Option, ...]] = (
         GROUP,
         "The password of the private key.",
         metavar="TEXT",
+    ),
+    timeout(
+        "ssl-handshake-timeout",
+        GROUP,
+        "From connecting to the end of the TLS handshake; the time for the first request begins there.",
+        10.0,
+        field="handshake_ms",
+        attack="handshakes that are never finished",
+        answer="closed",
     ),
 )
