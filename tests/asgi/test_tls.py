@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
+import select
 import socket
 import ssl
 import subprocess
-import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,32 @@ def test_websocket_over_tls_has_the_scheme_wss(serve: Any, context: ssl.SSLConte
         assert json.loads(websocket.recv(TIMEOUT))["scheme"] == "wss"
 
 
+def pieces_of(body: bytes) -> Iterator[bytes]:
+    """Cut it, so that records of every size come."""
+    at, step = 0, 1
+    while at < len(body):
+        yield body[at : at + step]
+        at, step = at + step, step * 3 % 40_009 + 1000
+
+
+def exchange(connection: ssl.SSLSocket, pieces: list[bytes]) -> bytes:
+    """Send the pieces, one call for each, while what comes is read to its end: by one thread, as OpenSSL wants it."""
+    connection.setblocking(False)
+    answer = bytearray()
+    while True:
+        ready = select.select([connection], [connection] if pieces else [], [], TIMEOUT)
+        assert any(ready), "nothing came"
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while pieces:
+                pieces[0] = pieces[0][connection.send(pieces[0]) :]
+                if not pieces[0]:
+                    pieces.pop(0)
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while piece := connection.recv(65536):
+                answer += piece
+            return bytes(answer)
+
+
 def test_large_body_goes_both_ways(serve: Any, context: ssl.SSLContext) -> None:
     """The body is sent while the answer of the request before it is read, in records of every size."""
     _, port = serve("bare:app")
@@ -131,18 +159,7 @@ def test_large_body_goes_both_ways(serve: Any, context: ssl.SSLContext) -> None:
         f"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {SIZE}\r\n\r\n".encode()
     )
     with dial(context, port) as connection:
-
-        def send() -> None:
-            connection.sendall(head)
-            at, step = 0, 1
-            while at < SIZE:
-                connection.sendall(body[at : at + step])
-                at, step = at + step, step * 3 % 40_009 + 1000
-
-        sender = threading.Thread(target=send)
-        sender.start()
-        answer = read_all(connection)
-        sender.join()
+        answer = exchange(connection, [head, *pieces_of(body)])
     parts = body_of(answer)
     received = bytearray()
     while parts:
