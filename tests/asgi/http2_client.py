@@ -68,6 +68,7 @@ class Http2:
         connection: The socket, connected; over TLS its handshake is done.
         settings: What the server is told, beside the defaults of h2.
         scheme: The scheme of the requests.
+        authority: Their authority.
     """
 
     def __init__(
@@ -75,10 +76,12 @@ class Http2:
         connection: socket.socket,
         settings: dict[int, int] | None = None,
         scheme: str = "http",
+        authority: str = "test.example",
     ) -> None:
         self.socket = connection
         self.socket.settimeout(TIMEOUT)
         self.scheme = scheme
+        self.authority = authority
         self.streams: dict[int, Stream] = {}
         self.goaways: list[tuple[int, int]] = []
         """The last stream and the code of each GOAWAY that has come."""
@@ -130,7 +133,7 @@ class Http2:
         head = [
             (":method", method),
             (":scheme", self.scheme),
-            (":authority", "test.example"),
+            (":authority", self.authority),
             (":path", target),
         ]
         stream = self.streams[number] = Stream(number, method == "HEAD")

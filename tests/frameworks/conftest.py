@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from go_client import build
 from serving import APPS, STACKS, Identity, Site, make_identity
+
+sys.path.append(str(Path(__file__).parents[1] / "asgi"))  # http2_client
 
 
 @pytest.fixture(
