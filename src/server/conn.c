@@ -25,13 +25,13 @@ static bool wants_read(const tri_conn *conn)
         return false;
     if (conn->flags & TRI_CONN_LINGERING)
         return true;
+    if (conn->flags & TRI_CONN_STREAMS) /* each stream has a window of its own, which holds the peer back */
+        return tri_conn_streams_want_read(conn);
     if (tri_buf_len(&conn->in) >= TRI_SERVER_AHEAD)
         return false;
     if (tri_list_empty(&conn->exchanges))
         return !(conn->flags & TRI_CONN_ENDING) && !is_backlogged(conn)
                && !(conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_CLOSE);
-    if (conn->flags & TRI_CONN_STREAMS)
-        return true; /* each stream has a window of its own, which holds the peer back */
     for (const tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
         const tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
         if (!(exchange->flags & TRI_EXCHANGE_BODY_END)
@@ -67,13 +67,13 @@ static bool may_upgrade(const tri_conn *conn)
 static void on_head(tri_conn *conn, const tri_event *event)
 {
     tri_server *server = conn->server;
-    conn->flags = (uint16_t)((conn->flags | TRI_CONN_USED) & ~TRI_CONN_IN_HEAD);
+    conn->flags = (uint16_t)((conn->flags | TRI_CONN_USED | TRI_CONN_WORKED) & ~TRI_CONN_IN_HEAD);
     conn->dropped = 0;
     conn->body_since = 0;
     if (server->proxies.paths != NULL && tri_health_answer(conn, event))
         return;
     if (server->limits.exchanges != 0 && server->counters.active >= server->limits.exchanges) {
-        tri_refuse_head(conn, event->head, 503, "too many requests at once");
+        tri_refuse_head(conn, event, 503, "too many requests at once");
         return;
     }
     bool websocket = false;
@@ -81,21 +81,12 @@ static void on_head(tri_conn *conn, const tri_event *event)
         const char *reason = NULL;
         int status = tri_websocket_check(event->head, &websocket, &reason);
         if (status != 0) {
-            tri_refuse_head(conn, event->head, status, reason);
+            tri_refuse_head(conn, event, status, reason);
             return;
         }
     }
     if (tri_exchange_open(conn, event, websocket) != 0)
-        tri_refuse(conn, 503, "out of memory");
-}
-
-void tri_conn_consumed(tri_conn *conn, uint32_t stream, size_t n)
-{
-    const tri_protocol_ops *ops = conn->protocol->ops;
-    if (n > 0 && ops->consumed(conn->protocol, stream, n) != 0)
-        tri_conn_lose(conn, "out of memory");
-    else if (ops->sendable(conn->protocol) > 0)
-        tri_conn_queue_flush(conn);
+        tri_refuse_head(conn, event, 503, "out of memory");
 }
 
 /* Bytes of a body: kept for receive(), or dropped within a bound when the answer is complete already. */
@@ -104,7 +95,7 @@ static void on_body(tri_conn *conn, const tri_event *event)
     tri_server *server = conn->server;
     tri_exchange *exchange = find_exchange(conn, event);
     if (exchange == NULL && (conn->flags & TRI_CONN_STREAMS)) { /* few: of more the rest was refused with the answer */
-        tri_conn_consumed(conn, event->stream, event->body.n);
+        tri_conn_streams_consumed(conn, event->stream, event->body.n);
         return;
     }
     conn->body_bytes += event->body.n;
@@ -120,9 +111,12 @@ static void on_body(tri_conn *conn, const tri_event *event)
         return;
     }
     exchange->received += event->body.n;
+    exchange->body_bytes += event->body.n;
     size_t most = (size_t)server->limits.body_buffer + TRI_SERVER_READ + TRI_SERVER_AHEAD;
+    if (conn->flags & TRI_CONN_STREAMS)
+        most = UINT32_MAX; /* the stream's window bounds it */
     if (tri_buf_append(&exchange->body, server->mem, event->body, most) != 0) {
-        tri_refuse(conn, 503, "out of memory");
+        tri_refuse_exchange(exchange, 503, "out of memory");
         return;
     }
     tri_exchange_notify(exchange, TRI_WANT_READ);
@@ -150,6 +144,18 @@ static void on_reset(tri_conn *conn, const tri_event *event)
         tri_exchange_lose(exchange);
 }
 
+/* The peer broke a rule or a limit: its request is refused, or on streams the connection given up. */
+static void on_reject(tri_conn *conn, const tri_event *event)
+{
+    tri_exchange *exchange = (conn->flags & TRI_CONN_STREAMS) ? event->user : NULL;
+    if (exchange != NULL)
+        tri_refuse_exchange(exchange, event->status, event->reason);
+    else if ((conn->flags & TRI_CONN_STREAMS) && event->status != 0)
+        tri_refuse_head(conn, event, event->status, event->reason);
+    else
+        tri_refuse(conn, event->status, event->reason);
+}
+
 static void on_event(tri_conn *conn, const tri_event *event)
 {
     switch (event->type) {
@@ -163,7 +169,7 @@ static void on_event(tri_conn *conn, const tri_event *event)
         on_end(conn, event);
         break;
     case TRI_EVENT_REJECT:
-        tri_refuse(conn, event->status, event->reason);
+        on_reject(conn, event);
         break;
     case TRI_EVENT_RESET:
         on_reset(conn, event);
@@ -241,8 +247,8 @@ static void settle(tri_conn *conn)
             conn->deadline = deadline;
         conn->flags |= TRI_CONN_IN_HEAD;
     }
-    if ((conn->flags & TRI_CONN_STREAMS) && conn->protocol->ops->sendable(conn->protocol) > 0)
-        tri_conn_queue_flush(conn);
+    if (conn->flags & TRI_CONN_STREAMS)
+        tri_conn_streams_settle(conn);
     if (tri_list_empty(&conn->exchanges)) {
         bool over = (state & TRI_PROTOCOL_CLOSE) || (conn->flags & (TRI_CONN_EOF | TRI_CONN_ENDING));
         if (over && tri_list_empty(&conn->flush) && tri_list_empty(&conn->resume))

@@ -12,7 +12,7 @@ void tri_conn_speak_http2(tri_conn *conn)
     tri_http2_init(http2, server->mem, &server->limits, &server->chains, &server->now);
     conn->protocol = &http2->protocol;
     if (conn->flags & TRI_CONN_ENDING) /* it was refused before it had spoken: it is told in its own protocol */
-        conn->protocol->ops->shutdown(conn->protocol);
+        tri_conn_streams_end(conn);
 }
 
 bool tri_conn_choose(tri_conn *conn, const char *bytes, size_t n)

@@ -17,6 +17,8 @@ static bool owes_body(const tri_conn *conn)
 /* Whether it is our turn, or another deadline holds: an exchange is at work, bytes wait, or a body is being dropped. */
 static bool is_busy(const tri_conn *conn)
 {
+    if ((conn->flags & TRI_CONN_STREAMS) && tri_conn_streams_write_deadline(conn) != UINT64_MAX)
+        return true;
     return !tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume) || !tri_list_empty(&conn->flush)
            || (conn->flags & TRI_CONN_BLOCKED) || conn->body_since != 0;
 }
@@ -29,6 +31,8 @@ static uint64_t own_deadline(const tri_conn *conn)
 
 static uint64_t body_deadline(const tri_conn *conn)
 {
+    if (conn->flags & TRI_CONN_STREAMS)
+        return UINT64_MAX; /* each has its own */
     return owes_body(conn) ? conn->body_since + conn->server->limits.body_ms : UINT64_MAX;
 }
 
@@ -36,6 +40,17 @@ static uint64_t write_deadline(const tri_conn *conn)
 {
     bool blocked = (conn->flags & TRI_CONN_BLOCKED) != 0;
     return blocked ? conn->write_since + conn->server->limits.write_ms : UINT64_MAX;
+}
+
+/* The earliest deadline of what only streams have. */
+static uint64_t streams_deadline(const tri_conn *conn)
+{
+    if (!(conn->flags & TRI_CONN_STREAMS) || (conn->flags & (TRI_CONN_ENDING | TRI_CONN_LINGERING)))
+        return UINT64_MAX;
+    uint64_t due = tri_conn_streams_body_deadline(conn);
+    uint64_t other = tri_conn_streams_write_deadline(conn);
+    due = other < due ? other : due;
+    return conn->last_at != 0 && conn->last_at < due ? conn->last_at : due;
 }
 
 /* The earliest deadline of an answer, or of what a WebSocket waits for. */
@@ -86,6 +101,8 @@ void tri_conn_retime(tri_conn *conn)
     due = other < due ? other : due;
     other = request_deadline(conn);
     due = other < due ? other : due;
+    other = streams_deadline(conn);
+    due = other < due ? other : due;
     if (due == UINT64_MAX || (conn->flags & TRI_CONN_CLOSED))
         return;
     if (conn->timer.deadline != 0 && due >= conn->timer.deadline)
@@ -130,6 +147,8 @@ void tri_conn_timeout(tri_conn *conn)
     uint64_t now = conn->server->now;
     if (now >= request_deadline(conn))
         expire_requests(conn);
+    if (conn->flags & TRI_CONN_STREAMS)
+        tri_conn_streams_expire(conn);
     if (conn->flags & TRI_CONN_CLOSED)
         return;
     if (now >= write_deadline(conn) && write_stalled(conn)) {
@@ -152,6 +171,8 @@ void tri_conn_timeout(tri_conn *conn)
             tri_conn_lose(conn, conn->server->stopping ? NULL : "the TLS handshake was not over in time");
         else if ((conn->flags & TRI_CONN_IN_HEAD) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING)))
             tri_refuse(conn, 408, "the request head came too slowly");
+        else if ((conn->flags & TRI_CONN_STREAMS) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING)))
+            tri_conn_streams_end(conn);
         else
             forsake(conn);
         return;

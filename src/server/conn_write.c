@@ -120,7 +120,8 @@ static void finish(tri_conn *conn)
             part(conn);
     } else if ((conn->flags & TRI_CONN_EOF) && !tri_conn_is_ahead(conn)) {
         part(conn);
-    } else if (!(conn->flags & TRI_CONN_IN_HEAD)) {
+    } else if (!(conn->flags & TRI_CONN_IN_HEAD)
+               && !((conn->flags & TRI_CONN_STREAMS) && tri_conn_streams_rest(conn))) {
         tri_conn_idle(conn);
     } else {
         tri_conn_retime(conn); /* a head that came while this answer waited: its clock runs from now on */
@@ -132,6 +133,10 @@ static void wake_writers(tri_conn *conn)
 {
     if (conn->protocol->ops->sendable(conn->protocol) > conn->server->limits.send_low)
         return;
+    if (conn->flags & TRI_CONN_STREAMS) {
+        tri_conn_streams_wake(conn);
+        return;
+    }
     for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
         tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
         tri_exchange_notify(exchange, TRI_WANT_WRITE);
@@ -237,4 +242,6 @@ void tri_conn_flush(tri_conn *conn)
     if (error == 0 && conn->protocol->ops->sendable(conn->protocol) == 0)
         finish(conn);
     tri_conn_queue_resume(conn);
+    if (conn->flags & TRI_CONN_STREAMS)
+        tri_conn_streams_flushed(conn);
 }

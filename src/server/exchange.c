@@ -237,7 +237,7 @@ void tri_exchange_take(tri_exchange *exchange)
     if (exchange->flags & TRI_EXCHANGE_BODY_END)
         exchange->flags |= TRI_EXCHANGE_END_TAKEN;
     if (conn != NULL && (conn->flags & TRI_CONN_STREAMS))
-        tri_conn_consumed(conn, exchange->stream, n);
+        tri_conn_streams_consumed(conn, exchange->stream, n);
     else if (full)
         tri_conn_watch(conn);
 }
@@ -246,12 +246,15 @@ void tri_exchange_take(tri_exchange *exchange)
 static void wait_for_body(tri_exchange *exchange)
 {
     tri_conn *conn = exchange->conn;
+    bool own = (conn->flags & TRI_CONN_STREAMS) != 0;
+    uint64_t *since = own ? &exchange->body_since : &conn->body_since;
+    uint64_t *bytes = own ? &exchange->body_bytes : &conn->body_bytes;
     uint64_t now = tri_reactor_now();
-    if (conn->body_since == 0) {
-        conn->body_since = now;
-        conn->body_bytes = 0;
+    if (*since == 0) {
+        *since = now;
+        *bytes = 0;
     } else if (now > exchange->waited_until) {
-        conn->body_since += now - exchange->waited_until;
+        *since += now - exchange->waited_until;
     }
     tri_conn_retime(conn);
 }
@@ -294,6 +297,8 @@ int tri_exchange_respond(tri_exchange *exchange, const tri_response *response)
         return TRI_ECLOSED;
     tri_response full = *response;
     tri_server_fill_response(exchange->server, &full);
+    if ((conn->flags & TRI_CONN_STREAMS) && exchange->server->leaving)
+        tri_conn_streams_leave(conn);
     full.close = full.close || abandons_body(exchange) || (exchange->server->leaving && !tri_conn_has_more(conn));
     int error = conn->protocol->ops->submit_head(conn->protocol, exchange->stream, &full);
     if (error == TRI_ENOMEM)
@@ -307,26 +312,13 @@ int tri_exchange_respond(tri_exchange *exchange, const tri_response *response)
     return 0;
 }
 
-/* The answer on a stream is complete, and the peer still sends its request: the rest is dropped when it is known to be
-   little, else the peer is told to leave it. */
-static void leave_body(tri_exchange *exchange)
-{
-    tri_conn *conn = exchange->conn;
-    uint64_t left = exchange->head->content_length - exchange->received;
-    bool little = (exchange->head->flags & TRI_HEAD_LENGTH) && left <= exchange->server->limits.drain;
-    tri_conn_consumed(conn, exchange->stream, tri_buf_len(&exchange->body));
-    if (!little && !(conn->flags & TRI_CONN_CLOSED)
-        && conn->protocol->ops->reset(conn->protocol, exchange->stream, TRI_RESET_DONE) != 0)
-        tri_conn_lose(conn, "out of memory");
-}
-
 /* The answer is complete: the connection goes on without this exchange. */
 static void complete(tri_exchange *exchange)
 {
     tri_conn *conn = exchange->conn;
     exchange->flags |= TRI_EXCHANGE_COMPLETE;
     if ((conn->flags & TRI_CONN_STREAMS) && !(exchange->flags & TRI_EXCHANGE_BODY_END))
-        leave_body(exchange);
+        tri_conn_streams_leave_body(exchange);
     if (conn->flags & TRI_CONN_CLOSED)
         return;
     if (exchange->head == NULL || (exchange->head->flags & TRI_HEAD_KEEP_ALIVE))
@@ -377,9 +369,12 @@ int tri_exchange_write(tri_exchange *exchange, const tri_loan *loan, bool end)
 bool tri_exchange_writable(const tri_exchange *exchange)
 {
     const tri_conn *conn = exchange->conn;
-    if (conn == NULL || !(conn->flags & TRI_CONN_BLOCKED))
+    if (conn == NULL)
         return true;
-    return conn->protocol->ops->sendable(conn->protocol) < exchange->server->limits.send_high;
+    if ((conn->flags & TRI_CONN_STREAMS) && !tri_conn_streams_writable(exchange))
+        return false;
+    return !(conn->flags & TRI_CONN_BLOCKED)
+           || conn->protocol->ops->sendable(conn->protocol) < exchange->server->limits.send_high;
 }
 
 bool tri_exchange_lost(const tri_exchange *exchange)
@@ -474,5 +469,10 @@ void tri_exchange_done(tri_exchange *exchange)
         return;
     if (!(exchange->flags & TRI_EXCHANGE_WROTE) && answer_failure(exchange) == 0)
         return;
-    tri_conn_end(conn);
+    if (exchange->conn == NULL)
+        return; /* the attempt has ended it */
+    if (conn->flags & TRI_CONN_STREAMS)
+        tri_conn_streams_reset(exchange, TRI_RESET_FAILED);
+    else
+        tri_conn_end(conn);
 }

@@ -21,7 +21,7 @@ static verdict readiness(const tri_server *server)
 }
 
 /* Submits the answer, and leaves the connection to its next request. */
-static int answer(tri_conn *conn, uint32_t stream, verdict say)
+static int answer(tri_conn *conn, const tri_event *event, verdict say)
 {
     const tri_field_out fields[] = { { TRI_SPAN("content-type"), TRI_SPAN("text/plain; charset=utf-8") },
                                      { TRI_SPAN("cache-control"), TRI_SPAN("no-store") },
@@ -29,11 +29,14 @@ static int answer(tri_conn *conn, uint32_t stream, verdict say)
     tri_response response = { .status = say.status, .fields = fields, .n_fields = say.status == 405 ? 3 : 2 };
     tri_server_fill_response(conn->server, &response);
     response.close = conn->server->leaving && !tri_conn_has_more(conn);
-    int error = conn->protocol->ops->submit_head(conn->protocol, stream, &response);
+    int error = conn->protocol->ops->submit_head(conn->protocol, event->stream, &response);
     if (error != 0)
         return error;
     tri_loan loan = { .bytes = say.text };
-    return conn->protocol->ops->submit_body(conn->protocol, stream, &loan, true);
+    error = conn->protocol->ops->submit_body(conn->protocol, event->stream, &loan, true);
+    if (error == 0 && (conn->flags & TRI_CONN_STREAMS) && (event->head->flags & TRI_HEAD_BODY))
+        error = conn->protocol->ops->reset(conn->protocol, event->stream, TRI_RESET_DONE);
+    return error;
 }
 
 bool tri_health_answer(tri_conn *conn, const tri_event *event)
@@ -54,11 +57,11 @@ bool tri_health_answer(tri_conn *conn, const tri_event *event)
         conn->flags |= TRI_CONN_MORE;
     else
         conn->flags &= (uint16_t)~TRI_CONN_MORE;
-    if (head->flags & TRI_HEAD_BODY) { /* it is dropped, in its time */
+    if ((head->flags & TRI_HEAD_BODY) && !(conn->flags & TRI_CONN_STREAMS)) { /* it is dropped, in its time */
         conn->body_since = tri_server_now(conn->server);
         conn->body_bytes = 0;
     }
-    if (answer(conn, event->stream, say) != 0)
+    if (answer(conn, event, say) != 0)
         tri_conn_lose(conn, "out of memory");
     else
         tri_conn_queue_flush(conn);

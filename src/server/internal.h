@@ -56,6 +56,8 @@ enum tri_conn_flag {
     TRI_CONN_CHOOSING = 2048, /* its first bytes may turn out to be HTTP/2: those that may be are kept in `in` */
     TRI_CONN_STREAMS = 4096,  /* it speaks HTTP/2: it has many exchanges at once, and frames of its own to write */
     TRI_CONN_CUT = 8192,      /* an answer was left unfinished: TLS does not say that it has ended */
+    TRI_CONN_TOLD = 16384,    /* its peer has been told that no further request is wanted */
+    TRI_CONN_WORKED = 32768,  /* of streams: a request has come since it was last idle */
 };
 
 typedef struct tri_listener {
@@ -91,6 +93,7 @@ typedef struct tri_conn {
     uint64_t body_since;    /* ms: the window of body_ms began, 0 for none; time in which nobody waits is added to it */
     uint64_t write_since;   /* ms: blocked without progress since */
     uint64_t body_bytes;    /* came since body_since */
+    uint64_t last_at;       /* ms: of streams, when requests that are under way are no longer waited for; 0 for never */
     uint32_t unsent;        /* bytes in the kernel's hands at write_since */
     uint32_t dropped;       /* bytes of an unread body that were read for nothing; first, of a PROXY header to come */
     uint32_t ahead;         /* bytes of `in` that had arrived at a stop; UINT32_MAX before one */
@@ -131,6 +134,8 @@ struct tri_exchange {
     uint64_t deadline;        /* ms: of the answer, or of what a WebSocket waits for; 0 for none */
     uint64_t waited_until;    /* ms: when receive() last ceased to wait */
     uint64_t received;        /* bytes of the body that have come */
+    uint64_t body_since;      /* as in a connection, of a stream */
+    uint64_t body_bytes;      /* the same */
     tri_addr peer;            /* the client, as far as it is known */
     uint64_t sent;            /* bytes of the answer's body */
     uint64_t began_ns;        /* when the head had come, where the access log wants to know */
@@ -220,8 +225,6 @@ void tri_conn_watch(tri_conn *conn);
 void tri_conn_queue_resume(tri_conn *conn);
 /* At a stop, and once: what was read ahead had arrived before it. */
 void tri_conn_count_ahead(tri_conn *conn);
-/* Where streams have windows of their own: so many bytes of a body were taken. */
-void tri_conn_consumed(tri_conn *conn, uint32_t stream, size_t n);
 bool tri_conn_has_more(const tri_conn *conn);
 bool tri_conn_is_ahead(const tri_conn *conn);
 void tri_conn_continue(tri_conn *conn);
@@ -237,6 +240,36 @@ TRI_NODISCARD bool tri_conn_choose(tri_conn *conn, const char *bytes, size_t n);
 /* conn_proxy.c */
 TRI_NODISCARD bool tri_conn_proxy_begin(tri_conn *conn, const tri_listener *listener);
 TRI_NODISCARD bool tri_conn_proxy_take(tri_conn *conn, char **bytes, size_t *n);
+
+/* conn_streams.c; of connections that have streams only */
+
+/* So many bytes of a body were taken: the peer may send as many more. */
+void tri_conn_streams_consumed(tri_conn *conn, uint32_t stream, size_t n);
+bool tri_conn_streams_want_read(const tri_conn *conn);
+/* After bytes were parsed, and frames may have been made of them. */
+void tri_conn_streams_settle(tri_conn *conn);
+/* Whether fewer bytes than the limit wait on its stream. */
+bool tri_conn_streams_writable(const tri_exchange *exchange);
+/* Gives waiting calls of send() their wake-up once the peer has let enough go. */
+void tri_conn_streams_wake(tri_conn *conn);
+/* What could be was written: the clock of those runs whose peer lets no more of them go. */
+void tri_conn_streams_flushed(tri_conn *conn);
+/* Ends an exchange, and its stream, alone, behind what it has sent. */
+void tri_conn_streams_reset(tri_exchange *exchange, enum tri_reset why);
+/* The answer is complete, and the peer still sends its request: the rest is dropped when it is known to be little, else
+   the peer is told to leave it. */
+void tri_conn_streams_leave_body(tri_exchange *exchange);
+/* All is written, and no exchange is at work: whether nothing of a request has been since the last time, so that the
+   connection goes on being idle. */
+bool tri_conn_streams_rest(tri_conn *conn);
+uint64_t tri_conn_streams_body_deadline(const tri_conn *conn);
+uint64_t tri_conn_streams_write_deadline(const tri_conn *conn);
+/* Acts on the deadlines that have passed. */
+void tri_conn_streams_expire(tri_conn *conn);
+/* Tells the peer that no further request is wanted; those that are under way are still taken for a moment. */
+void tri_conn_streams_leave(tri_conn *conn);
+/* Tells the peer of the end, and ends. */
+void tri_conn_streams_end(tri_conn *conn);
 
 /* conn_tls.c; but for the first and the last, of connections with TLS only */
 TRI_NODISCARD bool tri_conn_tls_begin(tri_conn *conn);
@@ -264,7 +297,9 @@ void tri_conn_timeout(tri_conn *conn);
 /* refuse.c */
 void tri_refuse(tri_conn *conn, int status, const char *reason);
 void tri_refuse_text(tri_conn *conn, int status, const char *reason, const char *text);
-void tri_refuse_head(tri_conn *conn, const tri_head *head, int status, const char *reason);
+void tri_refuse_head(tri_conn *conn, const tri_event *event, int status, const char *reason);
+/* The same for the request of one stream, while others go on. */
+void tri_refuse_exchange(tri_exchange *exchange, int status, const char *reason);
 void tri_refuse_record(tri_conn *conn, int status, const char *reason);
 
 /* exchange.c */

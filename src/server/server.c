@@ -504,16 +504,9 @@ void tri_server_fill_response(tri_server *server, tri_response *response)
     response->defaults = server->default_lines;
 }
 
-/* At a stop: a connection that has a request at work goes on until what has arrived behind it is answered, too. */
-static void stop_busy(tri_conn *conn)
+/* At a stop, tells the exchanges of a connection. */
+static void stop_exchanges(tri_conn *conn)
 {
-    if ((conn->source.interest & TRI_READ) && !(conn->flags & TRI_CONN_LINGERING))
-        tri_conn_readable(conn);
-    if (conn->flags & TRI_CONN_CLOSED)
-        return;
-    tri_conn_count_ahead(conn);
-    if (!tri_conn_has_more(conn))
-        conn->protocol->ops->shutdown(conn->protocol);
     tri_list *next;
     for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = next) {
         tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
@@ -527,10 +520,45 @@ static void stop_busy(tri_conn *conn)
     }
 }
 
+/* At a stop: a connection that has a request at work goes on until what has arrived behind it is answered, too. */
+static void stop_busy(tri_conn *conn)
+{
+    if ((conn->source.interest & TRI_READ) && !(conn->flags & TRI_CONN_LINGERING))
+        tri_conn_readable(conn);
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
+    tri_conn_count_ahead(conn);
+    if (!tri_conn_has_more(conn))
+        conn->protocol->ops->shutdown(conn->protocol);
+    stop_exchanges(conn);
+}
+
+/* At a stop, of a connection that has streams: what has arrived is taken, and what is under way for a moment; whoever
+   is at work goes on to the end. */
+static void stop_streams(tri_server *server, tri_conn *conn)
+{
+    bool idle = tri_list_empty(&conn->exchanges) && !(conn->flags & TRI_CONN_IN_HEAD);
+    uint64_t idle_for = server->now + server->limits.keep_alive_ms - conn->deadline;
+    bool stale = idle && (conn->flags & TRI_CONN_USED) && idle_for > TRI_SERVER_RECENT_MS;
+    if (conn->source.interest & TRI_READ)
+        tri_conn_readable(conn);
+    if (conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING | TRI_CONN_LINGERING))
+        return;
+    tri_conn_streams_leave(conn);
+    if (stale && tri_list_empty(&conn->exchanges))
+        tri_conn_streams_end(conn);
+    else
+        stop_exchanges(conn);
+}
+
 /* At a stop: serves what has arrived on an idle connection, and closes it if nothing is likely to be under way. Only
    the last answer of a connection says close. */
 static void stop_conn(tri_server *server, tri_conn *conn)
 {
+    if (conn->flags & TRI_CONN_STREAMS) {
+        stop_streams(server, conn);
+        return;
+    }
     const unsigned not_idle = TRI_CONN_LINGERING | TRI_CONN_ENDING | TRI_CONN_IN_HEAD | TRI_CONN_BLOCKED | TRI_CONN_EOF;
     bool idle = tri_list_empty(&conn->exchanges) && tri_list_empty(&conn->resume) && !(conn->flags & not_idle);
     if (!idle || (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_IN_BODY)) {

@@ -86,6 +86,7 @@ class Http2:
         self.goaways: list[tuple[int, int]] = []
         """The last stream and the code of each GOAWAY that has come."""
         self.ended = False
+        self._held = bytearray()
         config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
         self.h2 = h2.connection.H2Connection(config)
         self.h2.initiate_connection()
@@ -197,8 +198,12 @@ class Http2:
         if not data:
             self.ended = True
             raise Closed("the connection was closed")
-        for event in self.h2.receive_data(data):
-            self._take(event)
+        self._held += data
+        while len(self._held) >= 9 and len(self._held) >= (n := 9 + int.from_bytes(self._held[:3], "big")):
+            frame = bytes(self._held[:n])
+            del self._held[:n]
+            for event in self.h2.receive_data(frame):
+                self._take(event)
         self.flush()
 
     def poll(self, seconds: float = 0.1) -> None:
@@ -231,6 +236,8 @@ class Http2:
     def _take(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.ConnectionTerminated):
             self.goaways.append((event.last_stream_id or 0, int(event.error_code or 0)))
+            # h2 takes it for the end; the streams that are named go on (RFC 9113 §6.8).
+            self.h2.state_machine.state = h2.connection.ConnectionState.CLIENT_OPEN
             return
         number = getattr(event, "stream_id", None)
         if not number or number not in self.streams:
