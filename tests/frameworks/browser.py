@@ -32,13 +32,14 @@ class Browser:
 
     Args:
         directory: An empty folder for its profile and its log.
+        options: More options of the browser.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *options: str) -> None:
         assert PROGRAM is not None
         self._log = directory / "browser.log"
         self._numbers = itertools.count(1)
-        command = [PROGRAM, *OPTIONS, f"--user-data-dir={directory / 'profile'}", "about:blank"]
+        command = [PROGRAM, *OPTIONS, *options, f"--user-data-dir={directory / 'profile'}", "about:blank"]
         # A sanitizer's run-time is for the server alone.
         environment = {**os.environ, "HOME": str(directory)}
         environment.pop("LD_PRELOAD", None)
@@ -66,18 +67,28 @@ class Browser:
         """Call an asynchronous function of JavaScript in the page, and return what it returns."""
         called = ", ".join(json.dumps(argument) for argument in arguments)
         parameters = {"expression": f"({function})({called})", "awaitPromise": True, "returnByValue": True}
+        result = self._ask("Runtime.evaluate", parameters)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    def open(self, url: str) -> None:
+        """Show a page, and wait until it is there."""
+        result = self._ask("Page.navigate", {"url": url})
+        assert "errorText" not in result, result
+        there = "async () => document.readyState + ' ' + location.href"
+        until(lambda: self.run(there) == f"complete {url}", f"the page {url}", TIMEOUT)
+
+    def _ask(self, method: str, parameters: dict[str, Any]) -> Any:
+        """Send a command to the page, and return what comes of it."""
         number = next(self._numbers)
-        command = {"id": number, "method": "Runtime.evaluate", "params": parameters}
-        self._page_connection.send(json.dumps(command))
+        self._page_connection.send(json.dumps({"id": number, "method": method, "params": parameters}))
         deadline = time.monotonic() + TIMEOUT
         while True:
             answer = json.loads(self._page_connection.recv(deadline - time.monotonic()))
             if answer.get("id") == number:
                 break
         assert "result" in answer, answer
-        result = answer["result"]
-        assert "exceptionDetails" not in result, result
-        return result["result"].get("value")
+        return answer["result"]
 
     def _page(self) -> str:
         """Wait for DevTools, and return the address of the page there."""
