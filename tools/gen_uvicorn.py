@@ -30,7 +30,7 @@ HEAD = """<!-- Written by tools/gen_uvicorn.py from uvicorn's help and python/tr
 `tricorn` takes the command line of `uvicorn` {version} as it stands: every option of its help is in this table,
 with the same name, form and meaning unless a note says otherwise. Each can be set by uvicorn's variable, too,
 which is asked after ours. What Tricorn does not do is refused with code 2 and a line that says why, never
-ignored; values that ask for nothing (`--ssl-cert-reqs 0`) are taken.
+ignored; values that ask for nothing are taken.
 
 | option | default of uvicorn | of Tricorn | variables | how it is taken |
 | --- | --- | --- | --- | --- |

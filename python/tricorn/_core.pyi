@@ -25,6 +25,24 @@ def broadcast(
 ) -> tuple[
     list[Callable[[dict[str, Any]], Any]], list[Callable[[dict[str, Any]], Any]], Awaitable | None
 ]: ...
+def make_tls(
+    *,
+    certificate: bytes,
+    key: bytes,
+    password: str | None,
+    http2: bool,
+    lowest: int,
+    highest: int,
+    ciphers: str | None,
+    suites: str | None,
+    clients: int,
+    tells_faults: bool,
+    authorities: bytes | None,
+    revoked: tuple[bytes, ...],
+    more: tuple[tuple[bytes, bytes], ...],
+    seed: bytes | None,
+    ticket_seconds: int,
+) -> tuple[object, list[tuple[int, int]]]: ...
 
 class ClientDisconnected(OSError): ...
 
@@ -132,7 +150,7 @@ class Server:
         ready_path: str,
         ready_lag_ms: int,
     ) -> None: ...
-    def set_tls(self, *, certificate: str, key: str, password: str | None, http2: bool = False) -> None: ...
+    def set_tls(self, tls: object, /) -> None: ...
     def fileno(self) -> int: ...
     def attach(
         self,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tricorn import environment, importer, proxies, uvicorn_options
+from tricorn import environment, importer, proxies, tls, uvicorn_options
 from tricorn.errors import StartupError, UsageError
 from tricorn.importer import Application
 from tricorn.option import Bind, is_every_address, parse_bind, parse_field
@@ -96,6 +96,13 @@ class Config:
     ssl_certfile: str | None = default("ssl_certfile")
     ssl_keyfile: str | None = default("ssl_keyfile")
     ssl_keyfile_password: str | None = default("ssl_keyfile_password")
+    ssl_version: int = default("ssl_version")
+    ssl_min_version: str = default("ssl_min_version")
+    ssl_ciphers: str | None = default("ssl_ciphers")
+    ssl_cert_reqs: int = default("ssl_cert_reqs")
+    ssl_ca_certs: str | None = default("ssl_ca_certs")
+    ssl_crl: tuple[str, ...] = default("ssl_crl")
+    ssl_cert_errors: str = default("ssl_cert_errors")
     ssl_handshake_timeout: float = default("ssl_handshake_timeout")
     http2: bool | None = default("http2")
     timeout_keep_alive: float = default("timeout_keep_alive")
@@ -396,12 +403,6 @@ class Config:
     def _has_field(self, name: bytes) -> bool:
         return any(field.lower() == name for field, _ in self.default_fields)
 
-    def _check_tls(self) -> None:
-        if self.ssl_keyfile is not None and self.ssl_certfile is None:
-            raise UsageError(
-                "--ssl-keyfile is given without --ssl-certfile", "give the file of the certificate"
-            )
-
     def _check_contradictions(self) -> None:
         if self.log_config != default("log_config") and (self.log_file, self.access_log_file) != ("-", "-"):
             raise UsageError(
@@ -415,7 +416,7 @@ class Config:
                 raise bound_twice(name)
         if self.ready_max_lag is not None and self.ready_path is None:
             raise UsageError("--ready-max-lag is given without --ready-path", "give the path of readiness")
-        self._check_tls()
+        tls.check(self)
         if self.health_path is not None and self.health_path == self.ready_path:
             raise UsageError("--health-path and --ready-path are the same", "give each a path of its own")
         if self.uds_mode is not None and not any(address.path for address in self.addresses):
@@ -471,17 +472,24 @@ def _by_attribute(options: dict[str, Any]) -> dict[str, Any]:
         if attribute in known:
             raise UsageError(f"{attribute} is given twice, once as {keyword}", "give it once")
         known[attribute] = value
+    _translate(known)
+    return known
+
+
+def _translate(known: dict[str, Any]) -> None:
+    """Put the values that have forms of uvicorn's into ours."""
     if isinstance(known.get("env_file"), os.PathLike):
         known["env_file"] = os.fspath(known["env_file"])
     if isinstance(known.get("forwarded_allow_ips"), (list, tuple)):  # a form of uvicorn's
         known["forwarded_allow_ips"] = ",".join(map(str, known["forwarded_allow_ips"]))
     for name in uvicorn_options.LISTS & known.keys():
         known[name] = uvicorn_options.listed(known[name])
+    if known.get("ssl_ciphers") == tls.NO_CIPHERS:
+        known["ssl_ciphers"] = None
     if "header" in known:
         known["header"] = uvicorn_options.join_fields(known["header"])
     if "log_level" in known:
         known["log_level"] = uvicorn_options.level_name(known["log_level"])
-    return known
 
 
 def attribute_of(keyword: str) -> str:

@@ -15,7 +15,19 @@ from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
-from tricorn import _core, access, banner, importer, libraries, listening, logs, protocols, systemd, versions
+from tricorn import (
+    _core,
+    access,
+    banner,
+    importer,
+    libraries,
+    listening,
+    logs,
+    protocols,
+    systemd,
+    tls,
+    versions,
+)
 from tricorn._backends import current, load
 from tricorn._backends.base import Backend, TaskGroup
 from tricorn.config import Config
@@ -264,7 +276,8 @@ class Service:
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
         self.core.set_proxies(**config.proxies)
-        _set_tls(self.core, config)
+        if config.is_ssl:
+            self.core.set_tls(tls.make(config))
         self._listeners = list(listeners) if listeners is not None else listening.open_all(config)
         for listener in self._listeners:
             self.core.listen(listener.fd, config.backlog, listener.server, listener.proxy)
@@ -700,28 +713,6 @@ def _http2_unasked(config: Config) -> bool:
             "install nghttp2 (Debian: apt-get install libnghttp2-dev) and build Tricorn again",
         )
     return bool(config.http2)
-
-
-def _set_tls(core: _core.Server, config: Config) -> None:
-    """Have the core speak TLS, if the options say so.
-
-    Raises:
-        UsageError: The certificate or its key cannot be had.
-    """
-    if config.ssl_certfile is None:
-        return
-    try:
-        core.set_tls(
-            certificate=config.ssl_certfile,
-            key=config.ssl_keyfile or config.ssl_certfile,
-            password=config.ssl_keyfile_password,
-            http2=config.http2 is not False and versions.has_http2(),
-        )
-    except ValueError as error:
-        raise UsageError(
-            f"TLS cannot be spoken: {error}",
-            "give a certificate with --ssl-certfile and its key with --ssl-keyfile, both as PEM",
-        ) from None
 
 
 def _shown(url: str, config: Config) -> str:

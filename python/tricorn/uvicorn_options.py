@@ -80,10 +80,6 @@ SPLITTERS: Final = {"reload-dir": ":"}
 MISSING: Final[dict[str, tuple[Any, ...]]] = {
     "timeout_notify": (30,),
     "callback_notify": (None,),
-    "ssl_version": (17, 2),
-    "ssl_cert_reqs": (0,),
-    "ssl_ca_certs": (None,),
-    "ssl_ciphers": (None, "TLSv1"),
     "ssl_context_factory": (None,),
 }
 """The options that Tricorn does not have, each with the values that it accepts; the first is what reading it gives."""
@@ -97,10 +93,6 @@ _PLURALS: Final = {
 _NOT_THERE: Final = (
     "is an option of uvicorn that Tricorn does not have",
     "leave it out; docs/uvicorn.md lists what differs",
-)
-_NO_TLS: Final = (
-    "asks for a setting of TLS that Tricorn does not have yet",
-    "leave it out, or have a proxy such as nginx, Caddy or haproxy speak TLS",
 )
 FLAGS: Final = frozenset({"reload", "proxy_headers", "reset_contextvars"})
 """Those of :data:`MISSING` that take no value on the command line."""
@@ -164,8 +156,6 @@ def accept(keyword: str, value: Any, shown: str = "") -> None:
 
 def reason(keyword: str) -> tuple[str, str]:
     """Return why an option is refused, in words that follow its name, and the way out."""
-    if keyword.startswith("ssl_"):
-        return _NO_TLS
     return _NOT_THERE
 
 

@@ -199,7 +199,9 @@ static bool take_errors(tri_tls *tls)
     bool out_of_memory = false;
     unsigned long error;
     while ((error = ERR_get_error()) != 0) {
-        if (tls->reason == NULL)
+        if (tls->reason == NULL && ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+            tls->reason = tri_tls_reason_distrust(SSL_get_verify_result(tls->ssl));
+        else if (tls->reason == NULL)
             tls->reason = tri_tls_reason(error, tls->established);
         out_of_memory = out_of_memory || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
     }

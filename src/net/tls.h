@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/uio.h>
 
 #include "base/error.h"
@@ -19,12 +20,47 @@ enum { TRI_TLS_HTTP1 = 1, TRI_TLS_HTTP2 = 2 };
 typedef struct tri_tls_context tri_tls_context;
 typedef struct tri_tls tri_tls;
 
-/* What a context is made of; all is read during the call only. */
+/* Whether clients are asked for a certificate; the numbers are those of Python's ssl.VerifyMode. */
+typedef enum tri_tls_clients { TRI_TLS_UNASKED, TRI_TLS_OPTIONAL, TRI_TLS_REQUIRED } tri_tls_clients;
+
+/* A certificate and its key, by the paths of their files, PEM. */
+typedef struct tri_tls_pair {
+    const char *certificate; /* the server's own first, then those who signed it */
+    const char *key;         /* NULL when the first file has it, too */
+} tri_tls_pair;
+
+enum {
+    TRI_TLS_PAIRS = 1024, /* certificates of a context at most */
+    TRI_TLS_SEED = 32,    /* bytes that session tickets' keys are derived from */
+};
+
+/* How long a certificate is good, in seconds from now: it is when the first is at most 0 and the second is not below.
+ */
+typedef struct tri_tls_validity {
+    int64_t begins;
+    int64_t ends;
+} tri_tls_validity;
+
+/* What a context is made of; all is read during the call only. What is 0 is as if it was not there. */
 typedef struct tri_tls_options {
-    const char *certificate; /* the path of the chain, PEM, the server's own first */
-    const char *key;         /* the path of the private key; NULL when the first file has it, too */
-    const char *password;    /* of the key, NULL for none */
-    unsigned protocols;      /* those to offer; HTTP/2 is preferred */
+    const char
+        *certificate; /* for clients that name no server, or one that no other certificate is for; as in a pair */
+    const char *key;
+    const tri_tls_pair *more; /* for the names in them (RFC 6066 §3); TRI_TLS_PAIRS at most, with the first */
+    unsigned more_n;
+    const char *password; /* of every key that is locked, NULL for none */
+    unsigned protocols;   /* those to offer; HTTP/2 is preferred */
+    int lowest;           /* version of TLS, as 0x0303; by default and at least that of TLS 1.2 */
+    int highest;          /* by default the highest that OpenSSL speaks */
+    const char *ciphers;  /* of TLS 1.2, as OpenSSL writes them; NULL for Mozilla's intermediate profile */
+    const char *suites;   /* of TLS 1.3; NULL for OpenSSL's, which are all good */
+    tri_tls_clients clients;
+    bool tells_faults;          /* a client's certificate that is not good is the application's to judge */
+    const char *authorities;    /* the path of those who sign clients' certificates, PEM */
+    const char *const *revoked; /* paths of lists of certificates that were revoked, PEM */
+    unsigned revoked_n;
+    const unsigned char *seed; /* TRI_TLS_SEED bytes; NULL: no session is resumed */
+    unsigned ticket_s;         /* seconds that a session can be resumed for, and after which keys change */
 } tri_tls_options;
 
 /* Whether this build speaks TLS; else no context can be made. */
@@ -34,6 +70,11 @@ const char *tri_tls_version(void);
 /* A context with one reference. TRI_ENOMEM; TRI_EINVAL, with what is wrong in `fault`, TRI_TLS_FAULT bytes. */
 TRI_NODISCARD int tri_tls_context_new(tri_tls_context **out, const tri_mem *mem, const tri_tls_options *options,
                                       char *fault);
+/* How many certificates a context has, and how long each is good; the server's own is the first. */
+unsigned tri_tls_context_pairs(const tri_tls_context *context);
+tri_tls_validity tri_tls_context_validity(const tri_tls_context *context, unsigned which);
+/* A further reference. */
+void tri_tls_context_ref(tri_tls_context *context);
 /* Gives a reference back. */
 void tri_tls_context_unref(tri_tls_context *context);
 

@@ -131,6 +131,12 @@ static PyMethodDef module_methods[] = {
     { "check_access_format", tri_access_check, METH_O,
       PyDoc_STR("check_access_format($module, text, /)\n--\n\nRaise a ValueError that says what is wrong with a format "
                 "of the access log.") },
+    { "make_tls", (PyCFunction)(void (*)(void))tri_tls_make, METH_VARARGS | METH_KEYWORDS,
+      PyDoc_STR(
+          "make_tls($module, *, certificate, key, password, http2, lowest, highest, ciphers, suites, clients, "
+          "tells_faults, authorities, revoked, more, seed, ticket_seconds)\n--\n\nRead certificates and keys from "
+          "files; returns what set_tls() takes, and of each certificate the seconds until it is good and until it "
+          "is no more. A ValueError says what is wrong.") },
     { "deadline", tri_process_deadline, METH_VARARGS,
       PyDoc_STR("deadline($module, seconds, message, code, /)\n--\n\nHave a thread in C write the message to standard "
                 "error and end the process with the code when so many seconds have passed; 0 takes that back.") },

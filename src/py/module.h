@@ -226,10 +226,11 @@ void tri_tls_scope_forget(tri_py_server *server);
 /* proxying.c: a method of the server. */
 PyObject *tri_proxying_set(PyObject *op, PyObject *args, PyObject *kwargs);
 /* Changes a scope by what proxies have said of its exchange; 0, or -1 with an exception. */
-/* tls.c */
-PyObject *tri_tls_set(PyObject *op, PyObject *args, PyObject *kwargs);
-
 int tri_proxying_apply(tri_py_server *server, PyObject *scope, const tri_exchange *exchange);
+
+/* tls.c: a function of the module, and a method of the server. */
+PyObject *tri_tls_make(PyObject *module, PyObject *args, PyObject *kwargs);
+PyObject *tri_tls_set(PyObject *op, PyObject *capsule);
 
 /* listening.c: functions of the module. */
 PyObject *tri_listening_tcp(PyObject *module, PyObject *args);

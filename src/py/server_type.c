@@ -590,10 +590,8 @@ static PyMethodDef server_methods[] = {
       PyDoc_STR("set_proxies($self, *, allow, fields, hops, health_path, ready_path, ready_lag_ms)\n--\n\n"
                 "Say which proxies are believed, and which paths are answered without the application; before "
                 "listening.") },
-    { "set_tls", (PyCFunction)(void (*)(void))tri_tls_set, METH_VARARGS | METH_KEYWORDS,
-      PyDoc_STR(
-          "set_tls($self, *, certificate, key, password, http2=False)\n--\n\n"
-          "Have new connections speak TLS, with a certificate and a key from files; http2 offers that by ALPN.") },
+    { "set_tls", tri_tls_set, METH_O,
+      PyDoc_STR("set_tls($self, tls, /)\n--\n\nHave new connections speak TLS, as make_tls() was told.") },
     { "fileno", server_fileno, METH_NOARGS,
       PyDoc_STR("fileno($self, /)\n--\n\nThe reactor's descriptor: readable when a turn has something to do.") },
     { "attach", (PyCFunction)(void (*)(void))server_attach, METH_VARARGS | METH_KEYWORDS,

@@ -89,11 +89,9 @@ def test_given_file() -> None:
 
 def test_what_uvicorn_has_and_we_do_not() -> None:
     """Is taken where it asks for nothing, and refused with the reason where it does."""
-    assert load("ssl-cert-reqs = 0\n") == {}
-    line = problem('ssl-ca-certs = "ca.pem"')
-    assert (
-        line.startswith('tricorn.toml: ssl-ca-certs = "ca.pem" asks for a setting of TLS') and "nginx" in line
-    )
+    assert load("timeout-notify = 30\n") == {}
+    line = problem("timeout-notify = 5")
+    assert line.startswith("tricorn.toml: timeout-notify = 5 is an option of uvicorn that Tricorn does not")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +112,10 @@ def test_what_uvicorn_has_and_we_do_not() -> None:
         ("port = ", "tricorn.toml is no TOML"),
         (f"port = {'9' * 5000}", "tricorn.toml is no TOML: Exceeds the limit"),
         (f"port = {'[' * 100_000}", "tricorn.toml is no TOML of ours: it is nested too deeply"),
-        ("ssl-ca-certs = 2026-11-30", 'tricorn.toml: ssl-ca-certs = "2026-11-30" asks for a setting of TLS'),
+        (
+            "timeout-notify = 2026-11-30",
+            'tricorn.toml: timeout-notify = "2026-11-30" is an option of uvicorn',
+        ),
     ],
 )
 def test_refuses(text: str, message: str) -> None:

@@ -416,8 +416,8 @@ def test_the_library_that_an_application_declares(app: App) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"ssl_ca_certs": "ca.pem"}, "ssl_ca_certs='ca.pem'"),
-        ({"ssl_cert_reqs": ssl.CERT_REQUIRED}, "ssl_cert_reqs="),
+        ({"ssl_context_factory": len}, "ssl_context_factory="),
+        ({"ssl_version": ssl.PROTOCOL_TLS_CLIENT}, "ssl_version must be one of"),
         ({"log_config": 5}, "log_config must be"),
         ({"log_level": 21}, "log_level must be"),
         ({"loop": "custom"}, "loop must be one of"),

@@ -1,4 +1,4 @@
-"""TLS: the certificate of the server and its key."""
+"""TLS: certificates and keys, versions and ciphers, and what is asked of clients."""
 
 from __future__ import annotations
 
@@ -37,5 +37,67 @@ ROWS: Final[tuple[Option, ...]] = (
         field="handshake_ms",
         attack="handshakes that are never finished",
         answer="closed",
+    ),
+    Option(
+        "ssl-version",
+        GROUP,
+        "Python's number of a protocol: 17 or 2 for every version that is good, 5 for TLS 1.2 alone.",
+        "integer",
+        17,
+        metavar="NUMBER",
+        choices=("17", "2", "5"),
+        minimum=2,
+        maximum=17,
+    ),
+    Option(
+        "ssl-min-version",
+        GROUP,
+        "The lowest version of TLS that is spoken.",
+        default="1.2",
+        metavar="VERSION",
+        choices=("1.2", "1.3"),
+    ),
+    Option(
+        "ssl-ciphers",
+        GROUP,
+        "Ciphers, as OpenSSL writes them; those whose names begin with TLS_ are for TLS 1.3.",
+        unset="Mozilla's intermediate profile",
+        metavar="LIST",
+    ),
+    Option(
+        "ssl-cert-reqs",
+        GROUP,
+        "Whether clients are asked for a certificate: 0 for no, 1 for one if they have any, 2 where none may come"
+        " without. One that is not good ends the connection.",
+        "integer",
+        0,
+        metavar="NUMBER",
+        choices=("0", "1", "2"),
+        minimum=0,
+        maximum=2,
+    ),
+    Option(
+        "ssl-ca-certs",
+        GROUP,
+        "The file of the certificates by which clients' are verified, PEM.",
+        metavar="PATH",
+    ),
+    Option(
+        "ssl-crl",
+        GROUP,
+        "A file with lists of clients' certificates that were revoked, PEM; each of the signers must have one then."
+        " May be given several times.",
+        default=(),
+        metavar="PATH",
+        multiple=True,
+    ),
+    Option(
+        "ssl-cert-errors",
+        GROUP,
+        "What becomes of a client's certificate that is not good, with --ssl-cert-reqs 1: refuse ends the connection;"
+        " tell serves it, and the application must look at client_cert_error.",
+        default="refuse",
+        metavar="WORD",
+        choices=("refuse", "tell"),
     ),
 )

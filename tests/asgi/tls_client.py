@@ -1,0 +1,66 @@
+"""A client of the tests that speaks TLS as it is told to."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+from harness import TIMEOUT
+
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def client(
+    authority: Path,
+    version: str = "",
+    certificate: tuple[Path, Path] | None = None,
+    alpn: tuple[str, ...] = (),
+) -> ssl.SSLContext:
+    """Return what a client speaks.
+
+    Args:
+        authority: Whose certificates it trusts.
+        version: The only version of TLS that it speaks; empty for any.
+        certificate: Its own certificate and key.
+        alpn: The protocols that it asks for.
+    """
+    context = ssl.create_default_context(cafile=str(authority))
+    if version:
+        context.minimum_version = context.maximum_version = VERSIONS[version]
+    if certificate is not None:
+        context.load_cert_chain(*map(str, certificate))
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    return context
+
+
+def dial(
+    context: ssl.SSLContext, port: int, name: str = "localhost", session: ssl.SSLSession | None = None
+) -> ssl.SSLSocket:
+    """Open a connection over TLS, perhaps by resuming a session."""
+    plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+    return context.wrap_socket(plain, server_hostname=name, session=session)
+
+
+def exchange(connection: ssl.SSLSocket, request: bytes = REQUEST) -> bytes:
+    """Send a request that ends its connection, and return all that comes."""
+    connection.sendall(request)
+    pieces = []
+    while piece := connection.recv(65536):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def alert(context: ssl.SSLContext, port: int, name: str = "localhost") -> str:
+    """Return the alert that a connection ends with; empty when a request is answered."""
+    try:
+        with dial(context, port, name) as connection:
+            answer = exchange(connection)
+    except ssl.SSLError as error:
+        text = str(error).partition(" (_ssl")[0]
+        return text.rpartition(" alert ")[2]
+    assert answer.startswith(b"HTTP/1.1 200 "), answer[:200]
+    return ""
