@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,21 @@ class GoClient:
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    @contextmanager
+    def running(self, site: Site, path: str, workers: int) -> Iterator[dict[str, Any]]:
+        """Send requests one after another, by so many workers, until the context ends; it gives the report then."""
+        report: dict[str, Any] = {}
+        command = self.command(site, "until-eof", path, workers)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            try:
+                yield report
+                said, _ = process.communicate(timeout=TIMEOUT)
+            except BaseException:
+                process.kill()
+                raise
+        assert process.returncode == 0
+        report.update(json.loads(said))
 
     def command(self, site: Site, what: str, path: str, *more: object) -> list[str]:
         """Return the command that does it."""

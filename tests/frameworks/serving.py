@@ -161,8 +161,12 @@ class Site:
 
     def ask_to_stop(self) -> None:
         """Ask the server to stop, as a supervisor does."""
+        self.send_signal(signal.SIGTERM)
+
+    def send_signal(self, number: int) -> None:
+        """Send the server a signal."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
 
     def wait(self) -> int:
         """Wait until the server has ended, and return its exit code."""

@@ -3,7 +3,8 @@
 //	goclient -ca cert.pem [-http1] parallel URL COUNT     COUNT requests at once, after one that opened the connection
 //	goclient -ca cert.pem [-http1] upload URL SIZE        SIZE bytes of unknown length, in pieces with pauses, and a trailer
 //	goclient -ca cert.pem [-http1] leave URL              takes the first bytes of an answer and cancels the request
-//	goclient -ca cert.pem [-http1] until-eof URL WORKERS  requests one after another until standard input ends
+//	goclient -ca cert.pem [-http1] until-eof URL WORKERS  requests one after another until standard input ends, or
+//	                                                      connections are refused
 package main
 
 import (
@@ -22,6 +23,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -38,6 +40,7 @@ type report struct {
 	Statuses    map[int]int    `json:"statuses"`
 	Sizes       map[int]int    `json:"sizes"`
 	Connections int            `json:"connections"`
+	Refused     int            `json:"refused"`
 	Errors      []string       `json:"errors"`
 	Failed      int            `json:"failed"`
 	Body        string         `json:"body"`
@@ -87,6 +90,10 @@ func (c *client) traced(ctx context.Context) context.Context {
 func (c *client) fail(err error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		c.report.Refused++
+		return
+	}
 	c.report.Failed++
 	if len(c.report.Errors) < shown {
 		c.report.Errors = append(c.report.Errors, err.Error())
@@ -189,7 +196,14 @@ func (c *client) leave(url string) {
 	}
 }
 
-// Goes on until standard input ends.
+// Whether a connection could not be made.
+func (c *client) refused() bool {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	return c.report.Refused > 0
+}
+
+// Goes on until standard input ends, or nobody listens any more.
 func (c *client) untilEOF(url string, workers int) {
 	done := make(chan struct{})
 	var group sync.WaitGroup
@@ -197,7 +211,7 @@ func (c *client) untilEOF(url string, workers int) {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			for {
+			for !c.refused() {
 				select {
 				case <-done:
 					return
