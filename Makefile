@@ -54,7 +54,7 @@ $(shell rm -f .venv/.setup-*)
 endif
 endif
 
-.PHONY: help run build test test-c test-python test-parsers test-frames lint format asan asan-c asan-python coverage autobahn testssl fuzz bench bench-quick instructions clean
+.PHONY: help run build test test-c test-python test-parsers test-frames test-tls lint format asan asan-c asan-python coverage autobahn testssl fuzz bench bench-quick instructions clean
 
 help: ## this list
 	@echo 'Tricorn. Commands:'
@@ -87,6 +87,12 @@ FRAMES ?= wsproto websockets
 
 test-frames: $(SETUP_TEST) $(INSTALLED) ## the tests of WebSockets with frames by wsproto and by websockets (FRAMES=one, ONLY='asyncio or trio')
 	@set -e; for frames in $(FRAMES); do $(PYTEST) -q tests/asgi/test_websocket_*.py --ws $$frames -n 5 --dist loadfile -k '$(ONLY)' $(ARGS); done
+
+# What a connection does that speaks TLS: bodies, deadlines, disconnects, stops, WebSockets.
+TLS_TESTS ?= $(patsubst %,tests/asgi/test_%.py,bodies deadlines disconnects http1 limits model stop websocket_close websocket_flow websocket_stop)
+
+test-tls: $(SETUP_TEST) $(INSTALLED) ## the tests of connections with clients that speak TLS (ONLY='asyncio or trio')
+	@$(PYTEST) -q $(TLS_TESTS) --tls -n 5 --dist loadfile -k '$(ONLY)' $(ARGS)
 
 lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the house, formatters, types
 	@$(PYTEST) -q tests/lint

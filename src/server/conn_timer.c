@@ -141,6 +141,22 @@ static void forsake(tri_conn *conn)
     tri_conn_close(conn);
 }
 
+/* The time is over for what the peer was to send, or for the connection to idle. */
+static void end_late(tri_conn *conn)
+{
+    bool ending = (conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING)) != 0;
+    if (conn->flags & TRI_CONN_PROXY)
+        tri_conn_lose(conn, "its PROXY header did not come in time");
+    else if (conn->tls != NULL && tri_tls_is_shaking(conn->tls))
+        tri_conn_lose(conn, conn->server->stopping ? NULL : "the TLS handshake was not over in time");
+    else if ((conn->flags & TRI_CONN_IN_HEAD) && !ending)
+        tri_refuse(conn, 408, "the request head came too slowly");
+    else if ((conn->flags & TRI_CONN_STREAMS) && !ending)
+        tri_conn_streams_end(conn);
+    else
+        forsake(conn);
+}
+
 /* The timer fired: acts on the deadline that has passed, if one has. */
 void tri_conn_timeout(tri_conn *conn)
 {
@@ -164,18 +180,8 @@ void tri_conn_timeout(tri_conn *conn)
     }
     if (now >= own_deadline(conn) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING | TRI_CONN_EOF)))
         tri_conn_readable(conn); /* what has arrived in time is served, however late we are */
-    if (now >= own_deadline(conn)) {
-        if (conn->flags & TRI_CONN_PROXY)
-            tri_conn_lose(conn, "its PROXY header did not come in time");
-        else if (conn->tls != NULL && tri_tls_is_shaking(conn->tls))
-            tri_conn_lose(conn, conn->server->stopping ? NULL : "the TLS handshake was not over in time");
-        else if ((conn->flags & TRI_CONN_IN_HEAD) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING)))
-            tri_refuse(conn, 408, "the request head came too slowly");
-        else if ((conn->flags & TRI_CONN_STREAMS) && !(conn->flags & (TRI_CONN_LINGERING | TRI_CONN_ENDING)))
-            tri_conn_streams_end(conn);
-        else
-            forsake(conn);
-        return;
-    }
-    tri_conn_retime(conn);
+    if (now >= own_deadline(conn))
+        end_late(conn);
+    else
+        tri_conn_retime(conn);
 }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import frames
 import harness
 import parsers
 import pytest
+import secure
 from command import Command, Run
 from harness import LIBRARIES, Serve, Server
 
@@ -20,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--ws", choices=harness.FRAMES, default="tricorn", help="what makes the frames of WebSockets"
     )
+    parser.addoption("--tls", action="store_true", help="speak TLS with the servers")
     parser.addoption("--libraries", default=",".join(LIBRARIES), help="the async libraries, with commas")
 
 
@@ -28,6 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     harness.parser = config.getoption("--http")
     harness.frames = config.getoption("--ws")
+    if config.getoption("--tls"):
+        harness.more_options = secure.options()
+        harness.wrap = cast("Callable[[socket.socket], socket.socket]", secure.SecureSocket)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,6 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             parsers.difference(harness.parser, item.name)
             or frames.difference(harness.frames, item.name)
             or parsers.needs_a_library(item.name)
+            or (secure.difference(item.name) if harness.wrap is not None else None)
         )
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=reason))

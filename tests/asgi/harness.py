@@ -27,6 +27,10 @@ parser = "tricorn"
 FRAMES = ("tricorn", "wsproto", "websockets")
 frames = "tricorn"
 """What reads and writes the frames of WebSockets: pytest's option ``--ws``."""
+more_options: list[str] = []
+"""More options of every server: those of TLS, with pytest's option ``--tls``."""
+wrap: Callable[[socket.socket], socket.socket] | None = None
+"""What makes a client's connection one over TLS, with that option."""
 
 # What must never stand in a server's log, whatever a test does.
 ALARMS = re.compile(
@@ -271,7 +275,7 @@ class Server:
             fd = listener.fileno()
             usual = ("--async-library", library, "--app-dir", str(APPS), "--fd", str(fd))
             chosen = ("--http", parser, "--ws", frames)
-            self._start([app, *usual, *chosen, *options], environment or {}, [fd])
+            self._start([app, *usual, *chosen, *more_options, *options], environment or {}, [fd])
 
     def _start(
         self, arguments: list[str], environment: dict[str, str], inherited: Sequence[int] = ()
@@ -286,9 +290,18 @@ class Server:
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
             )
 
-    def connect(self) -> Client:
-        """Open a connection; it is served as soon as the server is up."""
-        return Client(socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT))
+    def connect(self, room: int | None = None) -> Client:
+        """Open a connection; it is served as soon as the server is up. The kernel keeps about ``room`` bytes for it."""
+        return Client(self.dial(room))
+
+    def dial(self, room: int | None = None) -> socket.socket:
+        """Return the socket of a connection, or what acts as one over TLS."""
+        plain = socket.socket()
+        plain.settimeout(TIMEOUT)
+        if room is not None:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        plain.connect(("127.0.0.1", self.port))
+        return plain if wrap is None else wrap(plain)
 
     def ask(
         self, method: str = "GET", target: str = "/", body: bytes | None = None, fields: Iterable[Field] = ()

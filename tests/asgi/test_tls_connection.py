@@ -16,7 +16,6 @@ import tls_tools
 from harness import APPS, TIMEOUT, Client, Serve, Server, until
 
 APP = "bare:app"
-IGNORED = 1 << 7  # SSL_OP_IGNORE_UNEXPECTED_EOF, which Python switches on
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -42,7 +41,7 @@ def server(shared: Serve, library: str, options: list[str]) -> Server:
 def context(files: tuple[Path, Path]) -> ssl.SSLContext:
     """Return what a client that trusts the certificate speaks."""
     made = ssl.create_default_context(cafile=str(files[0]))
-    made.options &= ~IGNORED  # an end that TLS does not tell of is an error
+    made.options &= ~tls_tools.IGNORE_UNEXPECTED_EOF  # an end that TLS does not tell of is an error
     return made
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from harness import TIMEOUT
 
 EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+IGNORE_UNEXPECTED_EOF = 1 << 7
+"""OpenSSL's option, which Python switches on: an end that TLS does not tell of is none."""
 LOCAL = "subjectAltName=DNS:localhost,IP:127.0.0.1"
 
 

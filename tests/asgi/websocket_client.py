@@ -290,12 +290,8 @@ def reach(
         behind: Bytes that are sent together with the handshake.
         room: How many bytes the kernel keeps for the client, about.
     """
-    connection = socket.socket()
-    connection.settimeout(TIMEOUT)
-    if room is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    connection = server.dial(room)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.connect(("127.0.0.1", server.port))
     peer = Peer(connection)
     offers = [] if offer is None else [("Sec-WebSocket-Extensions", offer)]
     peer.ask_upgrade(target, [*FIELDS, *offers, *fields], behind=behind)
