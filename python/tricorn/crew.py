@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tricorn import listening, spawning, worker
+from tricorn import listening, spawning, tls, worker
 from tricorn.board import SLOTS_MOST, Board, Cell
 from tricorn.config import Config
 from tricorn.importer import Application
@@ -271,6 +271,7 @@ class Crew:
         self._cells = Cells(min(SLOTS_MOST, 2 * config.workers + 32))
         self.on_start: Callable[[Worker], None] = lambda worker: None
         self.private: list[int] = []
+        self._seed = tls.new_seed()
 
     @property
     def most(self) -> int:
@@ -280,7 +281,7 @@ class Crew:
     @property
     def urls(self) -> list[str]:
         """Where the server listens."""
-        return [listener.url for listener in self.slots[0].listeners]
+        return [tls.shown(listener.url, self._config) for listener in self.slots[0].listeners]
 
     @property
     def workers(self) -> list[Worker]:
@@ -327,6 +328,7 @@ class Crew:
             self._cells.receive(cell),
             self._cells.send,
             os.getpid(),
+            self._seed,
         )
         try:
             process = self._process(task)

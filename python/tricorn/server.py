@@ -132,6 +132,8 @@ def probe(config: Config) -> str:
         UsageError: The application's name cannot be meant.
     """
     app, backend = prepare(config)
+    if config.is_ssl:
+        tls.warn(tls.make(config))
     protocols.load(config.http)
     if config.ws != "none":
         websocket.load(config.ws)
@@ -201,6 +203,7 @@ class Service:
         owns_process: Whether the process is there for this server alone, so that the collector is tuned for it.
         listeners: Where to listen; by default the addresses of the options are bound. The core owns them from now on.
         supervisor: The process that has started this one as a worker, 0 for none; it says what concerns all of them.
+        seed: What the keys of session tickets are derived from, where other servers are to take the tickets, too.
 
     Attributes:
         backend: The library's backend.
@@ -222,6 +225,7 @@ class Service:
         owns_process: bool = False,
         listeners: Sequence[Listener] | None = None,
         supervisor: int = 0,
+        seed: bytes | None = None,
     ) -> None:
         self._config = config
         self.backend = backend
@@ -241,6 +245,7 @@ class Service:
         self._last_signal = 0
         self._expired = False
         self._handled: Sequence[int] = ()
+        self._has_terminal = False
         self._draining = self._hurried = False
         self._pid = os.getpid()
         self._leaves = not config.drain_delay  # answers say that connections end from the first signal on
@@ -276,12 +281,21 @@ class Service:
             fields=b"".join(name + b": " + value + b"\r\n" for name, value in config.default_fields),
         )
         self.core.set_proxies(**config.proxies)
-        if config.is_ssl:
-            self.core.set_tls(tls.make(config))
+        self._certificates = self._keep_certificates(seed, supervised=supervisor != 0)
         self._listeners = list(listeners) if listeners is not None else listening.open_all(config)
         for listener in self._listeners:
             self.core.listen(listener.fd, config.backlog, listener.server, listener.proxy)
-        self.urls = [_shown(listener.url, config) for listener in self._listeners]
+        self.urls = [tls.shown(listener.url, config) for listener in self._listeners]
+
+    def _keep_certificates(self, seed: bytes | None, *, supervised: bool) -> tls.Keeper | None:
+        """Have the core speak TLS, if the options say so, and the files looked at."""
+        if not self._config.is_ssl:
+            return None
+        keeper = tls.Keeper(self._config, self.core.set_tls, seed or tls.new_seed())
+        keeper.start(quiet=supervised)
+        if self._config.ssl_reload:
+            self.beside.append(partial(keeper.watch, self.backend.sleep))
+        return keeper
 
     def _interface(self, app: importer.Application) -> tuple[importer.Application, int]:
         """Return the application as one of ASGI 3, and the version of ASGI that it follows itself."""
@@ -312,9 +326,14 @@ class Service:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        rereads = signal.SIGHUP in numbers and self._certificates is not None
+        numbers = [number for number in numbers if not (rereads and number == signal.SIGHUP)]
         previous = {number: signal.signal(number, self._on_signal) for number in numbers}
         if self._supervised:
             previous[signal.SIGQUIT] = signal.signal(signal.SIGQUIT, self._on_quit)
+        if rereads:
+            self._has_terminal = _terminal()
+            previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._on_hangup)
         if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:  # else it is the application's
             previous[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, on_reopen)
         self._handled = numbers
@@ -323,6 +342,15 @@ class Service:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+    def _on_hangup(self, number: int, frame: FrameType | None) -> None:
+        """Read the certificates again; stop, when it was our terminal that has gone."""
+        if self._is_not_ours(number):
+            return
+        if self._certificates is None or (self._has_terminal and not _terminal()):
+            self._on_signal(number, frame)
+        else:
+            self._certificates.again()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Ask for a stop; a signal that comes when asking cannot help, or no longer, ends the process."""
@@ -715,9 +743,13 @@ def _http2_unasked(config: Config) -> bool:
     return bool(config.http2)
 
 
-def _shown(url: str, config: Config) -> str:
-    """Return an address as clients write it."""
-    return url.replace("http://", "https://", 1) if config.is_ssl else url
+def _terminal() -> bool:
+    """Tell whether the process has a terminal that can send it a hang-up."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _common_scope(config: Config) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Task:
         receive: The descriptor by which others hand over connections.
         send: The descriptors by which it hands them over, by cell.
         supervisor: The process that started it.
+        seed: What the keys of session tickets are derived from.
         path: The supervisor's ``sys.path``.
     """
 
@@ -51,6 +52,7 @@ class Task:
     receive: int
     send: list[int]
     supervisor: int
+    seed: bytes = b""
     path: list[str] = field(default_factory=lambda: list(sys.path))
 
     @property

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final, TypeVar
 
-from tricorn import banner, importer, listening, logs, spawning, systemd
+from tricorn import banner, importer, listening, logs, spawning, systemd, tls
 from tricorn._backends import load
 from tricorn.config import Config
 from tricorn.crew import ABORTED, Crew, Slot, Worker
@@ -89,7 +89,7 @@ def check(config: Config) -> None:
     """Refuse what worker processes cannot serve.
 
     Raises:
-        UsageError: The application is no name, or this is not the main thread.
+        UsageError: The application is no name, or this is not the main thread; or a certificate is not to be had.
     """
     importer.refuse_in_worker()
     if not isinstance(config.app, str):
@@ -101,6 +101,8 @@ def check(config: Config) -> None:
         raise UsageError("worker processes are watched from the main thread, and this is another one")
     if config.library != "auto":
         load(config.library)
+    if config.is_ssl:
+        tls.warn(tls.make(config))
     if not config.preload:
         try:
             pickle.dumps(config)

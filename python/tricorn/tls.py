@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +30,23 @@ NO_CIPHERS: Final = "TLSv1"
 DAY: Final = 86400
 
 _PATHS: Final = ("ssl_certfile", "ssl_keyfile", "ssl_ca_certs")
-_NEED_A_CERTIFICATE: Final = ("ssl_keyfile", "ssl_ca_certs", "ssl_crl", "ssl_cert_reqs")
+_NEED_A_CERTIFICATE: Final = (
+    "ssl_keyfile",
+    "ssl_ca_certs",
+    "ssl_crl",
+    "ssl_cert_reqs",
+    "ssl_sni_cert",
+    "ssl_cert_dir",
+    "ssl_reload",
+)
+_INSIDE: Final = (("fullchain.pem", "privkey.pem"), ("tls.crt", "tls.key"))
+"""Certificates and keys in a directory of their own, as certbot and Kubernetes have them."""
+
+SEED: Final = 32
+LOOK: Final = 1.0
+"""Seconds between two looks at the files."""
+
+Stamps = dict[str, tuple[int, int, int] | None]
 
 
 def check(config: Config) -> None:
@@ -59,11 +77,30 @@ def check(config: Config) -> None:
         raise UsageError("--ssl-version 5 is TLS 1.2 and --ssl-min-version is above it", "give one of them")
 
 
-def make(config: Config) -> object:
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What the files of the options hold.
+
+    Attributes:
+        core: What the core's ``set_tls()`` takes.
+        warnings: What is not as it should be, though it can be served with.
+    """
+
+    core: object
+    warnings: list[str]
+
+
+def new_seed() -> bytes:
+    """Return what the keys of session tickets are derived from; servers that have the same take each other's."""
+    return os.urandom(SEED)
+
+
+def make(config: Config, seed: bytes | None = None) -> Material:
     """Read the certificates and keys.
 
-    Returns:
-        What the core's ``set_tls()`` takes.
+    Args:
+        config: The options.
+        seed: See :func:`new_seed`; without one no session is resumed.
 
     Raises:
         UsageError: A file cannot be had, or is not what it should be.
@@ -71,22 +108,177 @@ def make(config: Config) -> object:
     from tricorn import _core  # options are read without the core
 
     assert config.ssl_certfile is not None
-    _readable(config)
+    more = _further(config)
+    for option, path in _files(config, more):
+        _open(option, path)
+    arguments = _arguments(config) | {
+        "more": tuple((os.fsencode(one), os.fsencode(key)) for one, key in more)
+    }
+    if config.ssl_session_tickets and seed is not None:
+        arguments["seed"] = seed
     try:
-        made, validities = _core.make_tls(**_arguments(config))
+        made, validities = _core.make_tls(**arguments)
     except ValueError as error:
         raise UsageError(f"TLS cannot be spoken: {error}", _remedy(str(error))) from None
-    for path, (begins, ends) in zip([config.ssl_certfile], validities, strict=True):
-        _warn(path, begins, ends)
+    paths = [config.ssl_certfile, *(one for one, _ in more)]
+    warnings = [_age(path, *validity) for path, validity in zip(paths, validities, strict=True)]
     if config.ssl_ca_certs is not None and not config.ssl_cert_reqs:
-        _logger.warning(
+        warnings.append(
             "--ssl-ca-certs changes nothing: clients are not asked for certificates (--ssl-cert-reqs)"
         )
-    return made
+    return Material(made, [warning for warning in warnings if warning])
+
+
+def warn(material: Material) -> None:
+    """Log what is not as it should be."""
+    for warning in material.warnings:
+        _logger.warning("%s", warning)
+
+
+class Keeper:
+    """Gives a server what it needs for TLS, and gives it again when the files have changed.
+
+    Args:
+        config: The options.
+        use: The core's ``set_tls()``.
+        seed: See :func:`new_seed`.
+    """
+
+    def __init__(self, config: Config, use: Callable[[object], None], seed: bytes) -> None:
+        self._config = config
+        self._use = use
+        self._seed = seed
+        self._read_at = self._seen = self._stamps()
+
+    def start(self, *, quiet: bool = False) -> None:
+        """Read the files; ``quiet`` where somebody else has told what is not as it should be.
+
+        Raises:
+            UsageError: They are not to be used.
+        """
+        material = make(self._config, self._seed)
+        self._use(material.core)
+        if not quiet:
+            warn(material)
+
+    def again(self) -> None:
+        """Read the files again, for new connections; if they are not to be used, what was read before stays."""
+        self._read_at = self._stamps()
+        try:
+            material = make(self._config, self._seed)
+        except UsageError as error:
+            _logger.error("The certificates stay as they were read before: %s", error)
+            return
+        self._use(material.core)
+        warn(material)
+        _logger.info("The certificates and keys were read again")
+
+    async def watch(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Look at the files for ever, and read them again once they have changed and were left alone for a look."""
+        while True:
+            await sleep(LOOK)
+            now = self._stamps()
+            if now == self._seen and now != self._read_at:
+                self.again()
+            self._seen = now
+
+    def _stamps(self) -> Stamps:
+        """Return what changes when one of the files does."""
+        try:
+            more = _further(self._config)
+        except UsageError:
+            more = []
+        return {path: _stamp(path) for _, path in _files(self._config, more)}
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    """Return what changes when a file does; ``None`` when there is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _further(config: Config) -> list[tuple[str, str]]:
+    """Return the certificates for the hosts in them, each with its key.
+
+    Raises:
+        UsageError: The directory cannot be read, or has none.
+    """
+    named = [_pair(text) for text in config.ssl_sni_cert]
+    return named if config.ssl_cert_dir is None else named + _in_directory(Path(config.ssl_cert_dir))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """Split ``CERT[:KEY]``."""
+    certificate, _, key = text.partition(":")
+    return certificate, key or certificate
+
+
+def _in_directory(directory: Path) -> list[tuple[str, str]]:
+    """Return the certificates of a directory, each with its key.
+
+    Raises:
+        UsageError: It cannot be read, or has none.
+    """
+    try:
+        entries = sorted(directory.iterdir())
+    except OSError as error:
+        raise UsageError(
+            f"--ssl-cert-dir {directory} cannot be read: {error.strerror}",
+            "give the path of a directory that this user may read",
+        ) from None
+    found = [pair for entry in entries for pair in _of_entry(entry)]
+    if not found:
+        raise UsageError(
+            f"--ssl-cert-dir {directory} has no certificate in it",
+            "put NAME.pem there with certificate and key, or NAME.crt and NAME.key",
+        )
+    return found
+
+
+def _of_entry(entry: Path) -> Iterator[tuple[str, str]]:
+    """Give the certificate that an entry of a directory stands for, and its key, if it does for one."""
+    if entry.is_dir():
+        for name, key in _INSIDE:
+            if (entry / name).is_file():
+                yield str(entry / name), str(entry / key)
+                return
+    elif entry.suffix in {".pem", ".crt"}:
+        key_file = entry.with_suffix(".key")
+        yield str(entry), str(key_file if key_file.is_file() else entry)
+
+
+def _files(config: Config, more: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return every file that is read, with the option that says so."""
+    single = [(_shown(name), getattr(config, name)) for name in _PATHS]
+    further = "--ssl-sni-cert" if config.ssl_cert_dir is None else "--ssl-sni-cert or --ssl-cert-dir"
+    return [
+        *((option, path) for option, path in single if path is not None),
+        *(("--ssl-crl", path) for path in config.ssl_crl),
+        *((further, path) for pair in more for path in pair),
+    ]
+
+
+def _open(option: str, path: str) -> None:
+    """Open a file, so that one that cannot be read is told by its option.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{option} {path} cannot be read: {error.strerror}",
+            "give the path of a file in the form PEM that this user may read",
+        ) from None
 
 
 def _arguments(config: Config) -> dict[str, Any]:
-    """Return what the core is told."""
+    """Return what the core is told of one certificate, without tickets."""
     ciphers, suites = _split_ciphers(config.ssl_ciphers)
     certificate = config.ssl_certfile or ""
     return {
@@ -104,7 +296,7 @@ def _arguments(config: Config) -> dict[str, Any]:
         "revoked": tuple(map(os.fsencode, config.ssl_crl)),
         "more": (),
         "seed": None,
-        "ticket_seconds": 0,
+        "ticket_seconds": round(config.ssl_ticket_lifetime),
     }
 
 
@@ -118,26 +310,6 @@ def _split_ciphers(text: str | None) -> tuple[str | None, str | None]:
     return ":".join(others) or None, ":".join(suites) or None
 
 
-def _readable(config: Config) -> None:
-    """Open each file, so that what cannot be read is told by its option.
-
-    Raises:
-        UsageError: One cannot be read.
-    """
-    files = [(name, getattr(config, name)) for name in _PATHS] + [("ssl_crl", one) for one in config.ssl_crl]
-    for name, path in files:
-        if path is None:
-            continue
-        try:
-            with Path(path).open("rb"):
-                pass
-        except OSError as error:
-            raise UsageError(
-                f"{_shown(name)} {path} cannot be read: {error.strerror}",
-                "give the path of a file in the form PEM that this user may read",
-            ) from None
-
-
 def _remedy(fault: str) -> str:
     """Return what to do about what the core has found."""
     if "password" in fault:
@@ -149,14 +321,18 @@ def _remedy(fault: str) -> str:
     return "give a certificate with --ssl-certfile and its key with --ssl-keyfile, both in the form PEM"
 
 
-def _warn(path: str, begins: int, ends: int) -> None:
-    """Say that a certificate is of no use now; clients refuse it, and a new one may be on its way."""
+def _age(path: str, begins: int, ends: int) -> str:
+    """Return a sentence on a certificate that is of no use now: clients refuse it, and a new one may be on its way."""
     if ends < 0:
-        _logger.warning(
-            "The certificate %s has expired %d day(s) ago: clients will refuse it", path, -ends // DAY
-        )
-    elif begins > 0:
-        _logger.warning("The certificate %s is not good before %d day(s) from now", path, -(-begins // DAY))
+        return f"The certificate {path} has expired {-ends // DAY} day(s) ago: clients will refuse it"
+    if begins > 0:
+        return f"The certificate {path} is not good before {-(-begins // DAY)} day(s) from now"
+    return ""
+
+
+def shown(url: str, config: Config) -> str:
+    """Return an address as clients write it."""
+    return url.replace("http://", "https://", 1) if config.is_ssl else url
 
 
 def _shown(name: str) -> str:

@@ -74,7 +74,13 @@ def _service(task: Task, channel: socket.socket, app: Application | None) -> Ser
     with importer.in_worker():
         app, backend = prepare(task.config, app)
     service = Service(
-        task.config, app, backend, owns_process=True, listeners=task.listeners, supervisor=task.supervisor
+        task.config,
+        app,
+        backend,
+        owns_process=True,
+        listeners=task.listeners,
+        supervisor=task.supervisor,
+        seed=task.seed,
     )
     service.core.report(task.board, task.cell)
     service.core.balance(task.receive, task.send)

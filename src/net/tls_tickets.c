@@ -99,6 +99,24 @@ static int on_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_C
     return 1 + which;
 }
 
+/* Marks the session of a client that has sent more than its own certificate: a ticket holds that one alone, so that a
+   resumed session would tell the application of less. */
+static int on_ticket(SSL *ssl, void *user)
+{
+    (void)user;
+    if (sk_X509_num(SSL_get_peer_cert_chain(ssl)) <= 0)
+        return 1;
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), "chain", 5);
+}
+
+/* Whether a session is marked so. */
+static bool is_marked(SSL_SESSION *session)
+{
+    void *mark = NULL;
+    size_t n = 0;
+    return SSL_SESSION_get0_ticket_appdata(session, &mark, &n) == 1 && n > 0;
+}
+
 /* Says whether a session that was opened is resumed. */
 static SSL_TICKET_RETURN on_session(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_n,
                                     SSL_TICKET_STATUS status, void *user)
@@ -108,7 +126,7 @@ static SSL_TICKET_RETURN on_session(SSL *ssl, SSL_SESSION *session, const unsign
     (void)user;
     if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
         return SSL_TICKET_RETURN_IGNORE_RENEW;
-    if (!tri_tls_verify_again(ssl, session))
+    if (is_marked(session) || !tri_tls_verify_again(ssl, session))
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
@@ -126,7 +144,7 @@ int tri_tls_tickets_set(tri_tls_context *context, const tri_tls_options *options
     SSL_CTX_set_app_data(ctx, context);
     SSL_CTX_set_timeout(ctx, (long)options->ticket_s);
     if (!SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_key)
-        || !SSL_CTX_set_session_ticket_cb(ctx, NULL, on_session, NULL))
+        || !SSL_CTX_set_session_ticket_cb(ctx, on_ticket, on_session, NULL))
         return TRI_ENOMEM;
     return 0;
 }

@@ -14,7 +14,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def client(
-    authority: Path,
+    authority: Path | None,
     version: str = "",
     certificate: tuple[Path, Path] | None = None,
     alpn: tuple[str, ...] = (),
@@ -22,12 +22,16 @@ def client(
     """Return what a client speaks.
 
     Args:
-        authority: Whose certificates it trusts.
+        authority: Whose certificates it trusts; without one it trusts any, and adds none to its own certificate.
         version: The only version of TLS that it speaks; empty for any.
         certificate: Its own certificate and key.
         alpn: The protocols that it asks for.
     """
-    context = ssl.create_default_context(cafile=str(authority))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if authority is None:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    else:
+        context.load_verify_locations(authority)
     if version:
         context.minimum_version = context.maximum_version = VERSIONS[version]
     if certificate is not None:
@@ -38,7 +42,7 @@ def client(
 
 
 def dial(
-    context: ssl.SSLContext, port: int, name: str = "localhost", session: ssl.SSLSession | None = None
+    context: ssl.SSLContext, port: int, name: str | None = "localhost", session: ssl.SSLSession | None = None
 ) -> ssl.SSLSocket:
     """Open a connection over TLS, perhaps by resuming a session."""
     plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)

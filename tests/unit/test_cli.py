@@ -139,6 +139,8 @@ NEEDS = {
     "uds-mode": ["--uds", "socket"],
     "ready-max-lag": ["--ready-path", "/r"],
     "ssl-keyfile": ["--ssl-certfile", "certificate.pem"],
+    "ssl-sni-cert": ["--ssl-certfile", "certificate.pem"],
+    "ssl-cert-dir": ["--ssl-certfile", "certificate.pem"],
     "ssl-ca-certs": ["--ssl-certfile", "certificate.pem"],
     "ssl-cert-reqs": ["--ssl-certfile", "certificate.pem", "--ssl-ca-certs", "ca.pem"],
     "ssl-crl": ["--ssl-certfile", "certificate.pem", "--ssl-ca-certs", "ca.pem", "--ssl-cert-reqs", "2"],

@@ -100,4 +100,46 @@ ROWS: Final[tuple[Option, ...]] = (
         metavar="WORD",
         choices=("refuse", "tell"),
     ),
+    Option(
+        "ssl-sni-cert",
+        GROUP,
+        "A further certificate, for clients that name one of its hosts; its key's file may follow after a colon. May be"
+        " given several times.",
+        default=(),
+        metavar="CERT[:KEY]",
+        multiple=True,
+    ),
+    Option(
+        "ssl-cert-dir",
+        GROUP,
+        "A directory with further certificates: NAME.pem or NAME.crt, with NAME.key where the key is not in it, or a"
+        " directory NAME with fullchain.pem and privkey.pem, or with tls.crt and tls.key.",
+        metavar="DIRECTORY",
+    ),
+    Option(
+        "ssl-reload",
+        GROUP,
+        "Read certificates, keys and lists again when their files change, for new connections; SIGHUP has it done,"
+        " too.",
+        "flag",
+        False,
+    ),
+    Option(
+        "ssl-session-tickets",
+        GROUP,
+        "Let clients resume their sessions, which spares both sides most of a handshake.",
+        "flag",
+        True,
+        negative=True,
+    ),
+    Option(
+        "ssl-ticket-lifetime",
+        GROUP,
+        "How long a session can be resumed; the keys of tickets change as often.",
+        "seconds",
+        3600.0,
+        metavar="SECONDS",
+        minimum=1,
+        maximum=86400,
+    ),
 )
