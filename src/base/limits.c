@@ -36,6 +36,16 @@ void tri_limits_default(tri_limits *limits)
         .h2_window = 131072,
         .h2_connection_window = 2097152,
         .h2_frame = 16384,
+        .h2_resets = 200,
+        .h2_pings = 100,
+        .h2_settings = 20,
+        .h2_empty = 100,
+        .h2_small = 10000,
+        .h2_priorities = 500,
+        .h2_window_updates = 1000,
+        .h2_unknown = 100,
+        .h2_continuations = 16,
+        .h2_queue = 1000,
         .linger_ms = 2000,
     };
 }

@@ -17,6 +17,31 @@ static void forget_told(tri_http2 *self)
     core->told = NULL;
 }
 
+/* Frames that may wait for a peer that does not read: those of answers, and few others. */
+static size_t queue_most(const tri_http2 *self)
+{
+    return (size_t)self->limits->h2_queue + 2 * (size_t)self->limits->h2_streams;
+}
+
+/* Gives nghttp2 what is within the budgets, and ends the connection where it is not: then nothing more is looked at. */
+static ptrdiff_t take_bytes(tri_http2 *self, const char *bytes, size_t n)
+{
+    const char *over = NULL;
+    size_t allowed = tri_http2_budget_scan(self, bytes, n, &over);
+    ptrdiff_t took = tri_http2_session_recv(self, bytes, allowed);
+    if (took < 0)
+        return took;
+    tri_http2_budget_took(self, (size_t)took);
+    if ((size_t)took < allowed)
+        return took;
+    uint32_t code = over == NULL ? (uint32_t)NGHTTP2_ENHANCE_YOUR_CALM : self->core->budget.code;
+    if (over == NULL && nghttp2_session_get_outbound_queue_size(self->session) > queue_most(self))
+        over = "it asks for more than it reads";
+    if (over != NULL && tri_http2_session_end(self, code, over) != 0)
+        return TRI_ENOMEM;
+    return tri_http2_output_pump(self) == 0 ? (ptrdiff_t)n : TRI_ENOMEM;
+}
+
 static ptrdiff_t recv_bytes(tri_protocol *protocol, char *bytes, size_t n)
 {
     tri_http2 *self = (tri_http2 *)protocol;
@@ -27,8 +52,8 @@ static ptrdiff_t recv_bytes(tri_protocol *protocol, char *bytes, size_t n)
     if (self->core->body_of != NULL)
         return 0;
     forget_told(self);
-    ptrdiff_t took = tri_http2_session_recv(self, bytes, n);
-    if (took < 0 || ((size_t)took == n && tri_http2_output_pump(self) != 0))
+    ptrdiff_t took = take_bytes(self, bytes, n);
+    if (took < 0)
         return fail(self);
     tri_http2_stream_sweep(self);
     return took;

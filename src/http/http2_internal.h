@@ -11,6 +11,7 @@ enum {
     TRI_HTTP2_OUT_HIGH = 1 << 16, /* bytes of frames that wait in the chain; the rest waits in the streams */
     TRI_HTTP2_FIELDS = 32,        /* of a head that needs no further memory */
     TRI_HTTP2_BYTES = 1280,       /* of the same */
+    TRI_HTTP2_ENDED_KEPT = 16,    /* streams that are known to be ended by the peer */
     TRI_HTTP2_PATIENCE = 4,       /* times a head's limits, beyond which it is not even read any more */
 };
 
@@ -84,6 +85,37 @@ typedef struct tri_http2_stream {
     uint16_t reject;             /* and its status */
 } tri_http2_stream;
 
+/* What is counted of a peer's frames, by the second. */
+enum tri_http2_budgeted {
+    TRI_HTTP2_RESETS,
+    TRI_HTTP2_PINGS,
+    TRI_HTTP2_SETTINGS,
+    TRI_HTTP2_EMPTY,
+    TRI_HTTP2_SMALL,
+    TRI_HTTP2_PRIORITIES,
+    TRI_HTTP2_WINDOWS,
+    TRI_HTTP2_UNKNOWN,
+    TRI_HTTP2_BUDGETS, /* how many there are */
+};
+
+typedef struct tri_http2_budget {
+    uint64_t since; /* ms: the second began */
+    uint32_t spent[TRI_HTTP2_BUDGETS];
+    uint32_t windows;       /* WINDOW_UPDATE frames that our DATA frames have earned in it */
+    uint32_t continuations; /* of the head that comes */
+    uint32_t last;          /* the highest stream that was begun */
+    uint32_t skipped;       /* the highest that was not, though a higher one was; 0 for none */
+    uint32_t skipped_from;  /* and the lowest of those next to it */
+    uint32_t ended[TRI_HTTP2_ENDED_KEPT]; /* streams that the peer has ended last */
+    uint32_t n_ended;       /* how many it has ended, ever */
+    uint32_t code;          /* why the connection is to end */
+    uint32_t left;          /* bytes of the payload that is skipped */
+    size_t ahead;           /* bytes that were counted, and that nghttp2 has not taken yet */
+    const char *over;       /* what is too much */
+    uint8_t n;              /* bytes of the frame's head */
+    uint8_t head[13];       /* with the first four of its payload where they matter */
+} tri_http2_budget;
+
 /* What a connection needs once a byte has come. */
 typedef struct tri_http2_core {
     const tri_mem *mem;
@@ -98,6 +130,7 @@ typedef struct tri_http2_core {
     tri_http2_stream *body_of;
     tri_span body;      /* of the pending BODY event */
     const char *reason; /* of the pending REJECT event of the connection */
+    tri_http2_budget budget;
 } tri_http2_core;
 
 /* Whether `status` refuses the stream's request. */
@@ -167,6 +200,19 @@ nghttp2_data_provider tri_http2_output_source(tri_http2_stream *stream);
 /* nghttp2's callback for them. */
 int tri_http2_output_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *frame_head, size_t n,
                           nghttp2_data_source *source, void *context);
+
+/* http2_budget.c */
+
+void tri_http2_budget_init(tri_http2_budget *budget);
+/* Counts the frames in bytes that have come, of which the first may have been counted before. Returns how many bytes may
+   be given to nghttp2, and in `over` why the connection is to end behind them (with budget.code), or NULL. */
+size_t tri_http2_budget_scan(tri_http2 *self, const char *bytes, size_t n, const char **over);
+/* nghttp2 has taken so many of them. */
+void tri_http2_budget_took(tri_http2 *self, size_t n);
+/* Counts one of a kind: NULL, or what there is too much of. */
+const char *tri_http2_budget_spend(tri_http2 *self, enum tri_http2_budgeted kind);
+/* A DATA frame is in the chain. */
+void tri_http2_budget_earn(tri_http2 *self);
 
 /* http2_answer.c */
 

@@ -205,10 +205,20 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *c
     return unread > 0 ? failure(nghttp2_session_consume_connection(session, unread)) : 0;
 }
 
+/* A stream was reset by us. Where the peer's mistakes are the cause, that is as if it had reset the stream itself. */
+static int on_reset_sent(tri_http2 *self, uint32_t code)
+{
+    bool ours = code == NGHTTP2_NO_ERROR || code == NGHTTP2_INTERNAL_ERROR || code == NGHTTP2_CANCEL;
+    const char *over = ours ? NULL : tri_http2_budget_spend(self, TRI_HTTP2_RESETS);
+    return over == NULL ? 0 : failure(tri_http2_session_end(self, NGHTTP2_ENHANCE_YOUR_CALM, over));
+}
+
 /* A frame is in the chain. */
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     tri_http2 *self = context;
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        return on_reset_sent(self, frame->rst_stream.error_code);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     tri_http2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
@@ -234,12 +244,21 @@ static void set_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_send_data_callback(callbacks, tri_http2_output_data);
 }
 
-static void set_options(nghttp2_option *option)
+static void set_options(nghttp2_option *option, const tri_limits *limits)
 {
+    (void)limits;
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_max_deflate_dynamic_table_size(option, TABLE);
     nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
+    /* Where nghttp2 has bounds of its own that a setting of ours may be beyond, they are moved out of the way. It counts a
+       CONTINUATION frame for each piece that its head comes in. */
+#ifdef TRI_NGHTTP2_CONTINUATIONS
+    nghttp2_option_set_max_continuations(option, ((size_t)limits->h2_continuations + 1) * 10);
+#endif
+#ifdef TRI_NGHTTP2_RESETS
+    nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
+#endif
 }
 
 /* The session itself, with options that live only as long as this call. */
@@ -249,7 +268,7 @@ static int make_session(tri_http2 *self, const nghttp2_session_callbacks *callba
     nghttp2_option *option = NULL;
     if (nghttp2_option_new(&option) != 0)
         return TRI_ENOMEM;
-    set_options(option);
+    set_options(option, self->limits);
     int error = nghttp2_session_server_new3(&self->session, callbacks, self, option, &mem);
     nghttp2_option_del(option);
     return error == 0 ? 0 : TRI_ENOMEM;
@@ -284,6 +303,7 @@ int tri_http2_session_open(tri_http2 *self)
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         tri_list_init(lists[i]);
     core->mem = self->mem;
+    tri_http2_budget_init(&core->budget);
     self->core = core;
     if (nghttp2_session_callbacks_new(&callbacks) != 0)
         return TRI_ENOMEM;
