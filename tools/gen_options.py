@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "python"))
 
 from tricorn.option import Option  # noqa: E402
-from tricorn.options import APP, GROUPS, LIMITS, OPTIONS, TIMEOUTS, TLS, WEBSOCKETS  # noqa: E402
+from tricorn.options import APP, GROUPS, HTTP2, LIMITS, OPTIONS, TIMEOUTS, TLS, WEBSOCKETS  # noqa: E402
 
 NOTE = "<!-- Written by tools/gen_options.py from python/tricorn/table: change that table. -->"
 
@@ -61,7 +61,7 @@ def options_page() -> str:
 def limits_page() -> str:
     """Return the text of docs/limits.md."""
     parts = [LIMITS_HEAD]
-    for group in (LIMITS, TIMEOUTS, WEBSOCKETS, TLS):
+    for group in (LIMITS, TIMEOUTS, WEBSOCKETS, TLS, HTTP2):
         cells = (_limit_cells(option) for option in OPTIONS if option.group == group and option.field)
         head = ("option", "default", "what it bounds", "what it stops", "what the client sees")
         parts.append("\n".join([f"## {group}\n", *_table(head, cells)]))

@@ -28,6 +28,7 @@ from tricorn.table import (
 
 APP: Final = application.APP
 LIMITS: Final = limits.GROUP
+HTTP2: Final = http2.GROUP
 TIMEOUTS: Final = timeouts.GROUP
 WEBSOCKETS: Final = websockets.GROUP
 TLS: Final = tls.GROUP

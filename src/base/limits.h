@@ -38,17 +38,17 @@ typedef struct tri_limits {
     uint32_t h2_window;            /* bytes of a request body that nobody has taken; memory */
     uint32_t h2_connection_window; /* and of all bodies of a connection */
     uint32_t h2_frame;             /* bytes of a frame; memory: FRAME_SIZE_ERROR */
-    uint32_t h2_resets;            /* here and below, in a second, 0 for no limit: streams that are reset; rapid reset */
-    uint32_t h2_pings;             /* PING frames; ping floods */
-    uint32_t h2_settings;          /* SETTINGS frames; settings floods */
-    uint32_t h2_empty;             /* frames without content that end nothing; floods of those */
-    uint32_t h2_small;             /* DATA frames of a few bytes, heads of streams that have begun; the same, disguised */
-    uint32_t h2_priorities;        /* PRIORITY and PRIORITY_UPDATE frames; work for nothing */
-    uint32_t h2_window_updates;    /* WINDOW_UPDATE frames beyond those that our DATA frames account for; the same */
-    uint32_t h2_unknown;           /* frames of types that ask for nothing; the same */
-    uint32_t h2_continuations;     /* CONTINUATION frames of a head, 0 for no limit; heads without end */
-    uint32_t h2_queue;             /* frames that wait, beside those of answers; peers that ask and do not read */
-    uint32_t linger_ms;            /* how long a closing side reads on so that no reset eats the answer */
+    uint32_t h2_resets;         /* here and below, in a second, 0 for no limit: streams that are reset; rapid reset */
+    uint32_t h2_pings;          /* PING frames; ping floods */
+    uint32_t h2_settings;       /* SETTINGS frames; settings floods */
+    uint32_t h2_empty;          /* frames without content that end nothing; floods of those */
+    uint32_t h2_small;          /* DATA frames of a few bytes, heads of streams that have begun; the same, disguised */
+    uint32_t h2_priorities;     /* PRIORITY and PRIORITY_UPDATE frames; work for nothing */
+    uint32_t h2_window_updates; /* WINDOW_UPDATE frames beyond those that our DATA frames account for; the same */
+    uint32_t h2_unknown;        /* frames of types that ask for nothing; the same */
+    uint32_t h2_continuations;  /* CONTINUATION frames of a head, 0 for no limit; heads without end */
+    uint32_t h2_queue;          /* frames that wait, beside those of answers; peers that ask and do not read */
+    uint32_t linger_ms;         /* how long a closing side reads on so that no reset eats the answer */
 } tri_limits;
 
 /* The defaults, as documented in docs/limits.md. */

@@ -7,8 +7,8 @@ enum {
     FRAME_HEAD = 9,
     PRIORITY_SIZE = 5, /* bytes of a PRIORITY frame behind its head; others are nghttp2's to refuse */
     SECOND_MS = 1000,
-    SMALL = 64,             /* bytes of a DATA frame that costs about as much as its head */
-    PER_DATA = 2,           /* WINDOW_UPDATE frames that a DATA frame of ours is worth: its stream's, the connection's */
+    SMALL = 64,   /* bytes of a DATA frame that costs about as much as its head */
+    PER_DATA = 2, /* WINDOW_UPDATE frames that a DATA frame of ours is worth: its stream's, the connection's */
     PREFACE = sizeof TRI_HTTP2_PREFACE - 1,
 };
 
@@ -89,8 +89,8 @@ static void note_end(tri_http2_budget *budget, uint32_t id)
     budget->ended[budget->n_ended++ % TRI_HTTP2_ENDED_KEPT] = id;
 }
 
-/* Whether it has ended it a while ago at most: nghttp2 forgets streams that are over, and cannot tell what is late, when we
-   have ended one, from what is wrong (RFC 9113 §5.1). */
+/* Whether it has ended it a while ago at most: nghttp2 forgets streams that are over, and cannot tell what is late,
+   when we have ended one, from what is wrong (RFC 9113 §5.1). */
 static bool has_ended(const tri_http2_budget *budget, uint32_t id)
 {
     for (size_t i = 0; i < TRI_HTTP2_ENDED_KEPT; i++)
@@ -193,12 +193,12 @@ static const char *count(tri_http2 *self)
     }
 }
 
-/* How many bytes of a frame have to be there, now that there are so many: the stream that a PRIORITY frame names is looked
-   at, too. */
+/* How many bytes of a frame have to be there, now that there are so many: the stream that a PRIORITY frame names is
+   looked at, too. */
 static size_t wanted(const tri_http2_budget *budget)
 {
-    bool looked = budget->n >= FRAME_HEAD && budget->head[3] == NGHTTP2_PRIORITY
-                  && big32(budget->head) >> 8 == PRIORITY_SIZE;
+    bool looked =
+        budget->n >= FRAME_HEAD && budget->head[3] == NGHTTP2_PRIORITY && big32(budget->head) >> 8 == PRIORITY_SIZE;
     return looked ? sizeof budget->head : FRAME_HEAD;
 }
 

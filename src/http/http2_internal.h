@@ -101,19 +101,19 @@ enum tri_http2_budgeted {
 typedef struct tri_http2_budget {
     uint64_t since; /* ms: the second began */
     uint32_t spent[TRI_HTTP2_BUDGETS];
-    uint32_t windows;       /* WINDOW_UPDATE frames that our DATA frames have earned in it */
-    uint32_t continuations; /* of the head that comes */
-    uint32_t last;          /* the highest stream that was begun */
-    uint32_t skipped;       /* the highest that was not, though a higher one was; 0 for none */
-    uint32_t skipped_from;  /* and the lowest of those next to it */
+    uint32_t windows;                     /* WINDOW_UPDATE frames that our DATA frames have earned in it */
+    uint32_t continuations;               /* of the head that comes */
+    uint32_t last;                        /* the highest stream that was begun */
+    uint32_t skipped;                     /* the highest that was not, though a higher one was; 0 for none */
+    uint32_t skipped_from;                /* and the lowest of those next to it */
     uint32_t ended[TRI_HTTP2_ENDED_KEPT]; /* streams that the peer has ended last */
-    uint32_t n_ended;       /* how many it has ended, ever */
-    uint32_t code;          /* why the connection is to end */
-    uint32_t left;          /* bytes of the payload that is skipped */
-    size_t ahead;           /* bytes that were counted, and that nghttp2 has not taken yet */
-    const char *over;       /* what is too much */
-    uint8_t n;              /* bytes of the frame's head */
-    uint8_t head[13];       /* with the first four of its payload where they matter */
+    uint32_t n_ended;                     /* how many it has ended, ever */
+    uint32_t code;                        /* why the connection is to end */
+    uint32_t left;                        /* bytes of the payload that is skipped */
+    size_t ahead;                         /* bytes that were counted, and that nghttp2 has not taken yet */
+    const char *over;                     /* what is too much */
+    uint8_t n;                            /* bytes of the frame's head */
+    uint8_t head[13];                     /* with the first four of its payload where they matter */
 } tri_http2_budget;
 
 /* What a connection needs once a byte has come. */
@@ -204,8 +204,8 @@ int tri_http2_output_data(nghttp2_session *session, nghttp2_frame *frame, const 
 /* http2_budget.c */
 
 void tri_http2_budget_init(tri_http2_budget *budget);
-/* Counts the frames in bytes that have come, of which the first may have been counted before. Returns how many bytes may
-   be given to nghttp2, and in `over` why the connection is to end behind them (with budget.code), or NULL. */
+/* Counts the frames in bytes that have come, of which the first may have been counted before. Returns how many bytes
+   may be given to nghttp2, and in `over` why the connection is to end behind them (with budget.code), or NULL. */
 size_t tri_http2_budget_scan(tri_http2 *self, const char *bytes, size_t n, const char **over);
 /* nghttp2 has taken so many of them. */
 void tri_http2_budget_took(tri_http2 *self, size_t n);

@@ -251,8 +251,8 @@ static void set_options(nghttp2_option *option, const tri_limits *limits)
     nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_max_deflate_dynamic_table_size(option, TABLE);
     nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
-    /* Where nghttp2 has bounds of its own that a setting of ours may be beyond, they are moved out of the way. It counts a
-       CONTINUATION frame for each piece that its head comes in. */
+    /* Where nghttp2 has bounds of its own that a setting of ours may be beyond, they are moved out of the way. It
+       counts a CONTINUATION frame for each piece that its head comes in. */
 #ifdef TRI_NGHTTP2_CONTINUATIONS
     nghttp2_option_set_max_continuations(option, ((size_t)limits->h2_continuations + 1) * 10);
 #endif

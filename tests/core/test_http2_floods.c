@@ -21,7 +21,9 @@ static void overflow_window(pair *self, uint32_t i)
 
 static void exceed_length(pair *self, uint32_t i)
 {
-    const tri_span head = TRI_SPAN("\x83\x84\x86\x41\x01" "a\x5c\x01" "1");
+    const tri_span head = TRI_SPAN("\x83\x84\x86\x41\x01"
+                                   "a\x5c\x01"
+                                   "1");
     frame(self, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 2 * i + 1, head);
     frame(self, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 2 * i + 1, TRI_SPAN("two"));
 }
@@ -377,9 +379,13 @@ static void test_bomb(void)
         self.limits.fields = i == 0 ? 100 : 1000000;
         size_t before = self.mem.bytes_out;
         memset(bytes, 'x', sizeof bytes);
-        memcpy(bytes, "\x82\x84\x86\x41\x01" "a\x40\x01x\x7f\xc1\x16", 12); /* 3,000 bytes */
+        memcpy(bytes,
+               "\x82\x84\x86\x41\x01"
+               "a\x40\x01x\x7f\xc1\x16",
+               12); /* 3,000 bytes */
         memset(bytes + 12 + 3008, 0xbe, sizeof bytes - 12 - 3008);
-        frame(&self, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, (tri_span){ bytes, 16384 });
+        frame(&self, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1,
+              (tri_span){ bytes, 16384 });
         carry(&self, SIZE_MAX);
         CHECK(saw(self.events, "0 4 0 a head has far more fields than are read\n") && !saw(self.events, "1 1 "));
         CHECK(saw(self.frames, "code=11\n") && self.mem.bytes_out < before + 200000);
