@@ -8,12 +8,15 @@ static int fail(tri_http2 *self)
     return TRI_ENOMEM;
 }
 
-/* Gives back the head that was told last. */
+/* Gives back the head that was told last, or the first bytes of a tunnel. */
 static void forget_told(tri_http2 *self)
 {
     tri_http2_core *core = self->core;
-    if (core->told != NULL)
+    if (core->told != NULL) {
         tri_http2_head_drop(self, core->told);
+        if ((core->told->marks & (TRI_HTTP2_OPEN | TRI_HTTP2_EARLY)) == TRI_HTTP2_OPEN)
+            tri_buf_release(&core->told->early, self->mem);
+    }
     core->told = NULL;
 }
 
@@ -197,7 +200,8 @@ static unsigned state(const tri_protocol *protocol)
     bool last = (self->flags & (TRI_HTTP2_LAST | TRI_HTTP2_EOF)) != 0;
     if ((self->flags & (TRI_HTTP2_FAILED | TRI_HTTP2_OVER)) || (idle && last))
         return TRI_PROTOCOL_CLOSE | (self->flags & TRI_HTTP2_OVER ? (unsigned)TRI_PROTOCOL_LINGER : 0U);
-    return idle ? TRI_PROTOCOL_IDLE : 0;
+    bool due = self->core != NULL && !tri_list_empty(&self->core->due);
+    return (idle ? (unsigned)TRI_PROTOCOL_IDLE : 0U) | (due ? (unsigned)(TRI_PROTOCOL_AHEAD | TRI_PROTOCOL_READY) : 0U);
 }
 
 /* The first time, the peer is told that no further request is wanted, and asked for a sign that it has heard; what it
@@ -242,6 +246,8 @@ static const tri_protocol_ops ops = {
     .submit_head = tri_http2_answer_head,
     .submit_body = tri_http2_answer_body,
     .submit_rollback = tri_http2_answer_rollback,
+    .submit_upgrade = tri_http2_answer_upgrade,
+    .tunnel = tri_http2_answer_tunnel,
     .send = send_chain,
     .sendable = sendable,
     .state = state,

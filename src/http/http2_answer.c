@@ -10,6 +10,7 @@ struct tri_http2_held {
     size_t n;    /* fields */
     int status;
     bool length; /* a content-length is among them */
+    bool tunnel; /* no content follows, and none is counted */
     uint64_t promised;
     nghttp2_nv nv[];
 };
@@ -76,8 +77,8 @@ static int add_length(draft *self, uint8_t *name, size_t name_n, tri_span value)
     struct tri_http2_held *held = self->held;
     if (held->length || !tri_http1_head_length(value, &held->promised))
         return TRI_EINVAL;
-    held->length = true;
-    if (held->status != 204 && held->status != 205)
+    held->length = !held->tunnel;
+    if (!held->tunnel && held->status != 204 && held->status != 205)
         add(self, name, name_n, value);
     return 0;
 }
@@ -179,15 +180,9 @@ static int check(const tri_http2 *self, const tri_http2_stream *stream, unsigned
     return closed ? TRI_ECLOSED : 0;
 }
 
-int tri_http2_answer_head(tri_protocol *protocol, uint32_t id, const tri_response *response)
+/* Holds the head of an answer. TRI_EINVAL, TRI_ENOMEM. */
+static int hold(tri_http2 *self, tri_http2_stream *stream, const tri_response *response)
 {
-    tri_http2 *self = (tri_http2 *)protocol;
-    tri_http2_stream *stream = tri_http2_stream_find(self, id);
-    int error = check(self, stream, 0);
-    if (error != 0)
-        return error;
-    if (stream->marks & (TRI_HTTP2_HELD | TRI_HTTP2_STARTED))
-        return TRI_ESTATE;
     if (response->status < 200 || response->status > 999)
         return TRI_EINVAL;
     size_t bytes = 0;
@@ -196,9 +191,10 @@ int tri_http2_answer_head(tri_protocol *protocol, uint32_t id, const tri_respons
     struct tri_http2_held *held = tri_mem_alloc(self->mem, size);
     if (held == NULL)
         return TRI_ENOMEM;
-    *held = (struct tri_http2_held){ .size = size, .status = response->status };
+    bool tunnel = (stream->marks & TRI_HTTP2_OPEN) != 0;
+    *held = (struct tri_http2_held){ .size = size, .status = response->status, .tunnel = tunnel };
     draft all = { .held = held, .at = (char *)&held->nv[n] };
-    error = gather(&all, response);
+    int error = gather(&all, response);
     if (error != 0) {
         tri_mem_free(self->mem, held, size);
         return error;
@@ -206,6 +202,16 @@ int tri_http2_answer_head(tri_protocol *protocol, uint32_t id, const tri_respons
     stream->held = held;
     stream->marks |= TRI_HTTP2_HELD;
     return 0;
+}
+
+int tri_http2_answer_head(tri_protocol *protocol, uint32_t id, const tri_response *response)
+{
+    tri_http2 *self = (tri_http2 *)protocol;
+    tri_http2_stream *stream = tri_http2_stream_find(self, id);
+    int error = check(self, stream, 0);
+    if (error != 0)
+        return error;
+    return stream->marks & (TRI_HTTP2_HELD | TRI_HTTP2_STARTED) ? TRI_ESTATE : hold(self, stream, response);
 }
 
 int tri_http2_answer_rollback(tri_protocol *protocol, uint32_t id)
@@ -342,6 +348,59 @@ int tri_http2_answer_ended(tri_http2 *self, tri_http2_stream *stream)
 {
     stream->marks |= TRI_HTTP2_ENDED;
     return stream->marks & TRI_HTTP2_DISMISS ? give_up(self, stream, NGHTTP2_NO_ERROR) : 0;
+}
+
+/* Tells what came of a tunnel before it was one. */
+static void tell_early(tri_http2 *self, tri_http2_stream *stream)
+{
+    if (tri_buf_len(&stream->early) > 0)
+        tri_http2_stream_tell(self, stream, TRI_HTTP2_EARLY);
+    if (!(stream->marks & TRI_HTTP2_BODY))
+        tri_http2_stream_tell(self, stream, TRI_HTTP2_END);
+}
+
+int tri_http2_answer_upgrade(tri_protocol *protocol, uint32_t id, const tri_response *response, tri_span name)
+{
+    tri_http2 *self = (tri_http2 *)protocol;
+    tri_http2_stream *stream = tri_http2_stream_find(self, id);
+    (void)name; /* the request has said it: RFC 8441 §4 */
+    int error = check(self, stream, TRI_HTTP2_TUNNEL);
+    if (error != 0)
+        return error;
+    if (stream->marks & (TRI_HTTP2_HELD | TRI_HTTP2_STARTED | TRI_HTTP2_DEAF))
+        return TRI_ESTATE;
+    tri_response full = *response;
+    full.status = 200;
+    stream->marks |= TRI_HTTP2_OPEN;
+    error = hold(self, stream, &full);
+    if (error == 0)
+        error = begin(self, stream, 0, false);
+    if (error != 0) {
+        stream->marks &= ~(unsigned)TRI_HTTP2_OPEN;
+        return error;
+    }
+    tell_early(self, stream);
+    return 0;
+}
+
+tri_chain *tri_http2_answer_tunnel(tri_protocol *protocol, uint32_t id)
+{
+    tri_http2 *self = (tri_http2 *)protocol;
+    tri_http2_stream *stream = tri_http2_stream_find(self, id);
+    if (stream == NULL || (stream->marks & TRI_HTTP2_CLOSED))
+        return NULL;
+    if (tri_list_empty(&stream->touched))
+        tri_list_append(&self->core->touched, &stream->touched);
+    return &stream->out;
+}
+
+int tri_http2_answer_touch(tri_http2 *self)
+{
+    tri_list *node;
+    while ((node = tri_list_shift(&self->core->touched)) != NULL)
+        if (resume(self, TRI_CONTAINER(node, tri_http2_stream, touched)) != 0)
+            return TRI_ENOMEM;
+    return 0;
 }
 
 int tri_http2_answer_continue(tri_protocol *protocol, uint32_t id)

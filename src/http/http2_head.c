@@ -150,6 +150,8 @@ static int add_pseudo(tri_http2 *self, tri_http2_room *room, tri_span name, tri_
         return add_authority(self, room, value);
     if (tri_span_eq(name, TRI_SPAN(":scheme")))
         return keep(self, room, value, &room->scheme);
+    if (tri_span_eq(name, TRI_SPAN(":protocol")))
+        return keep(self, room, value, &room->protocol);
     return TRI_EPROTO;
 }
 
@@ -242,10 +244,16 @@ static int join_cookies(tri_http2 *self, tri_http2_room *room)
     return 0;
 }
 
-/* What the method says. */
+/* What the method says. Of CONNECT, only that for a WebSocket is served (RFC 8441 §4). */
 static const char *check_method(tri_http2_stream *stream, tri_head *head)
 {
     tri_span method = tri_head_span(head, head->method);
+    tri_span protocol = tri_head_span(head, stream->room->protocol);
+    if (tri_span_eq(method, TRI_SPAN("CONNECT")) && tri_http1_head_same(protocol, TRI_SPAN("websocket"))) {
+        head->flags |= TRI_HEAD_CONNECT | TRI_HEAD_UPGRADE;
+        stream->marks |= TRI_HTTP2_TUNNEL;
+        return NULL;
+    }
     if (tri_http1_head_same(method, TRI_SPAN("connect")))
         return "CONNECT is not supported";
     if (tri_span_eq(method, TRI_SPAN("HEAD"))) {
@@ -291,6 +299,8 @@ static int check(tri_http2 *self, tri_http2_stream *stream)
     if (tri_http1_target_parse(head) != NULL || head->path.n == 0)
         return TRI_EPROTO;
     head->host = host;
+    if ((stream->marks & (TRI_HTTP2_TUNNEL | TRI_HTTP2_BODY)) == TRI_HTTP2_TUNNEL)
+        return refuse(self, stream, 400, "a tunnel ends before it begins");
     if (room->expectation)
         return refuse(self, stream, 417, "an expectation is not known");
     if (limits->body != 0 && head->content_length > limits->body)
@@ -319,6 +329,8 @@ int tri_http2_head_end(tri_http2 *self, tri_http2_stream *stream, bool body)
         return 0;
     }
     int error = check(self, stream);
+    if (stream->marks & TRI_HTTP2_TUNNEL) /* what follows is none of the request's */
+        head->flags &= (uint16_t)~(TRI_HEAD_BODY | TRI_HEAD_EXPECT);
     if (error == 0 && (head->flags & TRI_HEAD_EXPECT))
         stream->marks |= TRI_HTTP2_EXPECTS;
     return error;

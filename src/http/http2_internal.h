@@ -4,6 +4,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "http/http2.h"
 
@@ -12,6 +13,7 @@ enum {
     TRI_HTTP2_FIELDS = 32,        /* of a head that needs no further memory */
     TRI_HTTP2_BYTES = 1280,       /* of the same */
     TRI_HTTP2_ENDED_KEPT = 16,    /* streams that are known to be ended by the peer */
+    TRI_HTTP2_EARLY_MOST = 16384, /* bytes of a tunnel that may come before it is one */
     TRI_HTTP2_PATIENCE = 4,       /* times a head's limits, beyond which it is not even read any more */
 };
 
@@ -30,9 +32,10 @@ enum tri_http2_flag {
 /* `marks` of a stream. */
 enum tri_http2_mark {
     TRI_HTTP2_HEAD = 1, /* events that wait; they are given in this order */
-    TRI_HTTP2_END = 2,
-    TRI_HTTP2_REJECT = 4,
-    TRI_HTTP2_RESET = 8,
+    TRI_HTTP2_EARLY = 2, /* bytes of a tunnel that came before it was one */
+    TRI_HTTP2_END = 4,
+    TRI_HTTP2_REJECT = 8,
+    TRI_HTTP2_RESET = 1 << 20,
     TRI_HTTP2_KNOWN = 16,      /* its HEAD event was given */
     TRI_HTTP2_CLOSED = 32,     /* nghttp2 has forgotten it */
     TRI_HTTP2_BODY = 64,       /* its request has a body that is not complete */
@@ -45,10 +48,12 @@ enum tri_http2_mark {
     TRI_HTTP2_IS_HEAD = 8192,  /* the method is HEAD */
     TRI_HTTP2_EXPECTS = 16384, /* the peer waits for 100 Continue */
     TRI_HTTP2_DISMISS = 32768, /* what is left of its request is not wanted once its answer is written */
+    TRI_HTTP2_TUNNEL = 1 << 17, /* its request is an extended CONNECT */
+    TRI_HTTP2_OPEN = 1 << 18,   /* which was accepted */
     TRI_HTTP2_ENDED = 65536,   /* the end of its answer is in the chain */
 };
 
-enum { TRI_HTTP2_EVENTS = TRI_HTTP2_HEAD | TRI_HTTP2_END | TRI_HTTP2_REJECT | TRI_HTTP2_RESET };
+enum { TRI_HTTP2_EVENTS = TRI_HTTP2_HEAD | TRI_HTTP2_EARLY | TRI_HTTP2_END | TRI_HTTP2_REJECT | TRI_HTTP2_RESET };
 
 /* A request's head while it comes, and until it was told. */
 typedef struct tri_http2_room {
@@ -57,6 +62,7 @@ typedef struct tri_http2_room {
     uint32_t size;
     uint32_t n;
     tri_slice scheme;
+    tri_slice protocol; /* of an extended CONNECT */
     uint64_t decoded; /* bytes of all fields, kept or not */
     uint32_t count;   /* of all fields */
     uint32_t cookies;
@@ -70,6 +76,8 @@ typedef struct tri_http2_stream {
     tri_list link; /* in core->streams, core->closed or core->dead */
     tri_list due;  /* in core->due while an event waits */
     tri_list wait; /* in core->waiting while bytes do */
+    tri_list touched;       /* in core->touched when bytes may have been put into its chain by others */
+    tri_buf early;          /* bytes of a tunnel that came before it was one */
     uint32_t id;
     uint32_t marks;              /* enum tri_http2_mark */
     void *user;                  /* of its events */
@@ -124,6 +132,7 @@ typedef struct tri_http2_core {
     tri_list closed;  /* those that it has forgotten, and somebody else has not */
     tri_list due;     /* those with an event, in the order of the first one */
     tri_list waiting; /* those whose output waits, in the order in which they moved */
+    tri_list touched; /* tunnels whose chain was asked for */
     tri_list dead;    /* to be freed once nghttp2 is not at work */
     tri_http2_room *spare;
     tri_http2_stream *told; /* whose head was given last */
@@ -220,6 +229,10 @@ int tri_http2_answer_continue(tri_protocol *protocol, uint32_t stream);
 int tri_http2_answer_head(tri_protocol *protocol, uint32_t stream, const tri_response *response);
 int tri_http2_answer_body(tri_protocol *protocol, uint32_t stream, const tri_loan *loan, bool end);
 int tri_http2_answer_rollback(tri_protocol *protocol, uint32_t stream);
+int tri_http2_answer_upgrade(tri_protocol *protocol, uint32_t stream, const tri_response *response, tri_span name);
+tri_chain *tri_http2_answer_tunnel(tri_protocol *protocol, uint32_t stream);
+/* Has nghttp2 come for bytes that were put into the chains of tunnels. TRI_ENOMEM. */
+TRI_NODISCARD int tri_http2_answer_touch(tri_http2 *self);
 int tri_http2_answer_reset(tri_protocol *protocol, uint32_t stream, enum tri_reset why);
 /* The end of an answer is in the chain, and its request is not complete. TRI_ENOMEM. */
 TRI_NODISCARD int tri_http2_answer_ended(tri_http2 *self, tri_http2_stream *stream);

@@ -53,7 +53,8 @@ int tri_http2_output_pump(tri_http2 *self)
     if (self->session == NULL || (self->flags & (TRI_HTTP2_BUSY | TRI_HTTP2_FAILED)))
         return 0;
     self->flags |= TRI_HTTP2_BUSY;
-    int error = pump(self);
+    int error = tri_http2_answer_touch(self);
+    error = error == 0 ? pump(self) : error;
     self->flags &= ~(unsigned)TRI_HTTP2_BUSY;
     if (error != 0) {
         self->flags |= TRI_HTTP2_FAILED;

@@ -162,10 +162,23 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         return on_head(self, stream, !end);
     if (end && (stream->marks & TRI_HTTP2_BODY)) {
         stream->marks &= ~(unsigned)TRI_HTTP2_BODY;
-        if (!(stream->marks & TRI_HTTP2_DEAF))
+        bool early = (stream->marks & (TRI_HTTP2_TUNNEL | TRI_HTTP2_OPEN)) == TRI_HTTP2_TUNNEL;
+        if (!early && !(stream->marks & TRI_HTTP2_DEAF)) /* the end of a tunnel is told once it is one */
             tri_http2_stream_tell(self, stream, TRI_HTTP2_END);
     }
     return 0;
+}
+
+/* Bytes of a tunnel that is none yet are kept, if they are few. */
+static int on_early(tri_http2 *self, tri_http2_stream *stream, tri_span bytes)
+{
+    int error = tri_buf_append(&stream->early, self->mem, bytes, TRI_HTTP2_EARLY_MOST);
+    if (error == TRI_ELIMIT)
+        tri_http2_stream_refuse(self, stream, 400, "too much came before the WebSocket was accepted");
+    if (error == TRI_ELIMIT)
+        return failure(nghttp2_session_consume(self->session, (int32_t)stream->id, bytes.n));
+    stream->unread += bytes.n;
+    return failure(error);
 }
 
 /* Bytes of a body: nothing more is parsed until they were told. */
@@ -178,11 +191,13 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     if (stream != NULL) {
         stream->received += n;
         stream->marks &= ~(unsigned)TRI_HTTP2_EXPECTS;
-        if (most != 0 && stream->received > most && !(stream->marks & TRI_HTTP2_DEAF))
+        if (most != 0 && stream->received > most && !(stream->marks & TRI_HTTP2_TUNNEL) && !(stream->marks & TRI_HTTP2_DEAF))
             tri_http2_stream_refuse(self, stream, 413, "the body is too large");
     }
     if (stream == NULL || (stream->marks & TRI_HTTP2_DEAF))
         return failure(nghttp2_session_consume(session, id, n));
+    if ((stream->marks & (TRI_HTTP2_TUNNEL | TRI_HTTP2_OPEN)) == TRI_HTTP2_TUNNEL)
+        return on_early(self, stream, (tri_span){ (const char *)bytes, n });
     stream->unread += n;
     self->core->body = (tri_span){ (const char *)bytes, n };
     self->core->body_of = stream;
@@ -284,6 +299,7 @@ static int submit_settings(tri_http2 *self)
         { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->h2_window },
         { NGHTTP2_SETTINGS_MAX_FRAME_SIZE, limits->h2_frame },
         { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->head },
+        { NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 },
         { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
     };
     size_t n = sizeof settings / sizeof *settings;
@@ -299,7 +315,7 @@ int tri_http2_session_open(tri_http2 *self)
     tri_http2_core *core = tri_mem_zalloc(self->mem, sizeof *core);
     if (core == NULL)
         return TRI_ENOMEM;
-    tri_list *lists[] = { &core->streams, &core->closed, &core->due, &core->waiting, &core->dead, &core->blocks };
+    tri_list *lists[] = { &core->streams, &core->closed, &core->due, &core->waiting, &core->touched, &core->dead, &core->blocks };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         tri_list_init(lists[i]);
     core->mem = self->mem;

@@ -9,6 +9,7 @@ tri_http2_stream *tri_http2_stream_new(tri_http2 *self, uint32_t id)
     stream->id = id;
     tri_list_init(&stream->due);
     tri_list_init(&stream->wait);
+    tri_list_init(&stream->touched);
     tri_chain_init(&stream->out);
     tri_list_append(&self->core->streams, &stream->link);
     return stream;
@@ -80,6 +81,7 @@ void tri_http2_stream_kill(tri_http2 *self, tri_http2_stream *stream)
     tri_list_remove(&stream->link);
     tri_list_remove(&stream->due);
     tri_list_remove(&stream->wait);
+    tri_list_remove(&stream->touched);
     if (core->body_of == stream)
         core->body_of = NULL;
     if (core->told == stream)
@@ -133,6 +135,7 @@ void tri_http2_stream_sweep(tri_http2 *self)
         tri_chain out = stream->out;
         tri_http2_head_drop(self, stream);
         tri_http2_answer_drop(self, stream);
+        tri_buf_release(&stream->early, self->mem);
         tri_mem_free(self->mem, stream, sizeof *stream);
         tri_chain_clear(&out, self->chains);
     }
@@ -150,6 +153,10 @@ static void tell_first(tri_http2 *self, tri_http2_stream *stream, tri_event *eve
         event->type = TRI_EVENT_HEAD;
         event->head = &stream->room->head;
         stream->marks |= TRI_HTTP2_KNOWN;
+        self->core->told = stream;
+    } else if (first == TRI_HTTP2_EARLY) {
+        event->type = TRI_EVENT_BODY;
+        event->body = (tri_span){ tri_buf_data(&stream->early), tri_buf_len(&stream->early) };
         self->core->told = stream;
     } else if (first == TRI_HTTP2_END) {
         event->type = TRI_EVENT_END;
