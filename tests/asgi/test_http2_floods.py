@@ -15,7 +15,8 @@ from tricorn import versions
 pytestmark = pytest.mark.skipif(not versions.has_http2(), reason="HTTP/2 is not built in")
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
+PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(6, 10)
 PRIORITY_UPDATE, UNKNOWN = 16, 99
 END_STREAM, END_HEADERS = 1, 4
 GET = b"\x82\x04\x06/hello\x86\x41\x01a"
@@ -27,16 +28,21 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return len(payload).to_bytes(3, "big") + struct.pack(">BBI", kind, flags, stream) + payload
 
 
+def get(stream: int) -> bytes:
+    """Return the bytes of a request."""
+    return frame(HEADERS, END_HEADERS | END_STREAM, stream, GET)
+
+
 def rapid_reset() -> Iterator[bytes]:
     """Requests that are given up at once."""
     for stream in range(1, 1 << 20, 2):
-        yield frame(HEADERS, END_HEADERS | END_STREAM, stream, GET) + frame(RST_STREAM, 0, stream, b"\0\0\0\x08")
+        yield get(stream) + frame(RST_STREAM, 0, stream, b"\0\0\0\x08")
 
 
 def made_to_reset() -> Iterator[bytes]:
     """Requests that the server has to give up, as their windows overflow."""
     for stream in range(1, 1 << 20, 2):
-        yield frame(HEADERS, END_HEADERS | END_STREAM, stream, GET) + frame(WINDOW_UPDATE, 0, stream, b"\x7f\xff\xff\xff")
+        yield get(stream) + frame(WINDOW_UPDATE, 0, stream, b"\x7f\xff\xff\xff")
 
 
 def malformed() -> Iterator[bytes]:
@@ -45,7 +51,9 @@ def malformed() -> Iterator[bytes]:
         yield frame(HEADERS, END_HEADERS | END_STREAM, stream, b"\x82\x86\x41\x01a")
 
 
-def repeated(kind: int, flags: int, stream: int, payload: bytes, first: bytes = b"") -> Callable[[], Iterator[bytes]]:
+def repeated(
+    kind: int, flags: int, stream: int, payload: bytes, first: bytes = b""
+) -> Callable[[], Iterator[bytes]]:
     """Return a flood of one frame, behind others."""
 
     def flood() -> Iterator[bytes]:

@@ -118,6 +118,8 @@ def example(option: Option) -> tuple[str, Any]:
         "http": "h11",
         "ws": "none",
         "ws-shutdown-code": "1001",
+        "h2-connection-window-size": "1000000",
+        "h2-max-frame-size": "20000",
         "ssl-version": "5",
         "ssl-cert-reqs": "1",
         "ws-deflate-level": "9",
