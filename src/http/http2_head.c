@@ -330,7 +330,7 @@ int tri_http2_head_end(tri_http2 *self, tri_http2_stream *stream, bool body)
     }
     int error = check(self, stream);
     if (stream->marks & TRI_HTTP2_TUNNEL) /* what follows is none of the request's */
-        head->flags &= (uint16_t)~(TRI_HEAD_BODY | TRI_HEAD_EXPECT);
+        head->flags &= (uint16_t) ~(TRI_HEAD_BODY | TRI_HEAD_EXPECT);
     if (error == 0 && (head->flags & TRI_HEAD_EXPECT))
         stream->marks |= TRI_HTTP2_EXPECTS;
     return error;

@@ -31,26 +31,26 @@ enum tri_http2_flag {
 
 /* `marks` of a stream. */
 enum tri_http2_mark {
-    TRI_HTTP2_HEAD = 1, /* events that wait; they are given in this order */
+    TRI_HTTP2_HEAD = 1,  /* events that wait; they are given in this order */
     TRI_HTTP2_EARLY = 2, /* bytes of a tunnel that came before it was one */
     TRI_HTTP2_END = 4,
     TRI_HTTP2_REJECT = 8,
     TRI_HTTP2_RESET = 1 << 20,
-    TRI_HTTP2_KNOWN = 16,      /* its HEAD event was given */
-    TRI_HTTP2_CLOSED = 32,     /* nghttp2 has forgotten it */
-    TRI_HTTP2_BODY = 64,       /* its request has a body that is not complete */
-    TRI_HTTP2_DEAF = 128,      /* of which nobody is told any more */
-    TRI_HTTP2_HELD = 256,      /* the head of its answer was submitted, and not yet given to nghttp2 */
-    TRI_HTTP2_STARTED = 512,   /* it was */
-    TRI_HTTP2_COMPLETE = 1024, /* the end of its answer was submitted */
-    TRI_HTTP2_NO_BODY = 2048,  /* its answer has none: bytes are dropped */
-    TRI_HTTP2_PROMISED = 4096, /* its answer has a content-length */
-    TRI_HTTP2_IS_HEAD = 8192,  /* the method is HEAD */
-    TRI_HTTP2_EXPECTS = 16384, /* the peer waits for 100 Continue */
-    TRI_HTTP2_DISMISS = 32768, /* what is left of its request is not wanted once its answer is written */
+    TRI_HTTP2_KNOWN = 16,       /* its HEAD event was given */
+    TRI_HTTP2_CLOSED = 32,      /* nghttp2 has forgotten it */
+    TRI_HTTP2_BODY = 64,        /* its request has a body that is not complete */
+    TRI_HTTP2_DEAF = 128,       /* of which nobody is told any more */
+    TRI_HTTP2_HELD = 256,       /* the head of its answer was submitted, and not yet given to nghttp2 */
+    TRI_HTTP2_STARTED = 512,    /* it was */
+    TRI_HTTP2_COMPLETE = 1024,  /* the end of its answer was submitted */
+    TRI_HTTP2_NO_BODY = 2048,   /* its answer has none: bytes are dropped */
+    TRI_HTTP2_PROMISED = 4096,  /* its answer has a content-length */
+    TRI_HTTP2_IS_HEAD = 8192,   /* the method is HEAD */
+    TRI_HTTP2_EXPECTS = 16384,  /* the peer waits for 100 Continue */
+    TRI_HTTP2_DISMISS = 32768,  /* what is left of its request is not wanted once its answer is written */
     TRI_HTTP2_TUNNEL = 1 << 17, /* its request is an extended CONNECT */
     TRI_HTTP2_OPEN = 1 << 18,   /* which was accepted */
-    TRI_HTTP2_ENDED = 65536,   /* the end of its answer is in the chain */
+    TRI_HTTP2_ENDED = 65536,    /* the end of its answer is in the chain */
 };
 
 enum { TRI_HTTP2_EVENTS = TRI_HTTP2_HEAD | TRI_HTTP2_EARLY | TRI_HTTP2_END | TRI_HTTP2_REJECT | TRI_HTTP2_RESET };
@@ -63,8 +63,8 @@ typedef struct tri_http2_room {
     uint32_t n;
     tri_slice scheme;
     tri_slice protocol; /* of an extended CONNECT */
-    uint64_t decoded; /* bytes of all fields, kept or not */
-    uint32_t count;   /* of all fields */
+    uint64_t decoded;   /* bytes of all fields, kept or not */
+    uint32_t count;     /* of all fields */
     uint32_t cookies;
     bool expectation; /* one that is not known */
     tri_field fields[TRI_HTTP2_FIELDS];
@@ -73,11 +73,11 @@ typedef struct tri_http2_room {
 
 /* A request and its answer. */
 typedef struct tri_http2_stream {
-    tri_list link; /* in core->streams, core->closed or core->dead */
-    tri_list due;  /* in core->due while an event waits */
-    tri_list wait; /* in core->waiting while bytes do */
-    tri_list touched;       /* in core->touched when bytes may have been put into its chain by others */
-    tri_buf early;          /* bytes of a tunnel that came before it was one */
+    tri_list link;    /* in core->streams, core->closed or core->dead */
+    tri_list due;     /* in core->due while an event waits */
+    tri_list wait;    /* in core->waiting while bytes do */
+    tri_list touched; /* in core->touched when bytes may have been put into its chain by others */
+    tri_buf early;    /* bytes of a tunnel that came before it was one */
     uint32_t id;
     uint32_t marks;              /* enum tri_http2_mark */
     void *user;                  /* of its events */

@@ -191,7 +191,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     if (stream != NULL) {
         stream->received += n;
         stream->marks &= ~(unsigned)TRI_HTTP2_EXPECTS;
-        if (most != 0 && stream->received > most && !(stream->marks & TRI_HTTP2_TUNNEL) && !(stream->marks & TRI_HTTP2_DEAF))
+        if (most != 0 && stream->received > most && !(stream->marks & TRI_HTTP2_TUNNEL)
+            && !(stream->marks & TRI_HTTP2_DEAF))
             tri_http2_stream_refuse(self, stream, 413, "the body is too large");
     }
     if (stream == NULL || (stream->marks & TRI_HTTP2_DEAF))
@@ -315,7 +316,8 @@ int tri_http2_session_open(tri_http2 *self)
     tri_http2_core *core = tri_mem_zalloc(self->mem, sizeof *core);
     if (core == NULL)
         return TRI_ENOMEM;
-    tri_list *lists[] = { &core->streams, &core->closed, &core->due, &core->waiting, &core->touched, &core->dead, &core->blocks };
+    tri_list *lists[] = { &core->streams, &core->closed, &core->due,   &core->waiting,
+                          &core->touched, &core->dead,   &core->blocks };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         tri_list_init(lists[i]);
     core->mem = self->mem;

@@ -112,8 +112,9 @@ typedef struct tri_protocol_ops {
     void (*attach)(tri_protocol *self, uint32_t stream, void *user);
     /* Has the request's connection, or its stream, carry another protocol from now on: the head of the answer that says
        so, with the response's fields but not its status (101 in HTTP/1.1, 200 on a stream), then whatever bytes either
-       side sends; END, where there are streams, says that the peer has ended its side. They come as BODY events, and go into the chain that `tunnel` gives; submit_body with `end` ends our side. NULL where
-       a protocol cannot. Errors as submit_head's; TRI_ESTATE: the request is none for it. */
+       side sends; END, where there are streams, says that the peer has ended its side. They come as BODY events, and go
+       into the chain that `tunnel` gives; submit_body with `end` ends our side. NULL where a protocol cannot. Errors as
+       submit_head's; TRI_ESTATE: the request is none for it. */
     int (*submit_upgrade)(tri_protocol *self, uint32_t stream, const tri_response *response, tri_span name);
     /* The chain for bytes of an upgraded stream; to be asked for whenever bytes are put into it. NULL: it is over. */
     tri_chain *(*tunnel)(tri_protocol *self, uint32_t stream);

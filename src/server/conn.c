@@ -85,6 +85,10 @@ static void on_head(tri_conn *conn, const tri_event *event)
             return;
         }
     }
+    if ((event->head->flags & TRI_HEAD_CONNECT) && !websocket) { /* it is for nothing else */
+        tri_refuse_head(conn, event, 501, "CONNECT is not supported");
+        return;
+    }
     if (tri_exchange_open(conn, event, websocket) != 0)
         tri_refuse_head(conn, event, 503, "out of memory");
 }

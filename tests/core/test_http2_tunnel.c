@@ -3,8 +3,11 @@
 
 enum { HEAD = NGHTTP2_FLAG_END_HEADERS, END = NGHTTP2_FLAG_END_STREAM };
 
-#define CONNECT_FOR(protocol) \
-    TRI_SPAN("\x02\x07" "CONNECT\x86\x04\x05/chat\x41\x01" "a\x40\x09:protocol\x09" protocol "\x40\x15sec-websocket-version\x02" "13")
+#define CONNECT_FOR(protocol)                                                      \
+    TRI_SPAN("\x02\x07"                                                            \
+             "CONNECT\x86\x04\x05/chat\x41\x01"                                    \
+             "a\x40\x09:protocol\x09" protocol "\x40\x15sec-websocket-version\x02" \
+             "13")
 
 /* A connection on which stream 1 asks for a tunnel. */
 static void start_connect(pair *self)
