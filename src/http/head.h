@@ -30,8 +30,8 @@ enum tri_head_flag {
     TRI_HEAD_UPGRADE = 16,     /* Connection: upgrade with an Upgrade field */
     TRI_HEAD_IS_HEAD = 32,     /* the method is HEAD: the answer carries no body */
     TRI_HEAD_TE_TRAILERS = 64, /* TE: trailers */
-    TRI_HEAD_CONNECT = 128,    /* extended CONNECT for a WebSocket (RFC 8441): what UPGRADE, which is set too, is to
-                                  HTTP/1.1, but without its fields; the answer is 200, by submit_upgrade, and has none */
+    TRI_HEAD_CONNECT = 128,    /* extended CONNECT for a WebSocket (RFC 8441): UPGRADE is set, too, but the fields that
+                                  HTTP/1.1 has for it are neither there nor in the answer by submit_upgrade: 200 */
 };
 
 typedef struct tri_head {
