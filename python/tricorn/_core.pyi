@@ -25,6 +25,7 @@ def broadcast(
 ) -> tuple[
     list[Callable[[dict[str, Any]], Any]], list[Callable[[dict[str, Any]], Any]], Awaitable | None
 ]: ...
+def make_dev_cert(subject: str, hosts: str, days: int, /) -> tuple[bytes, bytes]: ...
 def make_tls(
     *,
     certificate: bytes,

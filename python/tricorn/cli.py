@@ -16,6 +16,7 @@ from tricorn import (
     banner,
     cli_help,
     config_file,
+    dev_cert,
     log_files,
     logs,
     pid_file,
@@ -95,14 +96,8 @@ def _split(text: str, name: str) -> list[str]:
     return text.split(uvicorn_options.SPLITTERS.get(option))
 
 
-class _Command(click.Command):
-    """The command with help in groups, and with errors of one line."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _without_words(args, ctx))
-
-    def get_help(self, ctx: click.Context) -> str:
-        return cli_help.text(ctx, short=False)
+class _OneLine(click.Command):
+    """A command whose errors are one line."""
 
     def main(
         self,
@@ -130,6 +125,16 @@ class _Command(click.Command):
         sys.exit(code)
 
 
+class _Command(_OneLine):
+    """The command, with help in groups."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _without_words(args, ctx))
+
+    def get_help(self, ctx: click.Context) -> str:
+        return cli_help.text(ctx, short=False)
+
+
 def build() -> _Command:
     """Return the command, with a parameter for every row of the table."""
     return _Command(
@@ -146,7 +151,10 @@ def build() -> _Command:
 
 def main(args: Sequence[str] | None = None, prog_name: str = "tricorn") -> NoReturn:
     """Run the command with ``args`` (by default those of the process) and end the process."""
-    build().main(args, prog_name)
+    given = list(sys.argv[1:] if args is None else args)
+    if given[:1] == [dev_cert.NAME]:  # no application's name: no module has a dash in it
+        dev_cert.build(_OneLine).main(given[1:], f"{prog_name} {dev_cert.NAME}")
+    build().main(given, prog_name)
 
 
 def _run(check_config: bool, print_config: bool, **options: Any) -> int:

@@ -21,6 +21,7 @@ OTHERS: Final = (
     ("--check-config", "Load the options and the application, say what was found, and exit."),
     ("--print-config", "Print every option as a config file, with where its value comes from, and exit."),
     ("--completion SHELL", "Print a script that completes options in bash, zsh or fish, and exit."),
+    ("dev-cert", "In place of APP: write a certificate to try HTTPS with; see 'tricorn dev-cert --help'."),
     ("--version", "Show the versions of Tricorn, its core, Python and the libraries, and exit."),
     ("-h", "Show the common options, and exit."),
     ("--help", "Show every option, and exit."),

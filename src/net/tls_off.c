@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "net/tls.h"
+#include "net/tls_dev.h"
 #include "net/tls_facts.h"
 
 #ifndef TRI_TLS
@@ -22,6 +23,15 @@ int tri_tls_context_new(tri_tls_context **out, const tri_mem *mem, const tri_tls
     (void)options;
     *out = NULL;
     (void)snprintf(fault, TRI_TLS_FAULT, "this build does not speak TLS");
+    return TRI_EINVAL;
+}
+
+int tri_tls_dev_make(const tri_mem *mem, const tri_tls_dev_plan *what, tri_buf *certificate, tri_buf *key)
+{
+    (void)mem;
+    (void)what;
+    (void)certificate;
+    (void)key;
     return TRI_EINVAL;
 }
 

@@ -137,6 +137,10 @@ static PyMethodDef module_methods[] = {
           "tells_faults, authorities, revoked, more, seed, ticket_seconds)\n--\n\nRead certificates and keys from "
           "files; returns what set_tls() takes, and of each certificate the seconds until it is good and until it "
           "is no more. A ValueError says what is wrong.") },
+    { "make_dev_cert", tri_tls_dev, METH_VARARGS,
+      PyDoc_STR(
+          "make_dev_cert($module, subject, hosts, days, /)\n--\n\nMake a certificate that signs itself, for hosts "
+          "such as DNS:localhost,IP:127.0.0.1; returns it and its key as PEM.") },
     { "deadline", tri_process_deadline, METH_VARARGS,
       PyDoc_STR("deadline($module, seconds, message, code, /)\n--\n\nHave a thread in C write the message to standard "
                 "error and end the process with the code when so many seconds have passed; 0 takes that back.") },

@@ -228,7 +228,8 @@ PyObject *tri_proxying_set(PyObject *op, PyObject *args, PyObject *kwargs);
 /* Changes a scope by what proxies have said of its exchange; 0, or -1 with an exception. */
 int tri_proxying_apply(tri_py_server *server, PyObject *scope, const tri_exchange *exchange);
 
-/* tls.c: a function of the module, and a method of the server. */
+/* tls.c: functions of the module, and a method of the server. */
+PyObject *tri_tls_dev(PyObject *module, PyObject *args);
 PyObject *tri_tls_make(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *tri_tls_set(PyObject *op, PyObject *capsule);
 

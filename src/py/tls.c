@@ -1,5 +1,6 @@
 /* TLS as Python asks for it. */
 #include "net/tls.h"
+#include "net/tls_dev.h"
 #include "py/module.h"
 
 static const char CAPSULE[] = "tricorn._core.tls";
@@ -170,4 +171,26 @@ PyObject *tri_tls_set(PyObject *op, PyObject *capsule)
     tri_tls_context_ref(context);
     tri_server_set_tls(self->core, context);
     Py_RETURN_NONE;
+}
+
+PyObject *tri_tls_dev(PyObject *module, PyObject *args)
+{
+    const tri_mem *mem = tri_mem_libc();
+    tri_tls_dev_plan what;
+    tri_buf certificate = { 0 }, key = { 0 };
+    PyObject *pair = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "ssI:make_dev_cert", &what.subject, &what.hosts, &what.days))
+        return NULL;
+    int error = tri_tls_dev_make(mem, &what, &certificate, &key);
+    if (error == TRI_EINVAL)
+        PyErr_Format(PyExc_ValueError, "%s cannot be in a certificate", what.hosts);
+    else if (error != 0)
+        PyErr_NoMemory();
+    else
+        pair = Py_BuildValue("y#y#", tri_buf_data(&certificate), (Py_ssize_t)tri_buf_len(&certificate),
+                             tri_buf_data(&key), (Py_ssize_t)tri_buf_len(&key));
+    tri_buf_release(&certificate, mem);
+    tri_buf_release(&key, mem);
+    return pair;
 }
