@@ -111,7 +111,10 @@ static void on_body(tri_conn *conn, const tri_event *event)
         return;
     }
     if (exchange->ws != NULL) {
-        tri_websocket_recv(exchange, event->body);
+        if (conn->flags & TRI_CONN_STREAMS)
+            tri_conn_streams_tunnel(exchange, event->body);
+        else
+            tri_websocket_recv(exchange, event->body);
         return;
     }
     exchange->received += event->body.n;
@@ -134,6 +137,11 @@ static void on_end(tri_conn *conn, const tri_event *event)
     if (exchange == NULL) {
         if (!(conn->flags & TRI_CONN_STREAMS))
             tri_conn_continue(conn);
+        return;
+    }
+    if (exchange->ws != NULL) { /* its stream's end is what a connection's is to others */
+        exchange->flags |= TRI_EXCHANGE_PEER_ENDED;
+        tri_websocket_eof(exchange);
         return;
     }
     exchange->flags |= TRI_EXCHANGE_BODY_END;

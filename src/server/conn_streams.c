@@ -86,6 +86,24 @@ void tri_conn_streams_leave_body(tri_exchange *exchange)
         check(conn, conn->protocol->ops->reset(conn->protocol, exchange->stream, TRI_RESET_DONE));
 }
 
+void tri_conn_streams_took(tri_exchange *exchange)
+{
+    size_t n = (size_t)exchange->body_bytes;
+    if (exchange->conn == NULL || !tri_websocket_wants(exchange))
+        return;
+    exchange->body_bytes = 0;
+    tri_conn_streams_consumed(exchange->conn, exchange->stream, n);
+}
+
+void tri_conn_streams_tunnel(tri_exchange *exchange, tri_span bytes)
+{
+    tri_exchange_ref(exchange); /* its end may be the last that anybody wants of it */
+    exchange->body_bytes += bytes.n;
+    tri_websocket_recv(exchange, bytes);
+    tri_conn_streams_took(exchange);
+    tri_exchange_unref(exchange);
+}
+
 /* --- deadlines --- */
 
 /* When the time is over that the peer has for a body that its application waits for; UINT64_MAX while it has any. */

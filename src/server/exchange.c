@@ -317,7 +317,8 @@ static void complete(tri_exchange *exchange)
 {
     tri_conn *conn = exchange->conn;
     exchange->flags |= TRI_EXCHANGE_COMPLETE;
-    if ((conn->flags & TRI_CONN_STREAMS) && !(exchange->flags & TRI_EXCHANGE_BODY_END))
+    unsigned ended = exchange->ws != NULL ? TRI_EXCHANGE_PEER_ENDED : TRI_EXCHANGE_BODY_END;
+    if ((conn->flags & TRI_CONN_STREAMS) && !(exchange->flags & ended))
         tri_conn_streams_leave_body(exchange);
     if (conn->flags & TRI_CONN_CLOSED)
         return;
@@ -334,10 +335,24 @@ void tri_exchange_end(tri_exchange *exchange)
 {
     tri_conn *conn = exchange->conn;
     const tri_loan nothing = { { NULL, 0 }, NULL, NULL };
-    if (conn->protocol->ops->submit_body(conn->protocol, exchange->stream, &nothing, true) != 0)
-        tri_conn_lose(conn, "out of memory");
-    else
+    int error = conn->protocol->ops->submit_body(conn->protocol, exchange->stream, &nothing, true);
+    if (error == 0)
         complete(exchange);
+    else if (error != TRI_ECLOSED) /* of its stream's end it is about to hear */
+        tri_conn_lose(conn, "out of memory");
+}
+
+tri_chain *tri_exchange_tunnel(const tri_exchange *exchange)
+{
+    tri_protocol *protocol = exchange->conn->protocol;
+    return protocol->ops->tunnel(protocol, exchange->stream);
+}
+
+size_t tri_exchange_waiting(const tri_exchange *exchange)
+{
+    const tri_conn *conn = exchange->conn;
+    size_t n = conn->protocol->ops->sendable(conn->protocol);
+    return (conn->flags & TRI_CONN_STREAMS) ? n + conn->protocol->ops->waiting(conn->protocol, exchange->stream) : n;
 }
 
 int tri_exchange_write(tri_exchange *exchange, const tri_loan *loan, bool end)

@@ -135,7 +135,7 @@ struct tri_exchange {
     uint64_t waited_until;    /* ms: when receive() last ceased to wait */
     uint64_t received;        /* bytes of the body that have come */
     uint64_t body_since;      /* as in a connection, of a stream */
-    uint64_t body_bytes;      /* the same */
+    uint64_t body_bytes;      /* the same; of a WebSocket on a stream, what was taken and is not yet to be replaced */
     tri_addr peer;            /* the client, as far as it is known */
     uint64_t sent;            /* bytes of the answer's body */
     uint64_t began_ns;        /* when the head had come, where the access log wants to know */
@@ -254,6 +254,10 @@ bool tri_conn_streams_writable(const tri_exchange *exchange);
 void tri_conn_streams_wake(tri_conn *conn);
 /* What could be was written: the clock of those runs whose peer lets no more of them go. */
 void tri_conn_streams_flushed(tri_conn *conn);
+/* Bytes of a WebSocket's stream: the peer may send as many more once the messages that they make have room. */
+void tri_conn_streams_tunnel(tri_exchange *exchange, tri_span bytes);
+/* Room has been made for further messages. */
+void tri_conn_streams_took(tri_exchange *exchange);
 /* Ends an exchange, and its stream, alone, behind what it has sent. */
 void tri_conn_streams_reset(tri_exchange *exchange, enum tri_reset why);
 /* The answer is complete, and the peer still sends its request: the rest is dropped when it is known to be little, else
@@ -312,6 +316,10 @@ void tri_exchange_expire(tri_exchange *exchange);
 void tri_exchange_notify(tri_exchange *exchange, unsigned what);
 /* The answer, or our side of an upgraded stream, is complete. */
 void tri_exchange_end(tri_exchange *exchange);
+/* The chain of an upgraded exchange; NULL when its stream is over, of which it is about to hear. */
+tri_chain *tri_exchange_tunnel(const tri_exchange *exchange);
+/* Bytes that wait for its peer. */
+size_t tri_exchange_waiting(const tri_exchange *exchange);
 
 /* proxies.c */
 TRI_NODISCARD int tri_proxies_set(tri_server *server, const tri_proxy_options *options);

@@ -2,8 +2,6 @@
    reads and writes the frames is reached through ws/protocol.h, and what carries them through http/protocol.h. */
 #include "server/websocket.h"
 
-#include <strings.h>
-
 #include "ws/ws_handshake.h"
 
 enum {
@@ -55,27 +53,6 @@ static size_t size_of(const tri_server *server)
 static bool is_over(const tri_websocket *ws)
 {
     return ws->state == STATE_CLOSED;
-}
-
-/* --- the request --- */
-
-int tri_websocket_check(const tri_head *head, bool *asks, const char **reason)
-{
-    tri_ws_handshake fields = { 0 };
-    *asks = false;
-    for (uint32_t i = 0; i < head->n_fields; i++) {
-        tri_span name = tri_head_span(head, head->fields[i].name);
-        tri_span value = tri_head_span(head, head->fields[i].value);
-        if (tri_span_eq(name, TRI_SPAN("upgrade")) && tri_ws_handshake_asks(value))
-            *asks = true;
-        tri_ws_handshake_note(&fields, name, value);
-    }
-    if (!*asks || head->minor == 0)
-        return 0;
-    *reason = "a WebSocket is asked for with GET and without a body";
-    if (!tri_span_eq(tri_head_span(head, head->method), TRI_SPAN("GET")) || (head->flags & TRI_HEAD_BODY))
-        return 400;
-    return tri_ws_handshake_check(&fields, reason);
 }
 
 /* Sets the exchange's deadline, 0 ms for none. */
@@ -166,10 +143,17 @@ static bool write_close(tri_exchange *exchange, int code, tri_span reason)
 {
     tri_websocket *ws = exchange->ws;
     tri_conn *conn = exchange->conn;
-    tri_chain *out = conn->protocol->ops->tunnel(conn->protocol, exchange->stream);
+    tri_chain *out = tri_exchange_tunnel(exchange);
+    if (out == NULL)
+        return false;
     int error = ws->protocol->ops->submit_close(ws->protocol, out, code, reason);
-    if (error != 0) {
+    if (error == TRI_ENOMEM || (error != 0 && !(conn->flags & TRI_CONN_STREAMS))) {
         tri_conn_lose(conn, error == TRI_ENOMEM ? "out of memory" : "the WebSocket protocol failed");
+        return false;
+    }
+    if (error != 0) {
+        tri_refuse_record(conn, 0, "the WebSocket protocol failed");
+        tri_conn_streams_reset(exchange, TRI_RESET_FAILED);
         return false;
     }
     tri_conn_queue_flush(conn);
@@ -222,11 +206,17 @@ static void fail(tri_exchange *exchange, int code, tri_span reason)
     tri_conn *conn = exchange->conn;
     if (conn != NULL)
         tri_refuse_record(conn, 0, reason.p);
-    if (conn == NULL || !(conn->flags & TRI_CONN_BLOCKED)) {
+    bool stream = conn != NULL && (conn->flags & TRI_CONN_STREAMS);
+    bool stuck = stream ? !tri_conn_streams_writable(exchange) : conn != NULL && (conn->flags & TRI_CONN_BLOCKED);
+    if (!stuck) {
         on_last(exchange, code, reason);
         return;
     }
     note_end(exchange, code, reason);
+    if (stream) {
+        tri_conn_streams_reset(exchange, TRI_RESET_CANCEL);
+        return;
+    }
     tri_socket_discard(conn->source.fd);
     tri_conn_close(conn);
 }
@@ -272,8 +262,10 @@ static void on_ping(tri_exchange *exchange, tri_span payload)
     int error;
     if (ws->state != STATE_OPEN)
         return;
-    if (conn->protocol->ops->sendable(conn->protocol) < PONGS_WAITING && !(ws->flags & FLAG_PONG_DUE)) {
-        tri_chain *out = conn->protocol->ops->tunnel(conn->protocol, exchange->stream);
+    if (tri_exchange_waiting(exchange) < PONGS_WAITING && !(ws->flags & FLAG_PONG_DUE)) {
+        tri_chain *out = tri_exchange_tunnel(exchange);
+        if (out == NULL)
+            return;
         error = ws->protocol->ops->submit_pong(ws->protocol, out, payload);
         tri_conn_queue_flush(conn);
     } else {
@@ -289,10 +281,13 @@ void tri_websocket_drained(tri_exchange *exchange)
 {
     tri_websocket *ws = exchange->ws;
     tri_conn *conn = exchange->conn;
-    if (!(ws->flags & FLAG_PONG_DUE) || ws->state != STATE_OPEN)
+    if (!(ws->flags & FLAG_PONG_DUE) || ws->state != STATE_OPEN
+        || tri_exchange_waiting(exchange) > exchange->server->limits.send_low)
+        return;
+    tri_chain *out = tri_exchange_tunnel(exchange);
+    if (out == NULL)
         return;
     ws->flags &= (uint16_t)~FLAG_PONG_DUE;
-    tri_chain *out = conn->protocol->ops->tunnel(conn->protocol, exchange->stream);
     tri_span payload = { tri_buf_data(&ws->pong), tri_buf_len(&ws->pong) };
     int error = ws->protocol->ops->submit_pong(ws->protocol, out, payload);
     tri_buf_release(&ws->pong, exchange->mem);
@@ -402,7 +397,9 @@ static void take_bytes(tri_exchange *exchange, tri_span bytes)
     tri_span rest = { bytes.p + took, bytes.n - took };
     if (rest.n == 0 || exchange->conn == NULL)
         return;
-    if (tri_buf_append(&exchange->body, exchange->mem, rest, TRI_SERVER_READ + TRI_SERVER_AHEAD) != 0)
+    bool stream = (exchange->conn->flags & TRI_CONN_STREAMS) != 0; /* its window bounds what comes */
+    size_t most = stream ? UINT32_MAX : TRI_SERVER_READ + TRI_SERVER_AHEAD;
+    if (tri_buf_append(&exchange->body, exchange->mem, rest, most) != 0)
         tri_conn_lose(exchange->conn, "out of memory");
 }
 
@@ -437,7 +434,9 @@ static void feed_waiting(tri_exchange *exchange)
         return;
     if ((ws->flags & FLAG_EOF) && tri_buf_len(&exchange->body) == 0)
         on_end_of_input(exchange);
-    if (exchange->conn != NULL)
+    if (exchange->conn != NULL && (exchange->conn->flags & TRI_CONN_STREAMS))
+        tri_conn_streams_took(exchange);
+    else if (exchange->conn != NULL)
         tri_conn_watch(exchange->conn);
 }
 
@@ -491,7 +490,9 @@ static void keep_alive(tri_exchange *exchange)
             fail(exchange, TRI_WS_INTERNAL, TRI_SPAN("keepalive ping timeout"));
         return;
     }
-    tri_chain *out = conn->protocol->ops->tunnel(conn->protocol, exchange->stream);
+    tri_chain *out = tri_exchange_tunnel(exchange);
+    if (out == NULL)
+        return;
     int error = ws->protocol->ops->submit_ping(ws->protocol, out, (tri_span){ NULL, 0 });
     if (error != 0) {
         on_unsent(exchange, error);
@@ -517,7 +518,7 @@ void tri_websocket_expire(tri_exchange *exchange)
         finish(exchange);
     } else if (ws->state == STATE_HANDSHAKE) {
         tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
-        tri_refuse(exchange->conn, 504, "the application did not accept the WebSocket in time");
+        tri_refuse_exchange(exchange, 504, "the application did not accept the WebSocket in time");
     }
     tri_exchange_unref(exchange);
 }
@@ -634,17 +635,6 @@ static int add_own_fields(tri_exchange *exchange, answer *to)
     return 0;
 }
 
-/* Whether a field of the application's is the handshake's own. */
-static bool is_own_field(tri_span name)
-{
-    const tri_span own[] = { TRI_SPAN("sec-websocket-accept"), TRI_SPAN("sec-websocket-extensions"),
-                             TRI_SPAN("sec-websocket-protocol") };
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (name.n == own[i].n && strncasecmp(name.p, own[i].p, name.n) == 0)
-            return true;
-    return false;
-}
-
 enum { OWN_FIELDS = 3 };
 
 /* Puts the answer together and submits it. */
@@ -660,7 +650,7 @@ static int submit_accept(tri_exchange *exchange, const tri_field_out *fields, si
     if (subprotocol.n > 0)
         to.fields[to.n++] = (tri_field_out){ TRI_SPAN("sec-websocket-protocol"), subprotocol };
     for (size_t i = 0; i < n; i++)
-        if (!is_own_field(fields[i].name))
+        if (!tri_websocket_is_own_field(fields[i].name))
             to.fields[to.n++] = fields[i];
     tri_response response = { .fields = to.fields, .n_fields = to.n };
     tri_server_fill_response(exchange->server, &response);
@@ -682,7 +672,7 @@ int tri_websocket_accept(tri_exchange *exchange, const tri_field_out *fields, si
         tri_conn_lose(exchange->conn, "out of memory");
     if (error == TRI_EPROTO && exchange->conn != NULL) {
         tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
-        tri_refuse(exchange->conn, 500, "the WebSocket's code failed");
+        tri_refuse_exchange(exchange, 500, "the WebSocket's code failed");
         return TRI_ECLOSED;
     }
     if (error != 0)
@@ -738,7 +728,9 @@ int tri_websocket_send(tri_exchange *exchange, const tri_loan *loan, enum tri_ws
     int error = check_open(exchange);
     if (error != 0)
         return error;
-    tri_chain *out = conn->protocol->ops->tunnel(conn->protocol, exchange->stream);
+    tri_chain *out = tri_exchange_tunnel(exchange);
+    if (out == NULL)
+        return TRI_ECLOSED;
     error = ws->protocol->ops->submit_message(ws->protocol, out, loan, data);
     if (error != 0)
         on_unsent(exchange, error);
@@ -760,7 +752,9 @@ int tri_websocket_send_shared(tri_exchange *exchange, const tri_loan *frame, boo
     int error = check_open(exchange);
     if (error != 0)
         return error;
-    tri_chain *out = conn->protocol->ops->tunnel(conn->protocol, exchange->stream);
+    tri_chain *out = tri_exchange_tunnel(exchange);
+    if (out == NULL)
+        return TRI_ECLOSED;
     error = ws->protocol->ops->submit_shared(ws->protocol, out, frame, compressed);
     if (error == TRI_ENOMEM)
         tri_conn_lose(conn, "out of memory");

@@ -7,6 +7,8 @@
 /* Looks whether a request asks for a WebSocket: 0 when it does not or when it may have one (then `*asks` is set), else
    the status to refuse it with and why. */
 int tri_websocket_check(const tri_head *head, bool *asks, const char **reason);
+/* Whether a field is the handshake's own, so that an application's is not sent. */
+bool tri_websocket_is_own_field(tri_span name);
 /* Makes the exchange one; its clock for the handshake starts. TRI_ENOMEM. */
 TRI_NODISCARD int tri_websocket_open(tri_exchange *exchange);
 void tri_websocket_free(tri_exchange *exchange);

@@ -97,12 +97,19 @@ static bool is_key(tri_span key)
     return true;
 }
 
+int tri_ws_handshake_check_version(const tri_ws_handshake *self, const char **reason)
+{
+    if (self->versions == 1 && tri_span_eq(self->version, TRI_SPAN("13")))
+        return 0;
+    *reason = "the WebSocket version is not 13";
+    return self->versions == 1 ? 426 : 400;
+}
+
 int tri_ws_handshake_check(const tri_ws_handshake *self, const char **reason)
 {
-    if (self->versions != 1 || !tri_span_eq(self->version, TRI_SPAN("13"))) {
-        *reason = "the WebSocket version is not 13";
-        return self->versions == 1 ? 426 : 400;
-    }
+    int status = tri_ws_handshake_check_version(self, reason);
+    if (status != 0)
+        return status;
     *reason = "the WebSocket key is not one";
     return self->keys == 1 && is_key(self->key) ? 0 : 400;
 }

@@ -24,6 +24,8 @@ void tri_ws_handshake_note(tri_ws_handshake *self, tri_span name, tri_span value
 /* 0 when the fields make a handshake of version 13, else the status to refuse it with (400, or 426: another version)
    and why in `*reason`, static. */
 int tri_ws_handshake_check(const tri_ws_handshake *self, const char **reason);
+/* The same, of what a stream that is asked for one must bring (RFC 8441 §5): the version alone. */
+int tri_ws_handshake_check_version(const tri_ws_handshake *self, const char **reason);
 /* Writes what proves that `key`, which is valid, was read. */
 void tri_ws_handshake_accept(tri_span key, char accept[TRI_WS_HANDSHAKE_ACCEPT]);
 /* Takes the first element of a comma-separated list, without white space around it, but not empty ones; false when
