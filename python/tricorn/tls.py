@@ -28,6 +28,7 @@ NO_CIPHERS: Final = "TLSv1"
 """What older versions of uvicorn have as the default of ``--ssl-ciphers``; it asks for nothing."""
 
 DAY: Final = 86400
+HOUR: Final = 3600
 
 _PATHS: Final = ("ssl_certfile", "ssl_keyfile", "ssl_ca_certs")
 _NEED_A_CERTIFICATE: Final = (
@@ -324,10 +325,15 @@ def _remedy(fault: str) -> str:
 def _age(path: str, begins: int, ends: int) -> str:
     """Return a sentence on a certificate that is of no use now: clients refuse it, and a new one may be on its way."""
     if ends < 0:
-        return f"The certificate {path} has expired {-ends // DAY} day(s) ago: clients will refuse it"
+        return f"The certificate {path} has expired {_span(-ends)} ago: clients will refuse it"
     if begins > 0:
-        return f"The certificate {path} is not good before {-(-begins // DAY)} day(s) from now"
+        return f"The certificate {path} is not good before {_span(begins)} from now"
     return ""
+
+
+def _span(seconds: int) -> str:
+    """Return a time in words, in days or hours."""
+    return f"{seconds // DAY} day(s)" if seconds >= DAY else f"{-(-seconds // HOUR)} hour(s)"
 
 
 def shown(url: str, config: Config) -> str:

@@ -142,7 +142,7 @@ def test_unknown_cipher_is_told(files: dict[str, str], ciphers: str) -> None:
 
 @pytest.mark.parametrize(
     ("begins", "ends", "word"),
-    [(-3 * 86400, -86400 - 60, "has expired 1 day(s) ago"), (3600, 7200, "is not good before 1 day(s)")],
+    [(-3 * 86400, -86400 - 60, "has expired 1 day(s) ago"), (3000, 7200, "is not good before 1 hour(s)")],
 )
 def test_certificate_that_is_not_good_now_is_told(
     ours: Authority, caplog: pytest.LogCaptureFixture, begins: int, ends: int, word: str
