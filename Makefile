@@ -54,7 +54,7 @@ $(shell rm -f .venv/.setup-*)
 endif
 endif
 
-.PHONY: help run build test test-c test-python test-parsers test-frames test-tls lint format asan asan-c asan-python coverage autobahn testssl fuzz bench bench-quick instructions clean
+.PHONY: help run build test test-c test-python test-parsers test-frames test-tls lint format asan asan-c asan-python coverage autobahn h2spec testssl fuzz bench bench-quick instructions clean
 
 help: ## this list
 	@echo 'Tricorn. Commands:'
@@ -121,6 +121,9 @@ coverage: $(SETUP_TEST) $(CORPORA) build/.coverage-installed ## the branches of 
 
 testssl: $(SETUP_TEST) $(INSTALLED) ## weaknesses of TLS that testssl.sh finds (ARGS=--quick: protocols and ciphers only)
 	@$(BIN)/python tools/testssl $(ARGS)
+
+h2spec: $(SETUP_TEST) $(INSTALLED) ## h2spec's cases of HTTP/2, with TLS and without, on each library (needs Go)
+	@$(BIN)/python tools/h2spec $(ARGS)
 
 autobahn: $(SETUP_TEST) $(INSTALLED) ## Autobahn's cases of WebSockets on each library (ARGS=--full: all, 4 minutes for each library)
 	@$(BIN)/python tools/autobahn $(ARGS)

@@ -5,6 +5,7 @@
 
 enum {
     FRAME_HEAD = 9,
+    WINDOW_SIZE = 4,   /* the same of a WINDOW_UPDATE frame */
     PRIORITY_SIZE = 5, /* bytes of a PRIORITY frame behind its head; others are nghttp2's to refuse */
     SECOND_MS = 1000,
     SMALL = 64,   /* bytes of a DATA frame that costs about as much as its head */
@@ -161,6 +162,15 @@ static const char *on_priority(tri_http2 *self, uint32_t id)
     return tri_http2_budget_spend(self, TRI_HTTP2_PRIORITIES);
 }
 
+/* A WINDOW_UPDATE frame: one that opens nothing is wrong also where its stream is over (RFC 9113 §6.9). */
+static const char *on_window(tri_http2 *self, uint32_t n)
+{
+    tri_http2_budget *budget = &self->core->budget;
+    if (n == WINDOW_SIZE && (big32(budget->head + FRAME_HEAD) & INT32_MAX) == 0)
+        return wrong(budget, NGHTTP2_PROTOCOL_ERROR, "a window is opened by nothing");
+    return tri_http2_budget_spend(self, TRI_HTTP2_WINDOWS);
+}
+
 /* Counts the frame whose head is complete. NULL, or why the connection is to end. */
 static const char *count(tri_http2 *self)
 {
@@ -187,18 +197,21 @@ static const char *count(tri_http2 *self)
     case NGHTTP2_PING:
         return tri_http2_budget_spend(self, TRI_HTTP2_PINGS);
     case NGHTTP2_WINDOW_UPDATE:
-        return tri_http2_budget_spend(self, TRI_HTTP2_WINDOWS);
+        return on_window(self, n);
     default:
         return tri_http2_budget_spend(self, TRI_HTTP2_UNKNOWN);
     }
 }
 
-/* How many bytes of a frame have to be there, now that there are so many: the stream that a PRIORITY frame names is
-   looked at, too. */
+/* How many bytes of a frame have to be there, now that there are so many: of two kinds the next four are looked at,
+ * too. */
 static size_t wanted(const tri_http2_budget *budget)
 {
-    bool looked =
-        budget->n >= FRAME_HEAD && budget->head[3] == NGHTTP2_PRIORITY && big32(budget->head) >> 8 == PRIORITY_SIZE;
+    if (budget->n < FRAME_HEAD)
+        return FRAME_HEAD;
+    uint32_t n = big32(budget->head) >> 8;
+    bool looked = (budget->head[3] == NGHTTP2_PRIORITY && n == PRIORITY_SIZE)
+                  || (budget->head[3] == NGHTTP2_WINDOW_UPDATE && n == WINDOW_SIZE);
     return looked ? sizeof budget->head : FRAME_HEAD;
 }
 

@@ -285,7 +285,7 @@ static void test_windows_earned(void)
 static void test_wrong(void)
 {
     enum { HEAD = NGHTTP2_FLAG_END_HEADERS, WHOLE = NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM };
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 11; i++) {
         pair self;
         start_raw(&self);
         self.by_hand = i >= 4;
@@ -314,6 +314,14 @@ static void test_wrong(void)
         } else if (i == 7) {
             frame(&self, NGHTTP2_PRIORITY, 0, 7, TRI_SPAN("\0\0\0\5\x10"));
             code = 0;
+        } else if (i == 9) { /* of a stream that is over */
+            answer(&self, 5, 200);
+            carry(&self, SIZE_MAX);
+            frame(&self, NGHTTP2_WINDOW_UPDATE, 0, 5, TRI_SPAN("\x80\0\0\0"));
+            code = 1;
+        } else if (i == 10) {
+            frame(&self, NGHTTP2_WINDOW_UPDATE, 0, 0, TRI_SPAN("\0\0\0"));
+            code = 6;
         } else { /* we have ended it, and the peer could not know */
             CHECK(self.protocol->ops->reset(self.protocol, 5, TRI_RESET_CANCEL) == 0);
             carry(&self, SIZE_MAX);

@@ -3,7 +3,9 @@
 
 enum { WHOLE = NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, LARGE = 40000 };
 
-#define GET_WITH(value) TRI_SPAN("\x82\x84\x86\x41\x01" "a\x40\x08priority" value)
+#define GET_WITH(value)             \
+    TRI_SPAN("\x82\x84\x86\x41\x01" \
+             "a\x40\x08priority" value)
 
 static char bytes[LARGE];
 
