@@ -82,7 +82,9 @@ static const char *reason_of(unsigned long number)
 
 int tri_tls_context_blame(char *fault, const char *path, const char *what)
 {
-    (void)snprintf(fault, TRI_TLS_FAULT, "%s %s: %s", path, what, reason_of(ERR_peek_error()));
+    unsigned long number = ERR_peek_error();
+    (void)snprintf(fault, TRI_TLS_FAULT, "%s %s%s%s", path, what, number == 0 ? "" : ": ",
+                   number == 0 ? "" : reason_of(number));
     ERR_clear_error();
     return TRI_EINVAL;
 }

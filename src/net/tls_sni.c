@@ -99,15 +99,16 @@ static int add_identity(tri_tls_context *context, SSL_CTX *ctx)
     return add_names(context, new->certificate);
 }
 
-/* Reads a further certificate. */
-static int read_identity(tri_tls_context *context, const tri_tls_options *options, unsigned which, char *fault)
+/* Reads the further certificates. */
+static int read_identities(tri_tls_context *context, const tri_tls_options *options, char *fault)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-    if (ctx == NULL)
-        return TRI_ENOMEM;
-    int error = tri_tls_context_load(ctx, &options->more[which], options->password, fault);
-    if (error == 0)
-        error = add_identity(context, ctx);
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method()); /* each takes the place of the one before it */
+    int error = ctx == NULL ? TRI_ENOMEM : 0;
+    for (unsigned i = 0; error == 0 && i < options->more_n; i++) {
+        error = tri_tls_context_load(ctx, &options->more[i], options->password, fault);
+        if (error == 0)
+            error = add_identity(context, ctx);
+    }
     SSL_CTX_free(ctx);
     return error;
 }
@@ -191,8 +192,8 @@ int tri_tls_sni_set(tri_tls_context *context, const tri_tls_options *options, ch
         return TRI_ENOMEM;
     context->identities_room = options->more_n + 1;
     int error = add_identity(context, context->ctx);
-    for (unsigned i = 0; error == 0 && i < options->more_n; i++)
-        error = read_identity(context, options, i, fault);
+    if (error == 0 && options->more_n > 0)
+        error = read_identities(context, options, fault);
     if (error == TRI_ELIMIT)
         return tri_tls_context_blame(fault, options->certificate, "and the others have too many names");
     if (error != 0 || options->more_n == 0)

@@ -145,7 +145,9 @@ PyObject *tri_tls_make(PyObject *module, PyObject *args, PyObject *kwargs)
     int error = 0;
     (void)module;
     if (parse(&self, args, kwargs) == 0) {
+        PyThreadState *thread = PyEval_SaveThread(); /* files may be slow, and many take a second */
         error = tri_tls_context_new(&context, tri_mem_libc(), &self.options, fault);
+        PyEval_RestoreThread(thread);
         if (error == TRI_EINVAL)
             PyErr_SetString(PyExc_ValueError, fault);
         else if (error != 0)
