@@ -152,7 +152,7 @@ class Keeper:
         self._use = use
         self._seed = seed
         self._reader: threading.Thread | None = None
-        self._asked = False
+        self._asks: list[bool] = []
         self._read_at = self._seen = self._stamps()
 
     def start(self, *, quiet: bool = False) -> None:
@@ -171,7 +171,7 @@ class Keeper:
 
         That is done in a thread, as files may be many, or slow. It may be asked for in a handler of signals.
         """
-        self._asked = True
+        self._asks.append(True)
         if self._reader is None:
             self._reader = threading.Thread(target=self._read, name="tricorn-certificates", daemon=True)
             self._reader.start()
@@ -187,8 +187,8 @@ class Keeper:
 
     def _read(self) -> None:
         """Read the files as often as it is asked for; the core may be given a context from any thread."""
-        while self._asked:
-            self._asked = False
+        while self._asks:
+            self._asks.clear()
             self._read_at = self._stamps()
             try:
                 material = make(self._config, self._seed)
@@ -199,7 +199,7 @@ class Keeper:
             warn(material)
             _logger.info("The certificates and keys were read again")
         self._reader = None
-        if self._asked:  # since the last look, when there was a reader
+        if self._asks:  # since the last look, when there was a reader
             self.again()
 
     def _stamps(self) -> Stamps:
