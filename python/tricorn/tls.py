@@ -172,9 +172,14 @@ class Keeper:
         That is done in a thread, as files may be many, or slow. It may be asked for in a handler of signals.
         """
         self._asks.append(True)
-        if self._reader is None:
-            self._reader = threading.Thread(target=self._read, name="tricorn-certificates", daemon=True)
+        if self._reader is not None:
+            return
+        self._reader = threading.Thread(target=self._read, name="tricorn-certificates", daemon=True)
+        try:
             self._reader.start()
+        except RuntimeError as error:
+            self._reader = None
+            _logger.error("The certificates stay as they were read before: %s", error)
 
     async def watch(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Look at the files for ever, and have them read once they have changed and were left alone for a look."""
@@ -187,20 +192,25 @@ class Keeper:
 
     def _read(self) -> None:
         """Read the files as often as it is asked for; the core may be given a context from any thread."""
-        while self._asks:
-            self._asks.clear()
-            self._read_at = self._stamps()
-            try:
-                material = make(self._config, self._seed)
-            except UsageError as error:
-                _logger.error("The certificates stay as they were read before: %s", error)
-                continue
-            self._use(material.core)
-            warn(material)
-            _logger.info("The certificates and keys were read again")
-        self._reader = None
+        try:
+            while self._asks:
+                self._asks.clear()
+                self._read_once()
+        finally:
+            self._reader = None
         if self._asks:  # since the last look, when there was a reader
             self.again()
+
+    def _read_once(self) -> None:
+        self._read_at = self._stamps()
+        try:
+            material = make(self._config, self._seed)
+        except UsageError as error:
+            _logger.error("The certificates stay as they were read before: %s", error)
+            return
+        self._use(material.core)
+        warn(material)
+        _logger.info("The certificates and keys were read again")
 
     def _stamps(self) -> Stamps:
         """Return what changes when one of the files does."""

@@ -6,6 +6,7 @@ import logging
 import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,75 @@ def test_core_takes_what_it_made_and_nothing_else(files: dict[str, str]) -> None
     assert begins < 0 < ends <= 2 * 86400
     with pytest.raises(TypeError):
         _core.make_tls()  # type: ignore[call-arg]
+
+
+class Core:
+    """Counts what it is given."""
+
+    def __init__(self) -> None:
+        self.given: list[object] = []
+
+    def use(self, context: object) -> None:
+        """Take a context."""
+        self.given.append(context)
+
+
+def settled(keeper: tls.Keeper) -> None:
+    """Wait until nothing is read."""
+    deadline = time.monotonic() + 10
+    while keeper._reader is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_reading_is_asked_for_at_any_time(files: dict[str, str]) -> None:
+    """Also while it goes on, often; the last one counts."""
+    core = Core()
+    keeper = tls.Keeper(Config(app, **files), core.use, tls.new_seed())
+    keeper.start()
+    assert len(core.given) == 1
+    for _ in range(50):
+        keeper.again()
+    settled(keeper)
+    assert 2 <= len(core.given) <= 51
+    assert len(set(map(id, core.given))) == len(core.given)
+
+
+def test_reading_that_fails_does_not_end_reading(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    core = Core()
+    keeper = tls.Keeper(Config(app, **files), core.use, tls.new_seed())
+
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tls.threading.Thread, "start", refuse)
+        keeper.again()
+    assert "stay as they were read before: can't start new thread" in caplog.text
+    keeper.again()
+    settled(keeper)
+    assert len(core.given) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [((), "has no certificate in it"), (("README", "a.key", "b/other.pem"), "has no certificate in it")],
+)
+def test_directory_without_certificates_is_told(
+    files: dict[str, str], tmp_path: Path, names: tuple[str, ...], problem: str
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert problem in problem_of(**files, ssl_cert_dir=str(tmp_path))
+    assert "cannot be read: No such file" in problem_of(**files, ssl_cert_dir=str(tmp_path / "none"))
+
+
+def test_further_certificates_are_told_by_their_option(files: dict[str, str], tmp_path: Path) -> None:
+    assert "--ssl-sni-cert none.pem cannot be read" in problem_of(**files, ssl_sni_cert=("none.pem",))
+    key = files["ssl_keyfile"]
+    wrong = problem_of(**files, ssl_sni_cert=(f"{files['ssl_certfile']}:{files['ssl_certfile']}",))
+    assert "holds no private key" in wrong
+    assert "holds no certificate" in problem_of(**files, ssl_sni_cert=(key,))
