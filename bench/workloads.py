@@ -419,6 +419,15 @@ ENCRYPTED = (
         tls=True,
         targets=at_most(1 / 0.7, "nginx", *OWN),
     ),
+    Workload(
+        row="15b",
+        title="row 15 over TLS 1.3, 1,000 connections",
+        servers=(*OWN, "uvicorn", "granian", "nginx"),
+        kind="idle",
+        connections=1000,
+        tls=True,
+        targets=(*at_most(20480, "", *OWN, metric="bytes"), *at_most(0.1, "", *OWN, metric="kept")),
+    ),
 )
 
 STREAMS = (

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 #include "net/socket.h"
@@ -193,6 +194,18 @@ int tri_tls_feed(tri_tls *tls, tri_span bytes)
     return tri_buf_append(&tls->fed, tls->context->mem, bytes, HANDSHAKE);
 }
 
+/* Whether an error of OpenSSL's is none of the peer's making: memory was short, of which not all parts of a handshake
+   say so. */
+static bool is_ours(unsigned long error, bool established)
+{
+    int reason = ERR_GET_REASON(error), library = ERR_GET_LIB(error);
+    if (established || reason == ERR_R_MALLOC_FAILURE)
+        return reason == ERR_R_MALLOC_FAILURE;
+    if (library == ERR_LIB_EVP)
+        return reason == EVP_R_INITIALIZATION_ERROR || reason == EVP_R_NOT_ABLE_TO_COPY_CTX;
+    return reason == ERR_R_INTERNAL_ERROR || library == ERR_LIB_RAND;
+}
+
 /* Empties OpenSSL's queue of errors, of which the first says what was wrong; whether it ran out of memory. */
 static bool take_errors(tri_tls *tls)
 {
@@ -203,7 +216,7 @@ static bool take_errors(tri_tls *tls)
             tls->reason = tri_tls_reason_distrust(SSL_get_verify_result(tls->ssl));
         else if (tls->reason == NULL)
             tls->reason = tri_tls_reason(error, tls->established);
-        out_of_memory = out_of_memory || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+        out_of_memory = out_of_memory || is_ours(error, tls->established);
     }
     return out_of_memory;
 }

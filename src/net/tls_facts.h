@@ -24,7 +24,8 @@ void tri_tls_facts_unref(tri_tls_facts *facts);
 /* The version as the protocol numbers it (0x0304 for TLS 1.3), and the cipher suite (IANA's number). */
 unsigned tri_tls_facts_version(const tri_tls_facts *facts);
 unsigned tri_tls_facts_cipher(const tri_tls_facts *facts);
-/* How many certificates the client has sent, TRI_TLS_CHAIN at most; a resumed session tells of the first only. */
+/* How many certificates the client has sent, TRI_TLS_CHAIN at most. A ticket holds the first alone: sessions with more
+   are not resumed. */
 unsigned tri_tls_facts_certificates(const tri_tls_facts *facts);
 /* Appends a certificate of the client's as PEM, 0 being its own; or the server's. TRI_ENOMEM, TRI_ELIMIT. */
 TRI_NODISCARD int tri_tls_facts_client(const tri_tls_facts *facts, unsigned which, tri_buf *out);

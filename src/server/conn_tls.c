@@ -53,6 +53,7 @@ static void refuse_handshake(tri_conn *conn)
 static void establish(tri_conn *conn)
 {
     tri_server *server = conn->server;
+    server->handshakes++;
     if (!(conn->flags & TRI_CONN_ENDING)) {
         uint32_t for_ms = server->stopping ? tri_server_inflight_ms(server) : server->limits.first_head_ms;
         conn->deadline = tri_server_now(server) + for_ms;

@@ -169,8 +169,10 @@ struct tri_server {
     tri_list woken;
     tri_list flush;
     tri_list resume;
-    unsigned shakes; /* steps of handshakes in this turn */
-    unsigned in_row; /* exchanges taken one after another from `resume` */
+    unsigned shakes;          /* steps of handshakes in this turn */
+    uint32_t handshakes;      /* completed since memory last went back to the system */
+    uint32_t handshakes_seen; /* of them before the last look */
+    unsigned in_row;          /* exchanges taken one after another from `resume` */
     tri_counters counters;
     uint64_t now;      /* ms, of the current turn */
     uint64_t trim_at;  /* ms: pools shrink then, 0 while they are small */

@@ -269,7 +269,19 @@ static void dispatch(tri_server *server, const tri_ready *ready)
 static bool has_spare(const tri_server *server)
 {
     return server->conn_pool.idle > TRI_SERVER_SPARE || server->exchange_pool.idle > TRI_SERVER_SPARE
-           || server->chains.blocks.idle > TRI_SERVER_SPARE || tri_ws_deflate_shared_has_spare(&server->ws.deflate);
+           || server->handshakes >= TRI_SERVER_SPARE || server->chains.blocks.idle > TRI_SERVER_SPARE
+           || tri_ws_deflate_shared_has_spare(&server->ws.deflate);
+}
+
+/* Whether a rush of handshakes is over, of which OpenSSL's buffers have left gaps everywhere between what is kept;
+   called once in a while. */
+static bool has_calmed(tri_server *server)
+{
+    bool calm = server->handshakes >= TRI_SERVER_SPARE && server->handshakes - server->handshakes_seen < 8;
+    server->handshakes_seen = server->handshakes;
+    if (calm)
+        server->handshakes = server->handshakes_seen = 0;
+    return calm;
 }
 
 /* Some time after a rush, what it has left in the pools and nobody has needed since goes back to the system. */
@@ -284,7 +296,8 @@ static void trim_pools(tri_server *server)
     bool exchanges = tri_pool_trim(&server->exchange_pool, TRI_SERVER_SPARE);
     bool chains = tri_chain_pool_trim(&server->chains, TRI_SERVER_SPARE);
     bool streams = tri_ws_deflate_shared_trim(&server->ws.deflate);
-    if ((conns || exchanges || chains || streams) && server->mem->trim != NULL)
+    bool calm = has_calmed(server);
+    if ((conns || exchanges || chains || streams || calm) && server->mem->trim != NULL)
         server->mem->trim(server->mem->context);
     server->trim_at = has_spare(server) ? server->now + TRI_SERVER_TRIM_MS : 0;
 }

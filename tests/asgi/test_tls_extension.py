@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +116,88 @@ def test_connections_at_once_are_told_their_own(server: Server, files: tuple[Pat
     for thread in threads:
         thread.join()
     assert len(seen) == 160 and all(wanted == got for wanted, got in seen)
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A client's certificate, with those that signed it, and a server's options to ask for it."""
+
+    options: tuple[str, ...]
+    own: Path
+    key: Path
+    signer: Path
+
+
+@pytest.fixture(scope="session")
+def certified(tmp_path_factory: pytest.TempPathFactory, files: tuple[Path, Path]) -> Certified:
+    """Return a certificate whose name has what must be escaped, signed by an authority in between."""
+    directory = tmp_path_factory.mktemp("clients")
+    tls_tools.authority(directory)
+    ca = (
+        "-extfile",
+        str(directory / "signer.ext"),
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca-key.pem",
+        "-CAcreateserial",
+    )
+    (directory / "signer.ext").write_text("basicConstraints=critical,CA:TRUE\n")
+    request = ("-keyout", "signer-key.pem", "-out", "signer.csr", "-subj", "/CN=Signer")
+    tls_tools.openssl(directory, "req", "-new", *tls_tools.EC, *request)
+    tls_tools.openssl(directory, "x509", "-req", "-in", "signer.csr", "-days", "2", "-out", "signer.pem", *ca)
+    own, key = tls_tools.issue(directory, "client", "/C=CZ/O=Luči, s.r.o./CN=Jiří \\+1", signer="signer")
+    chain = directory / "chain.pem"
+    chain.write_text(own.read_text() + (directory / "signer.pem").read_text())
+    options = ("--ssl-certfile", str(files[0]), "--ssl-keyfile", str(files[1]), "--ssl-cert-reqs", "1")
+    ours = ("--ssl-ca-certs", str(directory / "ca.pem"), "--ssl-cert-errors", "tell")
+    return Certified((*options, *ours), chain, key, directory / "signer.pem")
+
+
+def test_E8_certificate_of_the_client(
+    shared: Serve, library: str, context: ssl.SSLContext, certified: Certified
+) -> None:
+    """The chain begins with the client's own; the name is as RFC 4514 has it."""
+    server = shared(APP, library, *certified.options)
+    context.load_cert_chain(certified.own, certified.key)
+    with Client(tls_tools.dial(context, server.port)) as client:
+        first, second = told(client), told(client)
+    assert first == second
+    assert "".join(first["client_cert_chain"]) == certified.own.read_text()
+    assert first["client_cert_name"] == "CN=Jiří \\+1,O=Luči\\, s.r.o.,C=CZ"
+    assert first["client_cert_error"] is None
+    with connect(f"wss://localhost:{server.port}/", ssl=context, open_timeout=TIMEOUT) as websocket:
+        assert json.loads(websocket.recv(TIMEOUT))["extensions"]["tls"] == first
+
+
+def test_E8_certificate_that_is_not_good(
+    shared: Serve, library: str, context: ssl.SSLContext, files: tuple[Path, Path], certified: Certified
+) -> None:
+    """It is told why, where the server is to serve such clients; those without a certificate are served, too."""
+    server = shared(APP, library, *certified.options)
+    with Client(tls_tools.dial(context, server.port)) as client:
+        assert told(client)["client_cert_chain"] == []
+    context.load_cert_chain(*files)
+    with Client(tls_tools.dial(context, server.port)) as client:
+        extension = told(client)
+    assert extension["client_cert_chain"] == [files[0].read_text()]
+    assert extension["client_cert_name"] == "CN=localhost"
+    assert extension["client_cert_error"] == "self-signed certificate"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_E8_session_that_goes_on(
+    shared: Serve, library: str, context: ssl.SSLContext, certified: Certified, version: ssl.TLSVersion
+) -> None:
+    """A client that comes back with its session is told of as before, with all of its chain."""
+    server = shared(APP, library, *certified.options)
+    context.minimum_version = context.maximum_version = version
+    context.load_cert_chain(certified.own, certified.key)
+    with Client(tls_tools.dial(context, server.port)) as client:
+        first = told(client)
+        session = client.socket.session  # type: ignore[attr-defined]
+    plain = socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT)
+    resumed = context.wrap_socket(plain, server_hostname="localhost", session=session)
+    with Client(resumed) as client:
+        again = told(client)
+    assert again == first and len(again["client_cert_chain"]) == 2

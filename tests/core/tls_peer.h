@@ -98,19 +98,19 @@ static inline void sockets_open(int fds[2], int buffer)
 }
 
 /* Opens both ends; no byte has gone between them yet. */
-static inline void pair_open_small(pair *self, tri_tls_context *context, SSL_CTX *client, int buffer)
+static inline void pair_open_small(pair *self, tri_tls_context *context, SSL_CTX *peers, int buffer)
 {
     sockets_open(self->fds, buffer);
     self->tls = NULL;
     CHECK(tri_tls_new(&self->tls, context, self->fds[0]) == 0);
-    self->client = SSL_new(client);
+    self->client = SSL_new(peers);
     needed(self->client != NULL && SSL_set_fd(self->client, self->fds[1]));
     SSL_set_connect_state(self->client);
 }
 
-static inline void pair_open(pair *self, tri_tls_context *context, SSL_CTX *client)
+static inline void pair_open(pair *self, tri_tls_context *context, SSL_CTX *peers)
 {
-    pair_open_small(self, context, client, 0);
+    pair_open_small(self, context, peers, 0);
 }
 
 static inline void pair_close(pair *self)
@@ -139,11 +139,11 @@ static inline int pair_shake(pair *self)
 }
 
 /* What the client reads next: a count, or the negative of OpenSSL's kind of error. */
-static inline int client_reads(SSL *client, void *bytes, int n)
+static inline int client_reads(SSL *peer, void *bytes, int n)
 {
     ERR_clear_error();
-    int got = SSL_read(client, bytes, n);
-    return got > 0 ? got : -SSL_get_error(client, got);
+    int got = SSL_read(peer, bytes, n);
+    return got > 0 ? got : -SSL_get_error(peer, got);
 }
 
 /* A client's side that believes any certificate. */
