@@ -160,8 +160,13 @@ uint64_t tri_conn_streams_write_deadline(const tri_conn *conn)
 static void expire_writes(tri_conn *conn)
 {
     uint64_t since = 0;
-    uint32_t stream;
+    uint32_t stream, before = 0;
     while ((stream = stalled(conn, &since)) != 0 && conn->server->now >= since + conn->server->limits.write_ms) {
+        if (stream == before) { /* it cannot even be ended */
+            tri_conn_lose(conn, NULL);
+            return;
+        }
+        before = stream;
         tri_refuse_record(conn, 0, "the peer stopped reading the answer");
         for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
             tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);

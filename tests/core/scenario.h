@@ -14,6 +14,7 @@ typedef struct scenario {
     void (*app)(serving *self, tri_exchange *exchange);
     int send_buffer;    /* as serving_send_buffer */
     uint32_t send_high; /* as in the limits */
+    bool http2;         /* the clients speak that */
     /* Opens the clients, SCENARIO_CLIENTS of them, and has them send. */
     void (*begin)(serving *s, client *c);
     /* Stops the server; the clients go. */
@@ -97,9 +98,11 @@ static inline int scenario_open(serving *s, const scenario *what)
     limits.send_high = what->send_high;
     limits.send_low = what->send_high / 4;
     serving_send_buffer = what->send_buffer;
+    serving_http2 = what->http2;
     scenario_lent = scenario_released = 0;
     int error = serving_open(s, &limits, what->app);
     serving_send_buffer = 0;
+    serving_http2 = false;
     return error;
 }
 
@@ -264,9 +267,201 @@ static inline void waiting_end(serving *s, client *c)
     waiting_turns(s, 4);
 }
 
+/* --- streams of HTTP/2 --- */
+
+enum { STREAMS_DATA = 0, STREAMS_HEADERS = 1, STREAMS_RESET = 3, STREAMS_SETTINGS = 4, STREAMS_WINDOW = 8 };
+enum { STREAMS_END = 1, STREAMS_HEAD_END = 4, STREAMS_LAST = 5 };
+
+/* What a client is about to send. */
+typedef struct streams_out {
+    size_t n;
+    char bytes[70000];
+} streams_out;
+
+static streams_out streams_room;
+
+static inline void streams_put(const void *bytes, size_t n)
+{
+    memcpy(streams_room.bytes + streams_room.n, bytes, n);
+    streams_room.n += n;
+}
+
+static inline void streams_frame(unsigned type, unsigned flags, unsigned stream, tri_span payload)
+{
+    const char head[] = { 0, (char)(payload.n >> 8), (char)payload.n, (char)type, (char)flags, 0,
+                          0, (char)(stream >> 8),    (char)stream };
+    streams_put(head, sizeof head);
+    streams_put(payload.p, payload.n);
+}
+
+/* The client's preface; `window` shut is 0. */
+static inline void streams_hello(unsigned window)
+{
+    const char settings[] = { 0, 4, 0, 0, (char)(window >> 8), (char)window };
+    streams_put("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
+    streams_frame(STREAMS_SETTINGS, 0, 0, (tri_span){ settings, sizeof settings });
+}
+
+/* Heads in HPACK: of GET, of POST with a length of 1000, and of an extended CONNECT for a WebSocket. */
+static inline void streams_get(unsigned stream)
+{
+    streams_frame(STREAMS_HEADERS, STREAMS_LAST, stream,
+                  TRI_SPAN("\x82\x86\x84\x41\x01"
+                           "a"));
+}
+
+static inline void streams_post(unsigned stream)
+{
+    streams_frame(STREAMS_HEADERS, STREAMS_HEAD_END, stream,
+                  TRI_SPAN("\x83\x86\x84\x41\x01"
+                           "a"
+                           "\x5c\x04"
+                           "1000"));
+}
+
+static inline void streams_connect(unsigned stream)
+{
+    streams_frame(STREAMS_HEADERS, STREAMS_HEAD_END, stream,
+                  TRI_SPAN("\x02\x07"
+                           "CONNECT"
+                           "\x00\x09:protocol\x09"
+                           "websocket"
+                           "\x86\x84\x41\x01"
+                           "a"
+                           "\x00\x15sec-websocket-version\x02"
+                           "13"));
+}
+
+static inline void streams_data(unsigned stream, unsigned flags, size_t n)
+{
+    streams_frame(STREAMS_DATA, flags, stream, (tri_span){ scenario_large, n });
+}
+
+/* A WebSocket with its exchange: every message is answered. */
+static inline bool streams_socket(tri_exchange *exchange)
+{
+    tri_ws_received got;
+    tri_loan loan = { { scenario_large, 5000 }, scenario_release, NULL };
+    while (tri_websocket_receive(exchange, &got) == 0) {
+        if (got.type == TRI_WS_RECEIVED_DISCONNECT)
+            return true;
+        bool connect = got.type == TRI_WS_RECEIVED_CONNECT;
+        tri_websocket_take(exchange);
+        if (connect)
+            (void)!tri_websocket_accept(exchange, NULL, 0, (tri_span){ NULL, 0 });
+        else
+            scenario_lent += tri_websocket_send(exchange, &loan, TRI_WS_BINARY) == 0;
+    }
+    tri_exchange_want(exchange, TRI_WANT_READ);
+    return tri_exchange_lost(exchange);
+}
+
+/* Every third fails or is answered at once, the others are worked on. */
+static inline void streams_app(serving *self, tri_exchange *exchange)
+{
+    if (!tri_exchange_is_websocket(exchange) && self->exchanges % 3 == 0)
+        at_once_app(self, exchange);
+    else if (self->n_held == SERVING_HELD)
+        let_go(exchange);
+    else
+        waiting_app(self, exchange);
+}
+
+static inline void streams_turns(serving *s, unsigned n)
+{
+    while (n-- > 0) {
+        serving_turn(s, 0);
+        for (unsigned i = 0; i < s->n_held; i++) {
+            tri_exchange *exchange = s->held[i];
+            if (!(tri_exchange_is_websocket(exchange) ? streams_socket(exchange) : waiting_step(exchange)))
+                continue;
+            memmove(s->held + i, s->held + i + 1, (--s->n_held - i) * sizeof *s->held);
+            i--;
+            let_go(exchange);
+        }
+    }
+}
+
+/* Sends what was put, as far as there is room, and takes in what comes back. */
+static inline void streams_send(serving *s, client *c)
+{
+    (void)!send(c->fd, streams_room.bytes, streams_room.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    streams_room.n = 0;
+    for (int i = 0; i < 4; i++) {
+        streams_turns(s, 2);
+        while (client_read(c))
+            client_forget(c);
+    }
+}
+
+static inline void streams_begin(serving *s, client *c)
+{
+    for (int i = 0; i < SCENARIO_CLIENTS; i++)
+        client_open(&c[i], s);
+    streams_put("PRI * HT", 8);
+    streams_send(s, &c[4]);
+    streams_put("nonsense\r\n\r\n", 12);
+    streams_send(s, &c[4]);
+    for (int i = 0; i < 4; i++)
+        streams_hello(i == 2 ? 0 : 65535), streams_send(s, &c[i]);
+    for (unsigned stream = 1; stream < 20; stream += 2)
+        streams_get(stream);
+    streams_frame(STREAMS_RESET, 0, 5, TRI_SPAN("\0\0\0\x08"));
+    streams_send(s, &c[0]);
+    for (unsigned stream = 1; stream < 10; stream += 2)
+        streams_post(stream), streams_data(stream, 0, 400);
+    streams_send(s, &c[1]);
+    for (unsigned stream = 1; stream < 8; stream += 2)
+        streams_data(stream, STREAMS_END, 600);
+    streams_send(s, &c[1]);
+    for (unsigned stream = 1; stream < 8; stream += 2)
+        streams_get(stream);
+    streams_send(s, &c[2]);
+    streams_frame(STREAMS_WINDOW, 0, 3, TRI_SPAN("\0\0\x40\0"));
+    streams_send(s, &c[2]);
+    streams_connect(1);
+    streams_connect(3);
+    streams_send(s, &c[3]);
+    for (unsigned stream = 1; stream < 5; stream += 2)
+        streams_frame(STREAMS_DATA, 0, stream,
+                      TRI_SPAN("\x82\x84"
+                               "mask"
+                               "\x00\x01\x02\x03"));
+    streams_frame(STREAMS_DATA, STREAMS_END, 1,
+                  TRI_SPAN("\x88\x80"
+                           "mask"));
+    streams_send(s, &c[3]);
+    scenario_skip(40); /* time is up for what nobody takes, and for what does not come */
+    streams_turns(s, 4);
+    streams_send(s, &c[1]);
+    streams_send(s, &c[2]);
+}
+
+static inline void streams_end(serving *s, client *c)
+{
+    client_close(&c[5]);
+    client_open(&c[5], s);
+    streams_hello(65535);
+    streams_post(1);
+    streams_send(s, &c[5]);
+    tri_server_stop(s->server);
+    streams_get(3);
+    streams_data(1, STREAMS_END, 1000);
+    streams_send(s, &c[5]);
+    scenario_skip(5);
+    streams_turns(s, 4);
+    streams_send(s, &c[5]);
+    for (int i = 0; i < SCENARIO_CLIENTS; i++)
+        client_close(&c[i]);
+    streams_turns(s, 4);
+}
+
 static const scenario scenarios[] = {
-    { at_once_app, 0, 262144, at_once_begin, at_once_end },
-    { waiting_app, 8192, 65536, waiting_begin, waiting_end },
+    { at_once_app, 0, 262144, false, at_once_begin, at_once_end },
+    { waiting_app, 8192, 65536, false, waiting_begin, waiting_end },
+#ifdef TRI_HTTP2
+    { streams_app, 8192, 65536, true, streams_begin, streams_end },
+#endif
 };
 
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };

@@ -36,6 +36,8 @@ struct serving {
 
 /* How many bytes the kernel holds for each peer; 0 leaves that to it. */
 static int serving_send_buffer;
+/* Whether clients may begin with HTTP/2, and open WebSockets. */
+static bool serving_http2;
 
 /* Answers with a short text. */
 static inline int answer(tri_exchange *exchange, const char *text)
@@ -102,9 +104,13 @@ static inline tri_limits short_limits(void)
 static inline int serving_open(serving *self, const tri_limits *limits, void (*app)(serving *, tri_exchange *))
 {
     self->app = app;
-    const tri_settings settings = {
-        .mem = &self->mem.mem, .limits = *limits, .server = TRI_SPAN("test"), .date = true
-    };
+    const tri_settings settings = { .mem = &self->mem.mem,
+                                    .limits = *limits,
+                                    .server = TRI_SPAN("test"),
+                                    .date = true,
+                                    .http2_unasked = serving_http2,
+                                    .websockets = serving_http2,
+                                    .ws_stop_code = 1012 };
     int error = tri_server_new(&self->server, &settings);
     if (error != 0)
         return error;
