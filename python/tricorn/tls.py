@@ -28,6 +28,9 @@ ONLY_1_2: Final = 5
 NO_CIPHERS: Final = "TLSv1"
 """What older versions of uvicorn have as the default of ``--ssl-ciphers``; it asks for nothing."""
 
+NOT_BUILT: Final = "this build does not speak TLS"
+"""What the core says where it was built without OpenSSL."""
+
 DAY: Final = 86400
 HOUR: Final = 3600
 
@@ -344,6 +347,8 @@ def _split_ciphers(text: str | None) -> tuple[str | None, str | None]:
 
 def _remedy(fault: str) -> str:
     """Return what to do about what the core has found."""
+    if fault == NOT_BUILT:
+        return "install OpenSSL (Debian: apt-get install libssl-dev) and build Tricorn again"
     if "password" in fault:
         return "give the key's password with --ssl-keyfile-password"
     if "cipher" in fault:

@@ -13,6 +13,10 @@ from authority import Authority
 from harness import Serve, Server
 from tls_client import client, dial, exchange
 
+from tricorn import versions
+
+pytestmark = pytest.mark.skipif(not versions.has_tls(), reason="TLS is not built in")
+
 Got = Callable[..., list[str]]
 
 

@@ -17,6 +17,9 @@ from harness import APPS, TIMEOUT, Serve, until
 from tls_client import REQUEST, client, dial, exchange
 
 import tricorn
+from tricorn import versions
+
+pytestmark = pytest.mark.skipif(not versions.has_tls(), reason="TLS is not built in")
 
 
 @pytest.fixture(scope="session")

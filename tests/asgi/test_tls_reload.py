@@ -22,6 +22,10 @@ from command import fails
 from harness import APPS, TIMEOUT, Serve, Server, until
 from tls_client import REQUEST, client, dial, exchange
 
+from tricorn import versions
+
+pytestmark = pytest.mark.skipif(not versions.has_tls(), reason="TLS is not built in")
+
 KEEP = REQUEST.replace(b"Connection: close\r\n", b"")
 AGAIN = "The certificates and keys were read again"
 STAY = "The certificates stay as they were read before"

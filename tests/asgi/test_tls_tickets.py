@@ -14,6 +14,10 @@ from authority import Authority
 from harness import Serve, Server, until
 from tls_client import alert, client, dial, exchange
 
+from tricorn import versions
+
+pytestmark = pytest.mark.skipif(not versions.has_tls(), reason="TLS is not built in")
+
 Pair = tuple[Path, Path]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tricorn import Config, _core, tls
+from tricorn import Config, _core, tls, versions
 from tricorn.errors import UsageError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "asgi"))
@@ -28,7 +28,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(scope="session")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Who signs the certificates."""
+    """Who signs the certificates, for tests of the core's TLS."""
+    if not versions.has_tls():
+        pytest.skip("TLS is not built in")
     return Authority(tmp_path_factory.mktemp("options") / "ca", "Tests")
 
 
@@ -265,3 +267,16 @@ def test_further_certificates_are_told_by_their_option(files: dict[str, str], tm
     wrong = problem_of(**files, ssl_sni_cert=(f"{files['ssl_certfile']}:{files['ssl_certfile']}",))
     assert "holds no private key" in wrong
     assert "holds no certificate" in problem_of(**files, ssl_sni_cert=(key,))
+
+
+def test_build_without_tls_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the core's words, with what to do."""
+
+    def refuse(**_: object) -> None:
+        raise ValueError(tls.NOT_BUILT)
+
+    file = tmp_path / "any.pem"
+    file.write_text("")
+    monkeypatch.setattr(_core, "make_tls", refuse)
+    line = problem_of(ssl_certfile=str(file))
+    assert line.startswith("TLS cannot be spoken: this build does not speak TLS; install OpenSSL")
