@@ -1,5 +1,6 @@
 /* What a client sends in HTTP/2, as it is or as frames that the input describes, to a server that does with its streams
-   what an application may: nothing of it may be lost, and without answers the same is heard however the bytes are cut. */
+   what an application may: nothing of it may be lost, and without answers the same is heard however the bytes are
+   cut. */
 #include "fuzz.h"
 
 #include <nghttp2/nghttp2.h>
