@@ -363,6 +363,25 @@ static void test_lower(void)
     stop(&self);
 }
 
+/* What a connection holds between requests is bounded: nghttp2's buffer for a frame is the most of it, then come the
+   tables of HPACK, however many fields there were. */
+static void test_idle_memory(void)
+{
+    enum { GREETED = 31000, TABLES = 25000, EACH = 100 };
+    pair self;
+    start_raw(&self);
+    CHECK(self.mem.bytes_out < GREETED);
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < EACH; i++)
+            frame(&self, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM,
+                  2 * (round * EACH + i) + 1, RAW_GET);
+        carry(&self, SIZE_MAX);
+    }
+    size_t pooled = self.chains.blocks.idle * TRI_CHAIN_BLOCK + self.chains.segments.idle * sizeof(tri_segment);
+    CHECK(times(self.frames, "DATA") == 3 * EACH && self.mem.bytes_out - pooled < GREETED + TABLES);
+    stop(&self);
+}
+
 /* Each allocation may fail: TRI_ENOMEM, and nothing leaks. */
 static void test_faults(void)
 {
@@ -402,6 +421,7 @@ int main(void)
     test_trailers();
     test_no_preface();
     test_lower();
+    test_idle_memory();
     test_faults();
     return check_report();
 }
