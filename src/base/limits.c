@@ -37,7 +37,7 @@ void tri_limits_default(tri_limits *limits)
         .h2_connection_window = 2097152,
         .h2_frame = 16384,
         .h2_resets = 200,
-        .h2_pings = 100,
+        .h2_pings = 1000,
         .h2_settings = 20,
         .h2_empty = 100,
         .h2_small = 10000,

@@ -8,8 +8,9 @@ enum {
     WINDOW_SIZE = 4,   /* the same of a WINDOW_UPDATE frame */
     PRIORITY_SIZE = 5, /* bytes of a PRIORITY frame behind its head; others are nghttp2's to refuse */
     SECOND_MS = 1000,
-    SMALL = 64,   /* bytes of a DATA frame that costs about as much as its head */
-    PER_DATA = 2, /* WINDOW_UPDATE frames that a DATA frame of ours is worth: its stream's, the connection's */
+    SMALL = 64,       /* bytes of a DATA frame that costs about as much as its head */
+    PER_DATA = 2,     /* WINDOW_UPDATE frames that a DATA frame of ours is worth: its stream's, the connection's */
+    PER_BYTES = 1024, /* and one for each so many of its bytes, as some open their windows often */
     PREFACE = sizeof TRI_HTTP2_PREFACE - 1,
 };
 
@@ -67,9 +68,9 @@ const char *tri_http2_budget_spend(tri_http2 *self, enum tri_http2_budgeted kind
     return most != 0 && ++budget->spent[kind] > granted ? reasons[kind] : NULL;
 }
 
-void tri_http2_budget_earn(tri_http2 *self)
+void tri_http2_budget_earn(tri_http2 *self, size_t n)
 {
-    self->core->budget.windows += PER_DATA;
+    self->core->budget.windows += PER_DATA + (uint32_t)(n / PER_BYTES);
 }
 
 static uint32_t big32(const uint8_t *p)

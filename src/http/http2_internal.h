@@ -220,8 +220,8 @@ size_t tri_http2_budget_scan(tri_http2 *self, const char *bytes, size_t n, const
 void tri_http2_budget_took(tri_http2 *self, size_t n);
 /* Counts one of a kind: NULL, or what there is too much of. */
 const char *tri_http2_budget_spend(tri_http2 *self, enum tri_http2_budgeted kind);
-/* A DATA frame is in the chain. */
-void tri_http2_budget_earn(tri_http2 *self);
+/* A DATA frame of `n` bytes is in the chain. */
+void tri_http2_budget_earn(tri_http2 *self, size_t n);
 
 /* http2_answer.c */
 

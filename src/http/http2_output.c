@@ -29,7 +29,7 @@ int tri_http2_output_data(nghttp2_session *session, nghttp2_frame *frame, const 
     if (tri_chain_copy(&self->out, self->chains, (tri_span){ (const char *)frame_head, FRAME_HEAD }) != 0
         || tri_chain_move(&self->out, &stream->out, self->chains, n) != 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    tri_http2_budget_earn(self);
+    tri_http2_budget_earn(self, n);
     tri_http2_stream_moved(self, stream);
     return self->out.bytes < TRI_HTTP2_OUT_HIGH ? 0 : NGHTTP2_ERR_PAUSE;
 }

@@ -163,7 +163,7 @@ def test_flood_is_logged(own: Serve, library: str) -> None:
     """The log says what there was too much of."""
     server = own("wire:app", library, "--http2")
     with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT) as attacker:
-        attacker.sendall(PREFACE + frame(SETTINGS, 0, 0) + frame(PING, 0, 0, bytes(8)) * 101)
+        attacker.sendall(PREFACE + frame(SETTINGS, 0, 0) + frame(PING, 0, 0, bytes(8)) * 1001)
         assert goaways(rest_of(attacker)) == [ENHANCE_YOUR_CALM]
     server.stop()
     assert "too many PING frames a second" in server.log()

@@ -271,13 +271,13 @@ static void test_windows_earned(void)
     frame(&self, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, RAW_GET);
     CHECK(begin(&self, 1, 200) == 0);
     for (uint32_t n = 0; n < 50; n++) {
-        tri_loan loan = { .bytes = { bytes, 1000 } };
+        tri_loan loan = { .bytes = { bytes, 1100 } };
         CHECK(self.protocol->ops->submit_body(self.protocol, 1, &loan, false) == 0);
         carry(&self, SIZE_MAX);
-        frame(&self, NGHTTP2_WINDOW_UPDATE, 0, 0, TRI_SPAN("\0\0\x3\xe8"));
-        frame(&self, NGHTTP2_WINDOW_UPDATE, 0, 1, TRI_SPAN("\0\0\x3\xe8"));
+        for (uint32_t id = 0; id < 3; id++) /* one more for the bytes */
+            frame(&self, NGHTTP2_WINDOW_UPDATE, 0, id & 1, TRI_SPAN("\0\0\x4\x4c"));
     }
-    CHECK(self.error == 0 && times(self.frames, "DATA 1 n=1000") == 50 && !saw(self.frames, "GOAWAY"));
+    CHECK(self.error == 0 && times(self.frames, "DATA 1 n=1100") == 50 && !saw(self.frames, "GOAWAY"));
     stop(&self);
 }
 

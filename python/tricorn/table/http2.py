@@ -89,7 +89,7 @@ ROWS: Final[tuple[Option, ...]] = (
         "Streams that are reset: by the client, or for its mistakes",
         "rapid reset, MadeYouReset",
     ),
-    _budget("pings", 100, "PING frames", "floods of pings"),
+    _budget("pings", 1000, "PING frames", "floods of pings"),
     _budget("settings", 20, "SETTINGS frames", "floods of settings"),
     _budget(
         "empty", 100, "Frames without content that end nothing", "floods of empty frames", "empty-frames"
@@ -110,7 +110,7 @@ ROWS: Final[tuple[Option, ...]] = (
     _budget(
         "window_updates",
         1000,
-        "WINDOW_UPDATE frames beyond two for each DATA frame of the server's",
+        "WINDOW_UPDATE frames beyond two for each DATA frame of the server's and one for each KiB of it",
         "floods of window updates",
     ),
     _budget(
