@@ -3,7 +3,10 @@
 
 #include <stdalign.h>
 
-enum { TABLE = 4096 }; /* bytes of either side's dynamic table of HPACK */
+enum {
+    TABLE = 4096, /* bytes of either side's dynamic table of HPACK */
+    ACKS = 8192,  /* answers that the frames of one read may ask for, before any is written */
+};
 
 /* What stands before each of nghttp2's blocks: its size, which tri_mem wants back, and a place in the list of all. By
    that list they are freed in the end: not all of nghttp2's ways to end survive that memory has run out. */
@@ -262,15 +265,16 @@ static void set_callbacks(nghttp2_session_callbacks *callbacks)
 
 static void set_options(nghttp2_option *option, const tri_limits *limits)
 {
-    (void)limits;
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_max_deflate_dynamic_table_size(option, TABLE);
     nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
+    nghttp2_option_set_max_outbound_ack(option, (size_t)limits->h2_queue + ACKS);
     /* Where nghttp2 has bounds of its own that a setting of ours may be beyond, they are moved out of the way. It
        counts a CONTINUATION frame for each piece that its head comes in. */
 #ifdef TRI_NGHTTP2_CONTINUATIONS
-    nghttp2_option_set_max_continuations(option, ((size_t)limits->h2_continuations + 1) * 10);
+    size_t most = limits->h2_continuations;
+    nghttp2_option_set_max_continuations(option, most == 0 ? SIZE_MAX : (most + 1) * 10);
 #endif
 #ifdef TRI_NGHTTP2_RESETS
     nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);

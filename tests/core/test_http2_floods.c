@@ -252,11 +252,21 @@ static void test_unlimited(void)
 {
     pair self;
     start_raw(&self);
-    self.limits.h2_pings = self.limits.h2_continuations = 0;
-    for (uint32_t n = 0; n < 1000; n++)
+    self.limits.h2_pings = 0;
+    for (uint32_t n = 0; n < 3000; n++)
         ping(&self, n);
     carry(&self, SIZE_MAX);
-    CHECK(self.error == 0 && times(self.frames, "PING 0 n=8 flags=1\n") == 1000 && !saw(self.frames, "GOAWAY"));
+    CHECK(self.error == 0 && times(self.frames, "PING 0 n=8 flags=1\n") == 3000 && !saw(self.frames, "GOAWAY"));
+    stop(&self);
+    start_server(&self, 0);
+    self.limits.h2_continuations = 0;
+    feed(&self, TRI_HTTP2_PREFACE, sizeof TRI_HTTP2_PREFACE - 1, SIZE_MAX);
+    frame(&self, NGHTTP2_SETTINGS, 0, 0, (tri_span){ NULL, 0 });
+    for (uint32_t n = 0; n < 50; n++)
+        continuation(&self, n);
+    frame(&self, NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, 1, TRI_SPAN("\x40\x01x\x01y"));
+    carry(&self, SIZE_MAX);
+    CHECK(self.error == 0 && times(self.events, "x=y") == 51 && !saw(self.frames, "GOAWAY"));
     stop(&self);
 }
 
