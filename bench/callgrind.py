@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import re
 import shutil
+import ssl
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,9 +77,18 @@ def parse_total(dump: str) -> int:
     return int(found[0])
 
 
-def mark(port: int) -> None:
+def connection(port: int, *, tls: bool) -> http.client.HTTPConnection:
+    """Return a connection to a server, whose certificate is not looked at."""
+    if not tls:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=context)
+
+
+def mark(port: int, *, tls: bool = False) -> None:
     """Have the application end a phase: callgrind dumps what it has counted since the last."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as client:
+    with contextlib.closing(connection(port, tls=tls)) as client:
         client.request("GET", "/mark")
         answer = client.getresponse()
         if answer.status != 200 or answer.read() != b"Hello, world!":
@@ -87,16 +97,17 @@ def mark(port: int) -> None:
 
 def count_phases(subject: Subject, phases: Sequence[tuple[Workload, int]]) -> list[int]:
     """Run a server of `apps:marked` once and return the instructions of each phase, so many requests of a workload."""
-    port, out = free_port(), dump_path(subject.server.name)
+    port, out = free_port(), dump_path(f"{subject.workload.row}-{subject.server.name}")
     counting = under_callgrind(out, "--dump-before=getpriority", "--dump-line=no")
     prefix = ["env", f"LD_PRELOAD={steady_clock()}", *counting]
     for old in out.parent.glob(out.name + "*"):
         old.unlink()
     with running(subject, port, prefix, PATIENCE):
-        mark(port)
+        tls = subject.workload.tls
+        mark(port, tls=tls)
         for workload, requests in phases:
             load(workload, port, requests)
-            mark(port)
+            mark(port, tls=tls)
     dumps = [out.with_name(f"{out.name}.{number}") for number in range(2, len(phases) + 2)]
     if not dumps[-1].exists():
         raise Unusable("callgrind saw no mark: " + subject.log.read_text(errors="replace")[-300:])

@@ -33,6 +33,8 @@ SHAPES = {"one": 1, "batch": 16}
 """The requests that are sent at once, by the shape's name."""
 ECHOES = {"echo 64 B": "12a", "echo 64 KiB": "12c"}
 """The rows whose messages are sent, by the shape's name."""
+OVER_TLS = ("uvloop",)
+"""Where a request over TLS 1.3 is counted: what it costs besides does not depend on the library."""
 MESSAGE_MOST = 65536 - 14
 """Bytes of a message, so that its frame with head and mask is read at once: what comes in parts takes more turns."""
 WARM, FEW, MANY = 320, 160, 2240
@@ -105,13 +107,31 @@ def count_library(library: str) -> dict[str, float]:
     }
 
 
+def count_tls(library: str) -> dict[str, float]:
+    """Return the instructions of a request over TLS on a library, those of OpenSSL included; the handshakes are not."""
+    own = environments.Environment(ROOT / ".venv" / "bin", "", {})
+    usual = replace(
+        WORKLOADS[0], row=f"instructions-{library}-tls", app="apps:marked", connections=1, tls=True
+    )
+    phases = [
+        (replace(usual, depth=depth), requests) for depth in SHAPES.values() for requests in (WARM, FEW, MANY)
+    ]
+    counts = count_phases(Subject(usual, SERVERS[f"tricorn-{library}"], own), phases)
+    return {
+        f"{library} tls {name}": per_request((FEW, counts[3 * at + 1]), (MANY, counts[3 * at + 2]))
+        for at, name in enumerate(SHAPES)
+    }
+
+
 def count_all(libraries: Sequence[str]) -> dict[str, float]:
     """Return the instructions of a request for each library and shape."""
     environments.load_generator()
     environments.socket_load_generator()
     environments.steady_clock()
     with ThreadPoolExecutor(JOBS) as pool:
-        return {name: value for each in pool.map(count_library, libraries) for name, value in each.items()}
+        encrypted = [pool.submit(count_tls, library) for library in libraries if library in OVER_TLS]
+        counts = [*pool.map(count_library, libraries), *(each.result() for each in encrypted)]
+        return {name: value for each in counts for name, value in each.items()}
 
 
 def compare(now: Mapping[str, float], before: Mapping[str, float]) -> list[Change]:
