@@ -54,7 +54,7 @@ $(shell rm -f .venv/.setup-*)
 endif
 endif
 
-.PHONY: help run build test test-c test-python test-parsers test-frames test-tls lint format asan asan-c asan-python coverage autobahn h2spec testssl fuzz bench bench-quick instructions clean
+.PHONY: help run build test test-c test-python test-parsers test-frames test-tls test-http2 lint format asan asan-c asan-python coverage autobahn h2spec testssl fuzz bench bench-quick instructions clean
 
 help: ## this list
 	@echo 'Tricorn. Commands:'
@@ -93,6 +93,12 @@ TLS_TESTS ?= $(patsubst %,tests/asgi/test_%.py,bodies deadlines disconnects http
 
 test-tls: $(SETUP_TEST) $(INSTALLED) ## the tests of connections with clients that speak TLS (ONLY='asyncio or trio')
 	@$(PYTEST) -q $(TLS_TESTS) --tls -n 5 --dist loadfile -k '$(ONLY)' $(ARGS)
+
+# What asks on connections of its own, and does not look at how the answer came.
+HTTP2_TESTS ?= $(patsubst %,tests/asgi/test_%.py,answers asgi2 awaitables cancellation general invariants messages scope tasks wsgi)
+
+test-http2: $(SETUP_TEST) $(INSTALLED) ## tests of applications, asked over HTTP/2 (ONLY='asyncio or trio')
+	@$(PYTEST) -q $(HTTP2_TESTS) --http2 -n 5 --dist loadfile -k '$(ONLY)' $(ARGS)
 
 lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the house, formatters, types
 	@$(PYTEST) -q tests/lint

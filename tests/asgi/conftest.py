@@ -24,6 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ws", choices=harness.FRAMES, default="tricorn", help="what makes the frames of WebSockets"
     )
     parser.addoption("--tls", action="store_true", help="speak TLS with the servers")
+    parser.addoption(
+        "--http2", action="store_true", help="ask over HTTP/2 where a test has no need of another"
+    )
     parser.addoption("--libraries", default=",".join(LIBRARIES), help="the async libraries, with commas")
 
 
@@ -31,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have the servers use them, and take hang-ups also where the tests run under nohup."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     harness.parser = config.getoption("--http")
+    harness.http2 = config.getoption("--http2")
     harness.frames = config.getoption("--ws")
     if config.getoption("--tls"):
         harness.more_options = secure.options()
@@ -44,9 +48,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             parsers.difference(harness.parser, item.name)
             or frames.difference(harness.frames, item.name)
             or parsers.needs_a_library(item.name)
+            or (harness.http2 and harness.HTTP1_ONLY.get(item.name.partition("[")[0]))
             or (secure.difference(item.name) if harness.wrap is not None else None)
         )
-        if reason is not None:
+        if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 

@@ -22,6 +22,9 @@ APPS = HERE / "apps"
 TIMEOUT = 15.0
 LIBRARIES = ("asyncio", "uvloop", "trio", "curio")
 PARSERS = ("tricorn", "h11", "httptools")
+http2 = False
+"""Whether requests on connections of their own are made over HTTP/2: pytest's option ``--http2``."""
+HTTP1_ONLY = {"test_what_an_application_is_told": "it looks at the version"}
 parser = "tricorn"
 """What reads the requests of the servers: pytest's option ``--http``."""
 FRAMES = ("tricorn", "wsproto", "websockets")
@@ -274,7 +277,7 @@ class Server:
             self.port: int = listener.getsockname()[1]
             fd = listener.fileno()
             usual = ("--async-library", library, "--app-dir", str(APPS), "--fd", str(fd))
-            chosen = ("--http", parser, "--ws", frames)
+            chosen = ("--http", parser, "--ws", frames, *(["--http2"] if http2 else []))
             self._start([app, *usual, *chosen, *more_options, *options], environment or {}, [fd])
 
     def _start(
@@ -307,6 +310,10 @@ class Server:
         self, method: str = "GET", target: str = "/", body: bytes | None = None, fields: Iterable[Field] = ()
     ) -> Answer:
         """Send one request on a connection of its own."""
+        if http2 and type(self) is Server:  # others are started with options of their own
+            import http2_client  # which needs this module
+
+            return http2_client.ask(self, method, target, body, fields)
         with self.connect() as client:
             return client.ask(method, target, body, [*fields, ("Connection", "close")])
 

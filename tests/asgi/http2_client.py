@@ -15,7 +15,7 @@ import h2.connection
 import h2.errors
 import h2.events
 import h2.settings
-from harness import TIMEOUT, Closed, Field, Server, until
+from harness import TIMEOUT, Answer, Closed, Field, Server, until
 
 NO_ERROR = h2.errors.ErrorCodes.NO_ERROR
 INTERNAL_ERROR = h2.errors.ErrorCodes.INTERNAL_ERROR
@@ -284,6 +284,18 @@ def connect_tls(context: ssl.SSLContext, port: int) -> Http2:
     connection = context.wrap_socket(plain, server_hostname="localhost")
     assert connection.selected_alpn_protocol() == "h2"
     return Http2(connection, scheme="https")
+
+
+def ask(server: Server, method: str, target: str, body: bytes | None, fields: Iterable[Field]) -> Answer:
+    """Send one request on a connection of its own, and return its answer as one of HTTP/1.1 would be."""
+    if body is not None:
+        fields = [*fields, ("content-length", str(len(body)))]
+    with connect(server) as client:
+        stream = client.ask(method, target, body, [(name.lower(), value) for name, value in fields])
+    framing = "length" if stream.get("content-length") else "chunked"
+    if method == "HEAD" or stream.status in {204, 304}:
+        framing = "none"
+    return Answer("HTTP/2", stream.status, "", stream.fields, bytes(stream.body), stream.complete, framing)
 
 
 def until_page(client: Http2, target: str, wanted: Callable[[Any], bool]) -> Any:

@@ -304,12 +304,13 @@ def test_health_is_answered_on_its_stream(shared: Serve, library: str) -> None:
 
 def test_proxies_and_root_path(shared: Serve, library: str) -> None:
     options = ("--root-path", "/api", "--forwarded-allow-ips", "127.0.0.1")
-    server = shared("streams:app", library, "--http2", *options)
+    server = shared("proxied:app", library, "--http2", *options)
     with connect(server) as client:
-        fields = [("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", "https")]
-        answer = client.ask("GET", "/hello", fields=fields)
-        assert answer.status == 404  # its path has the root path in front
-        assert client.ask("GET", "/hello").status == 404
+        for n in range(3):
+            fields = [("x-forwarded-for", f"203.0.113.{n}"), ("x-forwarded-proto", "https")]
+            scope = client.ask("GET", "/page", fields=fields).json()
+            assert (scope["client"][0], scope["scheme"]) == (f"203.0.113.{n}", "https")
+            assert (scope["root_path"], scope["path"]) == ("/api", "/api/page")
 
 
 def test_access_log_has_a_line_for_each(own: Serve, library: str) -> None:

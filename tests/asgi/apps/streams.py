@@ -51,12 +51,6 @@ async def send_until_left(exchange: Exchange) -> None:
         wire.notes.append([exchange.query["token"], "left"])
 
 
-async def scope(exchange: Exchange) -> None:
-    """Tell the client and the scheme that the scope names, and its paths."""
-    keys = ("client", "scheme", "path", "root_path", "http_version")
-    await exchange.json({key: exchange.scope[key] for key in keys})
-
-
 async def body_later(exchange: Exchange) -> None:
     """Answer in two pieces, the second of which waits until it is let."""
     await exchange.start()
@@ -65,5 +59,5 @@ async def body_later(exchange: Exchange) -> None:
     await exchange.write(b"second", more=False)
 
 
-routes = as_routes(fail_begun, fail_held, incomplete, until_left, send_until_left, scope, body_later)
+routes = as_routes(fail_begun, fail_held, incomplete, until_left, send_until_left, body_later)
 app = application({**wire.routes, **routes})
