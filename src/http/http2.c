@@ -211,14 +211,15 @@ static void shut_down(tri_protocol *protocol)
 {
     tri_http2 *self = (tri_http2 *)protocol;
     bool again = (self->flags & TRI_HTTP2_LEAVING) != 0;
-    self->flags |= TRI_HTTP2_LEAVING | (self->session == NULL ? (unsigned)TRI_HTTP2_LAST : 0U);
-    if (self->session == NULL || (self->flags & (TRI_HTTP2_FAILED | TRI_HTTP2_OVER)))
+    self->flags |= TRI_HTTP2_LEAVING;
+    if (self->flags & (TRI_HTTP2_FAILED | TRI_HTTP2_OVER))
         return;
-    int error = 0;
-    if (again)
+    int error = self->session == NULL ? tri_http2_session_open(self) : 0; /* a first request may be on its way */
+    if (error == 0 && again)
         error = tri_http2_session_last(self);
-    else if (nghttp2_submit_shutdown_notice(self->session) != 0
-             || nghttp2_submit_ping(self->session, NGHTTP2_FLAG_NONE, NULL) != 0)
+    else if (error == 0
+             && (nghttp2_submit_shutdown_notice(self->session) != 0
+                 || nghttp2_submit_ping(self->session, NGHTTP2_FLAG_NONE, NULL) != 0))
         error = TRI_ENOMEM;
     if (error != 0 || tri_http2_output_pump(self) != 0)
         self->flags |= TRI_HTTP2_FAILED;

@@ -314,15 +314,27 @@ static void test_shutdown(void)
     }
 }
 
-/* A shutdown before the first byte closes at once. */
+/* A shutdown before the first byte is told, too: the first request may be on its way, and it is served until the second
+   time. */
 static void test_shutdown_unused(void)
 {
-    pair self;
-    start_server(&self, 0);
-    CHECK(state_of(&self) == TRI_PROTOCOL_IDLE);
-    self.protocol->ops->shutdown(self.protocol);
-    CHECK(state_of(&self) & TRI_PROTOCOL_CLOSE);
-    stop(&self);
+    for (int late = 0; late < 2; late++) {
+        pair self;
+        start_server(&self, 0);
+        CHECK(state_of(&self) == TRI_PROTOCOL_IDLE);
+        self.protocol->ops->shutdown(self.protocol);
+        CHECK(state_of(&self) == TRI_PROTOCOL_IDLE);
+        if (late)
+            self.protocol->ops->shutdown(self.protocol);
+        CHECK(((state_of(&self) & TRI_PROTOCOL_CLOSE) != 0) == (late == 1));
+        feed(&self, TRI_HTTP2_PREFACE, sizeof TRI_HTTP2_PREFACE - 1, SIZE_MAX);
+        frame(&self, NGHTTP2_SETTINGS, 0, 0, (tri_span){ NULL, 0 });
+        frame(&self, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, RAW_GET);
+        carry(&self, SIZE_MAX);
+        CHECK(saw(self.frames, "last=2147483647 code=0\n") && saw(self.frames, "last=0 code=0\n") == (late == 1));
+        CHECK(saw(self.events, "1 1 GET path=") == (late == 0) && saw(self.frames, "HEADERS 1 ") == (late == 0));
+        stop(&self);
+    }
 }
 
 /* Ours to give up: refused, or failed. */
