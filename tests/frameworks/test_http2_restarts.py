@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,12 @@ pytestmark = pytest.mark.skipif(
     not (versions.has_tls() and versions.has_http2()), reason="TLS or HTTP/2 is not built in"
 )
 WORKERS = 16
-PATHS = ("/page", "/stream-out?count=10&size=9000")
+LOADS = {
+    "short": ("/page", 0),
+    "long": ("/stream-out?count=10&size=9000", 0),
+    "posts": ("/stream-in", 30_000),
+}
+"""Paths, and how many bytes are posted there."""
 READY = "Application startup complete"
 
 
@@ -39,18 +45,19 @@ def serve(identity: Identity, tmp_path: Path) -> Iterator[Callable[..., Site]]:
 
 def good(report: dict[str, Any]) -> None:
     """Fail unless every request that could be sent was answered well."""
-    assert (report["failed"], report["errors"]) == (0, None), report
+    assert (report["failed"], report["errors"]) == (0, None), json.dumps(report)
     assert set(report["protocols"]) == {"HTTP/2.0"}, report
     assert set(report["statuses"]) == {"200"}, report
     assert report["statuses"]["200"] > WORKERS, report
 
 
-@pytest.mark.parametrize("path", PATHS, ids=["short", "long"])
+@pytest.mark.parametrize("load", LOADS)
 @pytest.mark.parametrize("library", STACKS["bare"])
-def test_stop_under_load_fails_no_request(serve: Any, go_program: Path, library: str, path: str) -> None:
+def test_stop_under_load_fails_no_request(serve: Any, go_program: Path, library: str, load: str) -> None:
     """What was sent is answered; only new connections are refused."""
     site = serve(library)
-    with GoClient(go_program).running(site, path, WORKERS) as report:
+    path, body = LOADS[load]
+    with GoClient(go_program, ("-body", str(body))).running(site, path, WORKERS) as report:
         time.sleep(0.5)
         assert site.stop() == 0, site.log()
     good(report)
@@ -63,7 +70,7 @@ def test_replaced_workers_fail_no_request(serve: Any, go_program: Path, library:
     """The client goes on by connections to the successors."""
     site = serve(library, "--workers", "2")
     until(lambda: site.log().count(READY) == 2, "both workers", 20)
-    with GoClient(go_program).running(site, PATHS[0], WORKERS) as report:
+    with GoClient(go_program).running(site, LOADS["short"][0], WORKERS) as report:
         for number in range(2):
             time.sleep(0.2)
             site.send_signal(signal.SIGHUP)

@@ -190,8 +190,9 @@ def test_fetch_that_is_aborted_is_noticed(browser: Browser, site: Site) -> None:
     site.until_noted(f"left {token}")
 
 
-def test_websocket_has_a_connection_of_its_own(browser: Browser, site: Site) -> None:
-    assert browser.run(VERSION, address(site, "/version")) == "1.1"
+def test_websocket_goes_by_the_version_of_the_page(browser: Browser, site: Site) -> None:
+    """Over HTTP/2 it is a stream of the page's connection (RFC 8441)."""
+    assert browser.run(VERSION, address(site, "/version")) == ("2" if site.http2 else "1.1")
 
 
 # The scenarios of WebSockets without TLS; the last one stops the server.

@@ -4,11 +4,13 @@
 //	goclient -ca cert.pem [-http1] upload URL SIZE        SIZE bytes of unknown length, in pieces with pauses, and a trailer
 //	goclient -ca cert.pem [-http1] leave URL              takes the first bytes of an answer and cancels the request
 //	goclient -ca cert.pem [-http1] until-eof URL WORKERS  requests one after another until standard input ends, or
-//	                                                      connections are refused
+//	                                                      connections are refused; with -body N they are POSTs
+//	                                                      of so many bytes
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -18,12 +20,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"os"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -53,6 +55,7 @@ type client struct {
 	lock   sync.Mutex
 	seen   map[string]bool
 	report report
+	body   []byte
 }
 
 func newClient(ca string, http1 bool) (*client, error) {
@@ -90,7 +93,9 @@ func (c *client) traced(ctx context.Context) context.Context {
 func (c *client) fail(err error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	var dialing *net.OpError
+	if errors.As(err, &dialing) && dialing.Op == "dial" {
+		// Also a reset: the kernel answers so while a listening socket is being closed.
 		c.report.Refused++
 		return
 	}
@@ -123,8 +128,12 @@ func (c *client) do(request *http.Request) {
 	}
 }
 
+// Gets a page, or posts a body.
 func (c *client) get(url string) {
 	request, err := http.NewRequest(http.MethodGet, url, nil)
+	if c.body != nil {
+		request, err = http.NewRequest(http.MethodPost, url, bytes.NewReader(c.body))
+	}
 	if err != nil {
 		c.fail(err)
 		return
@@ -229,10 +238,14 @@ func (c *client) untilEOF(url string, workers int) {
 func run() error {
 	ca := flag.String("ca", "", "the certificate that is trusted")
 	http1 := flag.Bool("http1", false, "speak HTTP/1.1 only")
+	body := flag.Int("body", 0, "post so many bytes")
 	flag.Parse()
 	c, err := newClient(*ca, *http1)
 	if err != nil {
 		return err
+	}
+	if *body > 0 {
+		c.body = make([]byte, *body)
 	}
 	number, _ := strconv.Atoi(flag.Arg(2))
 	switch flag.Arg(0) {
