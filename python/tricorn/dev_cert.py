@@ -104,18 +104,25 @@ def write(directory: Path, hosts: tuple[str, ...], days: int, *, replace: bool =
     paths = directory / CERTIFICATE, directory / KEY
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        if replace:
-            for path in paths:
-                path.unlink(missing_ok=True)
+        for path in paths:  # both before one is written: a key alone would be in the way of the next try
+            _make_room(path, replace=replace)
         _create(paths[1], key, 0o600)
         _create(paths[0], certificate, 0o644)
-    except FileExistsError as error:
-        raise UsageError(
-            f"{error.filename} is there already", "choose another --out, or replace it with --force"
-        ) from None
     except OSError as error:
         raise StartupError(f"{error.filename} cannot be written: {error.strerror}") from None
     return paths
+
+
+def _make_room(path: Path, *, replace: bool) -> None:
+    """Remove a file if that was asked for.
+
+    Raises:
+        UsageError: It is there, and was not to be replaced.
+    """
+    if replace:
+        path.unlink(missing_ok=True)
+    elif os.path.lexists(path):
+        raise UsageError(f"{path} is there already", "choose another --out, or replace it with --force")
 
 
 def _create(path: Path, content: bytes, mode: int) -> None:
@@ -143,11 +150,12 @@ def _plain(host: str) -> str:
 
 
 def _is_address(host: str) -> bool:
+    """Tell whether this is an address; one with a zone has a meaning on one machine, and is none for a certificate."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
         return False
-    return True
+    return "%" not in host
 
 
 def _entry(host: str) -> str:

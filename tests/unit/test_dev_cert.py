@@ -85,7 +85,7 @@ def test_clients_that_trust_it_are_served(tmp_path: Path, host: str) -> None:
 def test_files_that_are_there_stay_unless_forced(tmp_path: Path) -> None:
     first, key = dev_cert.write(tmp_path, (), 1)
     before = first.read_bytes()
-    with pytest.raises(UsageError, match=r"dev-key\.pem is there already; .*--force"):
+    with pytest.raises(UsageError, match=r"dev-cert\.pem is there already; .*--force"):
         dev_cert.write(tmp_path, (), 1)
     assert first.read_bytes() == before
     key.chmod(0o644)
@@ -98,6 +98,16 @@ def test_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StartupError, match="cannot be written"):
         dev_cert.write(tmp_path / "file" / "under", (), 1)
+    for replace in (False, True):
+        with pytest.raises(StartupError, match="file cannot be written: File exists"):
+            dev_cert.write(tmp_path / "file", (), 1, replace=replace)
+
+
+def test_certificate_in_the_way_leaves_no_key_behind(tmp_path: Path) -> None:
+    (tmp_path / "dev-cert.pem").write_text("")
+    with pytest.raises(UsageError, match=r"dev-cert\.pem is there already"):
+        dev_cert.write(tmp_path, (), 1)
+    assert not (tmp_path / "dev-key.pem").exists()
 
 
 @pytest.mark.parametrize(
@@ -129,6 +139,7 @@ def test_hosts_have_one_form(given: str, plain: str) -> None:
         ".".join(["y" * 60] * 5),
         "ü" * 64,
         "a\0",
+        "fe80::1%eth0",
     ],
 )
 def test_host_that_is_none_is_told(host: str) -> None:
