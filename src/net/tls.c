@@ -11,7 +11,8 @@
 #include "net/tls_reason.h"
 
 enum {
-    RECORD = 16384,     /* bytes of a record at most (RFC 8446 §5.1) */
+    HEADER = 5,         /* bytes of a record's (RFC 8446 §5.1) */
+    RECORD = 16384,     /* bytes of a record at most */
     HELLO = 32768,      /* bytes of a client's first message, which OpenSSL makes room for as soon as it is announced */
     HANDSHAKE = 131072, /* bytes that a client may send until its handshake is complete */
     CERTIFICATES = 65536,  /* of which its certificates */
@@ -30,6 +31,9 @@ struct tri_tls {
     int failed;       /* what every further call returns, 0 as long as there is nothing wrong */
     uint32_t came;    /* bytes of the handshake from the peer; then of data since `noise` was 0 */
     uint32_t noise;   /* steps since the handshake on what carries no data */
+    uint16_t left;    /* bytes of the peer's record that are still to come, of those before its handshake began */
+    uint8_t header_n; /* bytes of that record's header */
+    uint8_t hello_n;  /* bytes of the peer's first message, as far as its length is looked at */
     bool established; /* the handshake is complete */
     bool at_end;      /* the descriptor has no more bytes */
     bool dry;         /* the descriptor has given less than was asked for: it has no more now */
@@ -39,7 +43,36 @@ struct tri_tls {
     bool ended;       /* the peer has said that nothing more comes */
     bool closed;      /* we have said so */
     bool wants_write; /* the handshake or the last read waits for room */
+    bool spoke;       /* something was written */
 };
+
+/* Takes a byte of the client's first message; whether it announces one that is too long: three bytes behind that of its
+   type are its length (RFC 8446 §4). */
+static bool announces_too_much(tri_tls *tls, unsigned char byte)
+{
+    tls->hello_n++;
+    return (tls->hello_n == 2 && byte > 0) || (tls->hello_n == 3 && byte >= HELLO >> 8);
+}
+
+/* Follows the records that the client's first message comes in, which may have a byte of it each; whether it is too
+   long. */
+static bool is_too_long(tri_tls *tls, const char *bytes, size_t n)
+{
+    for (size_t i = 0; i < n && tls->hello_n < 4; i++) {
+        unsigned char byte = (unsigned char)bytes[i];
+        if (tls->header_n < HEADER) {
+            tls->header_n++;
+            tls->left = (uint16_t)(tls->left << 8 | byte); /* the last two are its length */
+        } else {
+            tls->left--;
+            if (announces_too_much(tls, byte))
+                return true;
+        }
+        if (tls->header_n == HEADER && tls->left == 0)
+            tls->header_n = 0; /* another begins; OpenSSL judges those without a byte */
+    }
+    return false;
+}
 
 /* Looks at `n` bytes of a handshake before OpenSSL does; an error when they are not to be given to it. */
 static int inspect(tri_tls *tls, const char *bytes, size_t n)
@@ -48,12 +81,8 @@ static int inspect(tri_tls *tls, const char *bytes, size_t n)
         tls->plain = bytes[0] >= 'A' && bytes[0] <= 'Z'; /* a method */
         tls->hello = bytes[0] == 22;                     /* a record of a handshake */
     }
-    /* Offsets of the first message's length, three bytes (RFC 8446 §4) behind a record's header and the type. */
-    for (size_t at = tls->came; tls->hello && at - tls->came < n && at < 8; at++) {
-        unsigned char byte = (unsigned char)bytes[at - tls->came];
-        if ((at == 6 && byte > 0) || (at == 7 && byte >= HELLO >> 8))
-            tls->reason = "the TLS handshake failed: the client's first message is too long";
-    }
+    if (tls->hello && is_too_long(tls, bytes, n))
+        tls->reason = "the TLS handshake failed: the client's first message is too long";
     tls->came += (uint32_t)n;
     if (tls->came > HANDSHAKE)
         tls->reason = "the TLS handshake failed: it is too long";
@@ -104,6 +133,7 @@ static int bio_write(BIO *bio, const char *bytes, size_t n, size_t *done)
     ptrdiff_t put = tri_socket_writev(tls->fd, &iov, 1);
     BIO_clear_retry_flags(bio);
     *done = put > 0 ? (size_t)put : 0;
+    tls->spoke = tls->spoke || put > 0;
     tls->error = put < 0 && put != TRI_EAGAIN ? (int)put : 0;
     if (put == TRI_EAGAIN)
         BIO_set_retry_write(bio);
@@ -256,10 +286,11 @@ bool tri_tls_is_shaking(const tri_tls *tls)
     return !tls->established;
 }
 
-/* Tells a peer that has not begun with TLS what it did wrong, which OpenSSL does not: an alert, protocol_version. */
+/* Tells a peer what it did wrong where OpenSSL does not, as it was not asked or knows no version to say it in: an
+   alert, protocol_version to one that has not begun with TLS, or decode_error. */
 static void object(const tri_tls *tls)
 {
-    static const char alert[] = { 21, 3, 1, 0, 2, 2, 70 };
+    const char alert[] = { 21, 3, 1, 0, 2, 2, tls->hello ? 50 : 70 };
     const struct iovec iov = { .iov_base = (void *)(uintptr_t)alert, .iov_len = sizeof alert };
     ptrdiff_t ignored = tri_socket_writev(tls->fd, &iov, 1);
     (void)ignored;
@@ -280,7 +311,7 @@ int tri_tls_handshake(tri_tls *tls)
         return 0;
     }
     int error = failure(tls, result, true);
-    if (error == TRI_EPROTO && !tls->hello)
+    if (error == TRI_EPROTO && !tls->spoke)
         object(tls);
     return error == 0 ? TRI_ECLOSED : error;
 }
