@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from tricorn.protocols import websocket
 SERVER_NAME = b"tricorn"
 KEPT_STREAMS = 128
 """Streams of zlib that the WebSockets of a worker keep at most; those least recently used are given up."""
+
+_PATHS = {"env_file", "ssl_certfile", "ssl_keyfile", "ssl_ca_certs", "ssl_cert_dir"}
+"""Options that may be given as objects of paths, too."""
 
 
 @dataclass(init=False)
@@ -95,7 +98,7 @@ class Config:
     ready_max_lag: float | None = default("ready_max_lag")
     ssl_certfile: str | None = default("ssl_certfile")
     ssl_keyfile: str | None = default("ssl_keyfile")
-    ssl_keyfile_password: str | None = default("ssl_keyfile_password")
+    ssl_keyfile_password: str | None = field(default=default("ssl_keyfile_password"), repr=False)
     ssl_version: int = default("ssl_version")
     ssl_min_version: str = default("ssl_min_version")
     ssl_ciphers: str | None = default("ssl_ciphers")
@@ -497,8 +500,9 @@ def _by_attribute(options: dict[str, Any]) -> dict[str, Any]:
 
 def _translate(known: dict[str, Any]) -> None:
     """Put the values that have forms of uvicorn's into ours."""
-    if isinstance(known.get("env_file"), os.PathLike):
-        known["env_file"] = os.fspath(known["env_file"])
+    for name in _PATHS & known.keys():
+        if isinstance(known[name], os.PathLike):  # a form of uvicorn's
+            known[name] = os.fspath(known[name])
     if isinstance(known.get("forwarded_allow_ips"), (list, tuple)):  # a form of uvicorn's
         known["forwarded_allow_ips"] = ",".join(map(str, known["forwarded_allow_ips"]))
     for name in uvicorn_options.LISTS & known.keys():

@@ -154,6 +154,8 @@ def _line(option: Option, value: Any, sources: Mapping[str, str]) -> str:
         return f"# {option.name}: not used"
     if value is None:
         return f"# {option.name}: {option.unset}"
+    if option.secret:
+        return f"# {option.name}: given, and not shown  # {sources.get(option.attribute, 'default')}"
     return f"{option.name} = {_toml(option, value)}  # {sources.get(option.attribute, 'default')}"
 
 

@@ -49,6 +49,7 @@ class Option:
         aliases: Further names on the command line and in Python.
         keywords: Further names in Python only.
         minimum, maximum: The range of a number, both ends included.
+        secret: Whether the value is not to be printed.
         rule: A further check of one value; raises ``ValueError`` with the problem.
         field: The field of the core's ``tri_limits`` that the value fills.
         attack: What the limit stops, for an option that has a ``field``.
@@ -75,6 +76,7 @@ class Option:
     keywords: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    secret: bool = False
     rule: Callable[[str], object] | None = None
     field: str = ""
     attack: str = ""

@@ -315,6 +315,18 @@ def test_print_config(invoke: Invoke, server: FakeServer) -> None:
     assert config == Config("main:app", host="::1", port=1, root_path="/api", limit_drain=5)
 
 
+def test_print_config_keeps_secrets(invoke: Invoke) -> None:
+    """What is printed is pasted, and logged by continuous integration."""
+    output = invoke(
+        "--print-config", "--ssl-certfile", "c.pem", TRICORN_SSL_KEYFILE_PASSWORD="hunter2"
+    ).output
+    shown = "# ssl-keyfile-password: given, and not shown  # environment TRICORN_SSL_KEYFILE_PASSWORD"
+    assert shown in output.splitlines()
+    assert "hunter2" not in output
+    assert "hunter2" not in repr(Config("main:app", ssl_certfile="c.pem", ssl_keyfile_password="hunter2"))
+    assert "# ssl-keyfile-password: none" in invoke("--print-config").output.splitlines()
+
+
 def test_print_config_needs_no_application(invoke: Invoke) -> None:
     result = invoke("--print-config", "-b", ":1")
     assert result.exit_code == 0

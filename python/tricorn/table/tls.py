@@ -28,6 +28,7 @@ ROWS: Final[tuple[Option, ...]] = (
         GROUP,
         "The password of the private key.",
         metavar="TEXT",
+        secret=True,
     ),
     timeout(
         "ssl-handshake-timeout",
