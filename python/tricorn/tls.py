@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -115,7 +116,8 @@ def make(config: Config, seed: bytes | None = None) -> Material:
 
     assert config.ssl_certfile is not None
     more = _further(config)
-    for option, path in _files(config, more):
+    files = _files(config, more)
+    for option, path in files:
         _open(option, path)
     arguments = _arguments(config) | {
         "more": tuple((os.fsencode(one), os.fsencode(key)) for one, key in more)
@@ -125,7 +127,7 @@ def make(config: Config, seed: bytes | None = None) -> Material:
     try:
         made, validities = _core.make_tls(**arguments)
     except ValueError as error:
-        raise UsageError(f"TLS cannot be spoken: {error}", _remedy(str(error))) from None
+        raise UsageError(f"TLS cannot be spoken: {error}", _remedy(str(error), files)) from None
     paths = [config.ssl_certfile, *(one for one, _ in more)]
     warnings = [_age(path, *validity) for path, validity in zip(paths, validities, strict=True)]
     if config.ssl_ca_certs is not None and not config.ssl_cert_reqs:
@@ -172,12 +174,13 @@ class Keeper:
     def again(self) -> None:
         """Have the files read again, for new connections; if they are not to be used, what was read before stays.
 
-        That is done in a thread, as files may be many, or slow. It may be asked for in a handler of signals.
+        That is done in a thread, as files may be many, or slow. It may be asked for in a handler of signals. The end
+        of the process waits for it, as OpenSSL must not be at work while it is taken down.
         """
         self._asks.append(True)
         if self._reader is not None:
             return
-        self._reader = threading.Thread(target=self._read, name="tricorn-certificates", daemon=True)
+        self._reader = threading.Thread(target=self._read, name="tricorn-certificates", daemon=False)
         try:
             self._reader.start()
         except RuntimeError as error:
@@ -339,22 +342,33 @@ def _split_ciphers(text: str | None) -> tuple[str | None, str | None]:
     """Return the ciphers of TLS 1.2 and those of TLS 1.3; ``None`` for the defaults."""
     if not text or text == NO_CIPHERS:
         return None, None
-    names = text.split(":")
+    names = [name for name in re.split("[:,; ]+", text) if name]  # what OpenSSL takes between them
     suites = [name for name in names if name.startswith("TLS_")]
     others = [name for name in names if not name.startswith("TLS_")]
     return ":".join(others) or None, ":".join(suites) or None
 
 
-def _remedy(fault: str) -> str:
-    """Return what to do about what the core has found."""
+def _remedy(fault: str, files: list[tuple[str, str]]) -> str:
+    """Return what to do about what the core has found.
+
+    Args:
+        fault: What it says; it begins with the path of a file, if there is one at fault.
+        files: Every file, with the option that says so.
+    """
     if fault == NOT_BUILT:
         return "install OpenSSL (Debian: apt-get install libssl-dev) and build Tricorn again"
-    if "password" in fault:
+    if " is locked with " in fault:
         return "give the key's password with --ssl-keyfile-password"
-    if "cipher" in fault:
+    if " names no cipher " in fault or " names a cipher " in fault:
         return "give --ssl-ciphers names that 'openssl ciphers' lists, or leave it out"
-    if "list of revoked" in fault:
+    if " holds no list of revoked " in fault:
         return "give --ssl-crl a file in the form PEM, which begins with BEGIN X509 CRL"
+    options = {option for option, path in files if fault.startswith(f"{path} ")}
+    if "--ssl-ca-certs" in options:
+        return "give --ssl-ca-certs a file of certificates in the form PEM"
+    further = [option for option in options if option.startswith("--ssl-sni-cert")]
+    if further:
+        return f"give {further[0]} certificates and their keys in the form PEM"
     return "give a certificate with --ssl-certfile and its key with --ssl-keyfile, both in the form PEM"
 
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { PATH = 128 }; /* bytes of a path that are told at most */
+
 /* Mozilla's intermediate ciphers for TLS 1.2. */
 static const char CIPHERS[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
                               "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
@@ -80,10 +82,18 @@ static const char *reason_of(unsigned long number)
     return reason != NULL ? reason : "unknown error";
 }
 
+/* The end of a path that is long, so that there is room for what is wrong with it. */
+static const char *tail_of(const char *path)
+{
+    size_t n = strlen(path);
+    return n > PATH ? path + n - PATH : path;
+}
+
 int tri_tls_context_blame(char *fault, const char *path, const char *what)
 {
     unsigned long number = ERR_peek_error();
-    (void)snprintf(fault, TRI_TLS_FAULT, "%s %s%s%s", path, what, number == 0 ? "" : ": ",
+    const char *tail = tail_of(path);
+    (void)snprintf(fault, TRI_TLS_FAULT, "%s%s %s%s%s", tail == path ? "" : "...", tail, what, number == 0 ? "" : ": ",
                    number == 0 ? "" : reason_of(number));
     ERR_clear_error();
     return TRI_EINVAL;
@@ -96,7 +106,8 @@ static int blame_key(char *fault, const char *path, const tri_password *password
         return tri_tls_context_blame(fault, path, "is not the key of the certificate");
     if (!password->asked)
         return tri_tls_context_blame(fault, path, "holds no private key");
-    (void)snprintf(fault, TRI_TLS_FAULT, "%s is locked with %s", path,
+    const char *tail = tail_of(path);
+    (void)snprintf(fault, TRI_TLS_FAULT, "%s%s is locked with %s", tail == path ? "" : "...", tail,
                    password->text == NULL ? "a password, and none was given" : "another password than the one given");
     ERR_clear_error();
     return TRI_EINVAL;

@@ -121,6 +121,15 @@ static void forget(PyObject *capsule)
         tri_tls_context_unref(context);
 }
 
+/* Raises what is wrong with the files. Names of files need not be UTF-8, nor whole here. */
+static void blame(const char *fault)
+{
+    PyObject *text = PyUnicode_DecodeUTF8(fault, (Py_ssize_t)strlen(fault), "replace");
+    if (text != NULL)
+        PyErr_SetObject(PyExc_ValueError, text);
+    Py_XDECREF(text);
+}
+
 /* How long each certificate is good: a list of pairs of seconds from now, of its begin and its end. */
 static PyObject *validities(const tri_tls_context *context)
 {
@@ -149,7 +158,7 @@ PyObject *tri_tls_make(PyObject *module, PyObject *args, PyObject *kwargs)
         error = tri_tls_context_new(&context, tri_mem_libc(), &self.options, fault);
         PyEval_RestoreThread(thread);
         if (error == TRI_EINVAL)
-            PyErr_SetString(PyExc_ValueError, fault);
+            blame(fault);
         else if (error != 0)
             PyErr_NoMemory();
     }

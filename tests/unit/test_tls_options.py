@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import ssl
 import subprocess
 import sys
@@ -68,6 +69,8 @@ def test_values_of_pythons_ssl_are_taken(files: dict[str, str]) -> None:
     config = Config(app, **files, ssl_version=version, ssl_cert_reqs=ssl.CERT_NONE, ssl_ciphers="TLSv1")
     assert config == Config(app, **files)
     assert config.is_ssl and not Config(app).is_ssl
+    paths = {name: Path(path) for name, path in files.items()}
+    assert Config(app, **paths) == config
 
 
 @pytest.mark.parametrize(
@@ -78,6 +81,8 @@ def test_values_of_pythons_ssl_are_taken(files: dict[str, str]) -> None:
         ("ECDHE+AESGCM:!aNULL", "ECDHE+AESGCM:!aNULL", None),
         ("TLS_AES_256_GCM_SHA384", None, "TLS_AES_256_GCM_SHA384"),
         ("A:TLS_B:C:TLS_D", "A:C", "TLS_B:TLS_D"),
+        ("A,TLS_B; !C TLS_D", "A:!C", "TLS_B:TLS_D"),
+        (":", None, None),
     ],
 )
 def test_ciphers_are_told_apart(text: str | None, ciphers: str | None, suites: str | None) -> None:
@@ -111,9 +116,24 @@ def test_file_that_is_something_else_is_told(files: dict[str, str], ours: Author
     assert f"{empty} holds no private key" in problem_of(ssl_certfile=certificate, ssl_keyfile=str(empty))
     other = ours.issue("other")[1]
     assert "is not the key of the certificate" in problem_of(ssl_certfile=certificate, ssl_keyfile=str(other))
-    assert f"{empty} holds no certificate" in problem_of(**files, ssl_ca_certs=str(empty))
+    further = problem_of(**files, ssl_sni_cert=(str(empty),))
+    assert further.endswith("give --ssl-sni-cert certificates and their keys in the form PEM")
+    signers = problem_of(**files, ssl_ca_certs=str(empty))
+    assert f"{empty} holds no certificate" in signers
+    assert signers.endswith("give --ssl-ca-certs a file of certificates in the form PEM")
     asks = {**files, "ssl_cert_reqs": 2, "ssl_ca_certs": str(ours.certificate)}
     assert "holds no list of revoked certificates" in problem_of(**asks, ssl_crl=(key,))
+
+
+@pytest.mark.parametrize("name", [b"\xff.pem", "é".encode() * 120 + b"/" + b"e" * 120 + b".pem"])
+def test_faulty_file_with_a_strange_name_is_told(files: dict[str, str], tmp_path: Path, name: bytes) -> None:
+    """Its name is no UTF-8, or so long that it is cut; what is wrong is told all the same."""
+    path = tmp_path / os.fsdecode(name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("nothing\n")
+    told = problem_of(ssl_certfile=str(path))
+    assert ".pem holds no certificate: no start line; give a certificate" in told
+    told.encode()  # it can be written to any log
 
 
 @pytest.mark.parametrize("form", ["pkcs8 -topk8", "ec -aes256"])
@@ -245,6 +265,23 @@ def test_reading_that_fails_does_not_end_reading(
     keeper.again()
     settled(keeper)
     assert len(core.given) == 1
+
+
+def test_end_of_the_process_waits_for_reading(files: dict[str, str]) -> None:
+    """It would take OpenSSL down while it reads."""
+    program = (
+        "import sys, time; from tricorn import Config, tls\n"
+        "async def app(scope, receive, send): pass\n"
+        "class Slow(tls.Keeper):\n"
+        "    def _read_once(self):\n"
+        "        time.sleep(0.3)\n"
+        "        super()._read_once()\n"
+        "config = Config(app, ssl_certfile=sys.argv[1], ssl_keyfile=sys.argv[2])\n"
+        "Slow(config, lambda context: print('given'), tls.new_seed()).again()\n"
+    )
+    command = [sys.executable, "-c", program, files["ssl_certfile"], files["ssl_keyfile"]]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "given\n")
 
 
 @pytest.mark.parametrize(
