@@ -48,6 +48,23 @@ static int give_password(char *room, int size, int writing, void *user)
     return (int)n;
 }
 
+/* Chooses the groups that keys are agreed on in: those of Mozilla's profile, before them the hybrid one where OpenSSL
+   has it, and P-521, without which TLS 1.2 takes no client's certificate on that curve. OpenSSL's own list has finite
+   fields of up to 8192 bits, too, in which a handshake costs us a hundred times as much at a client's wish
+   (CVE-2022-40735). */
+static bool choose_groups(SSL_CTX *ctx)
+{
+    static const char *const LISTS[] = {
+        "X25519MLKEM768:X25519:P-256:P-384:P-521", "X25519:P-256:P-384:P-521",
+        "P-256:P-384:P-521", /* what a system of approved methods alone has */
+    };
+    bool chosen = false;
+    for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS && !chosen; i++)
+        chosen = SSL_CTX_set1_groups_list(ctx, LISTS[i]) == 1;
+    ERR_clear_error(); /* of lists with a group that is not there */
+    return chosen;
+}
+
 /* Sets what does not depend on options. */
 static bool set_up(SSL_CTX *ctx)
 {
@@ -56,7 +73,7 @@ static bool set_up(SSL_CTX *ctx)
     SSL_CTX_set_mode(ctx,
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    return SSL_CTX_set_dh_auto(ctx, 1) == 1;
+    return choose_groups(ctx) && SSL_CTX_set_dh_auto(ctx, 1) == 1;
 }
 
 /* Sets versions and ciphers. */

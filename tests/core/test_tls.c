@@ -243,6 +243,24 @@ static void test_client_without_anything_in_common(tri_tls_context *context)
     SSL_CTX_free(client);
 }
 
+/* Keys are agreed on in groups that are cheap: a client cannot choose one that costs us a hundred times as much. */
+static void test_groups(tri_tls_context *context)
+{
+    static const char *const GOOD[] = { "X25519", "P-256", "P-384", "P-521" }, *const DEAR[] = { "ffdhe2048",
+                                                                                                 "ffdhe8192" };
+    for (size_t i = 0; i < sizeof GOOD / sizeof *GOOD + sizeof DEAR / sizeof *DEAR; i++) {
+        bool good = i < sizeof GOOD / sizeof *GOOD;
+        SSL_CTX *client = client_context();
+        needed(SSL_CTX_set1_groups_list(client, good ? GOOD[i] : DEAR[i - sizeof GOOD / sizeof *GOOD]));
+        pair both;
+        pair_open(&both, context, client);
+        CHECK(pair_shake(&both) == (good ? 0 : TRI_EPROTO));
+        CHECK(good || strstr(tri_tls_fault(both.tls), "no group in common") != NULL);
+        pair_close(&both);
+        SSL_CTX_free(client);
+    }
+}
+
 /* A client that does not trust the certificate says so by an alert. */
 static void test_client_that_gives_up(tri_tls_context *context)
 {
@@ -354,6 +372,7 @@ int main(void)
     }
     test_what_is_no_handshake(context);
     test_first_message_in_pieces(context);
+    test_groups(context);
     test_client_without_anything_in_common(context);
     test_client_that_gives_up(context);
     test_updates_of_keys(context);
