@@ -22,8 +22,8 @@ DAYS: Final = 397
 """Browsers take no certificate that is good for longer."""
 HOSTS_MOST: Final = 100
 
-_HOST: Final = re.compile(
-    r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST: Final = re.compile(  # clients take a * before two labels or more only
+    r"(\*\.(?=[^.]+\.))?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 )
 _SUBJECT_MOST: Final = 64
 

@@ -118,6 +118,7 @@ def test_certificate_in_the_way_leaves_no_key_behind(tmp_path: Path) -> None:
         ("0:0::1", "::1"),
         ("bücher.example", "xn--bcher-kva.example"),
         ("*.a.example", "*.a.example"),
+        ("*.App.localhost", "*.app.localhost"),
     ],
 )
 def test_hosts_have_one_form(given: str, plain: str) -> None:
@@ -140,6 +141,7 @@ def test_hosts_have_one_form(given: str, plain: str) -> None:
         "ü" * 64,
         "a\0",
         "fe80::1%eth0",
+        "*.localhost",
     ],
 )
 def test_host_that_is_none_is_told(host: str) -> None:
