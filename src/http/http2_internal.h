@@ -127,13 +127,14 @@ typedef struct tri_http2_budget {
 /* What a connection needs once a byte has come. */
 typedef struct tri_http2_core {
     const tri_mem *mem;
-    tri_list blocks;  /* all memory of nghttp2's */
-    tri_list streams; /* those that nghttp2 knows */
-    tri_list closed;  /* those that it has forgotten, and somebody else has not */
-    tri_list due;     /* those with an event, in the order of the first one */
-    tri_list waiting; /* those whose output waits, in the order in which they moved */
-    tri_list touched; /* tunnels whose chain was asked for */
-    tri_list dead;    /* to be freed once nghttp2 is not at work */
+    tri_list blocks;   /* all memory of nghttp2's */
+    tri_list streams;  /* those that nghttp2 knows */
+    tri_list closed;   /* those that it has forgotten, and somebody else has not */
+    tri_list due;      /* those with an event, in the order of the first one */
+    tri_list waiting;  /* those whose output waits, in the order in which they moved */
+    tri_list touched;  /* tunnels whose chain was asked for */
+    tri_list dead;     /* to be freed once nghttp2 is not at work */
+    uint32_t n_closed; /* how many are in `closed` */
     tri_http2_room *spare;
     tri_http2_stream *told; /* whose head was given last */
     tri_http2_stream *body_of;

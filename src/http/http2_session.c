@@ -95,11 +95,10 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
     return failure(tri_http2_head_begin(self, stream));
 }
 
-/* Has the peer be told that its request cannot be understood. */
-static int reset_malformed(tri_http2 *self, const tri_http2_stream *stream)
+/* Has the peer be told that nothing is done for its request; for use in a return statement. */
+static int turn_away(tri_http2 *self, const tri_http2_stream *stream, uint32_t code)
 {
-    return failure(
-        nghttp2_submit_rst_stream(self->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, NGHTTP2_PROTOCOL_ERROR));
+    return failure(nghttp2_submit_rst_stream(self->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, code));
 }
 
 /* A field of the trailers, which nghttp2 has checked: it is counted, and dropped. */
@@ -133,18 +132,21 @@ static int on_field(nghttp2_session *session, const nghttp2_frame *frame, const 
     if (error == 0)
         return 0;
     if (error == TRI_EPROTO)
-        error = reset_malformed(self, stream);
+        error = turn_away(self, stream, NGHTTP2_PROTOCOL_ERROR);
     else if (error == TRI_ELIMIT)
         error = tri_http2_session_end(self, NGHTTP2_ENHANCE_YOUR_CALM, "a head has far more fields than are read");
     return error == 0 ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-/* A request's head is complete. */
+/* A request's head is complete. Applications may work on after the end of their streams, on the body of a HEAD's answer
+   say: those count as if they were open. */
 static int on_head(tri_http2 *self, tri_http2_stream *stream, bool body)
 {
     int error = tri_http2_head_end(self, stream, body);
     if (error == TRI_EPROTO)
-        return reset_malformed(self, stream);
+        return turn_away(self, stream, NGHTTP2_PROTOCOL_ERROR);
+    if (error == 0 && self->core->n_closed >= self->limits->h2_streams)
+        return turn_away(self, stream, NGHTTP2_REFUSED_STREAM);
     if (error == 0 && !tri_http2_refused(stream))
         tri_http2_stream_tell(self, stream, TRI_HTTP2_HEAD);
     return failure(error);

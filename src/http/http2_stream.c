@@ -78,6 +78,8 @@ void tri_http2_stream_moved(tri_http2 *self, tri_http2_stream *stream)
 void tri_http2_stream_kill(tri_http2 *self, tri_http2_stream *stream)
 {
     tri_http2_core *core = self->core;
+    core->n_closed -= stream->marks & TRI_HTTP2_CLOSED ? 1 : 0;
+    stream->marks &= ~(unsigned)TRI_HTTP2_CLOSED;
     tri_list_remove(&stream->link);
     tri_list_remove(&stream->due);
     tri_list_remove(&stream->wait);
@@ -104,6 +106,7 @@ void tri_http2_stream_closed(tri_http2 *self, tri_http2_stream *stream)
     stream->marks |= TRI_HTTP2_CLOSED;
     tri_list_remove(&stream->link);
     tri_list_append(&self->core->closed, &stream->link);
+    self->core->n_closed++;
     tri_list_remove(&stream->wait);
     if (!(stream->marks & TRI_HTTP2_NO_BODY)) /* else its answer is written, and the application goes on with it */
         tri_http2_stream_tell(self, stream, TRI_HTTP2_RESET);

@@ -336,6 +336,7 @@ void tri_exchange_end(tri_exchange *exchange)
     tri_conn *conn = exchange->conn;
     const tri_loan nothing = { { NULL, 0 }, NULL, NULL };
     int error = conn->protocol->ops->submit_body(conn->protocol, exchange->stream, &nothing, true);
+    tri_conn_queue_flush(conn); /* nothing else may come of it that would have the end written */
     if (error == 0)
         complete(exchange);
     else if (error != TRI_ECLOSED) /* of its stream's end it is about to hear */
@@ -355,11 +356,20 @@ size_t tri_exchange_waiting(const tri_exchange *exchange)
     return (conn->flags & TRI_CONN_STREAMS) ? n + conn->protocol->ops->waiting(conn->protocol, exchange->stream) : n;
 }
 
+/* Whether the peer has left after all that it gets of a HEAD's answer: no write would ever find out. */
+static bool has_left_head(const tri_exchange *exchange)
+{
+    const unsigned both = TRI_EXCHANGE_PEER_ENDED | TRI_EXCHANGE_WROTE;
+    return (exchange->flags & both) == both && (exchange->head->flags & TRI_HEAD_IS_HEAD);
+}
+
 int tri_exchange_write(tri_exchange *exchange, const tri_loan *loan, bool end)
 {
     tri_conn *conn = exchange->conn;
     if (conn == NULL)
         return (exchange->flags & TRI_EXCHANGE_COMPLETE) ? TRI_ESTATE : TRI_ECLOSED;
+    if (!end && has_left_head(exchange))
+        return TRI_ECLOSED;
     size_t n = loan->bytes.n; /* which submit_body may give back */
     int error = conn->protocol->ops->submit_body(conn->protocol, exchange->stream, loan, end);
     if (error == TRI_ENOMEM)

@@ -95,6 +95,12 @@ def between_sends(client: Client, server: Server) -> None:
     client.until(b"\r\n\r\n")
 
 
+def between_sends_of_what_nobody_gets(client: Client, server: Server) -> None:
+    """A HEAD's answer is complete long before its application is, which writes nothing that could fail."""
+    client.request("HEAD", "/stream_for_ever?ms=5")
+    client.until(b"\r\n\r\n")
+
+
 def while_one_task_sends_and_one_receives(client: Client, server: Server) -> None:
     client.request(target="/stream_and_listen")
     client.until(b"\r\n\r\n")
@@ -136,6 +142,7 @@ STEPS = [
     during_work,
     during_blocked_send,
     between_sends,
+    between_sends_of_what_nobody_gets,
     while_one_task_sends_and_one_receives,
     in_the_answer,
     after_the_answer,

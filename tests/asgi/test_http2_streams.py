@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from harness import Closed, Serve, Server, until
-from http2_client import CANCEL, INTERNAL_ERROR, NO_ERROR, Http2, connect, until_page
+from http2_client import CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Http2, connect, until_page
 
 from tricorn import versions
 
@@ -182,6 +182,17 @@ def test_failure_within_the_body_resets_the_stream(client: Http2, page: str) -> 
     assert (stream.status, stream.complete, stream.reset) == (200, False, INTERNAL_ERROR)
     assert client.answer(other).status == 200 and not client.goaways
     assert client.ask("GET", "/hello").status == 200
+
+
+def test_bodies_that_nobody_gets_are_bounded(server: Server) -> None:
+    """A HEAD's answer ends before its application does, which counts as an open stream as long as it has a client."""
+    with connect(server) as client:
+        for number in range(1, 101):
+            assert client.ask("HEAD", "/flow_until_left").status == 200
+            assert not client.goaways, number
+        assert client.ask("HEAD", "/flow_until_left").reset == REFUSED_STREAM
+    with connect(server) as client:
+        until_page(client, "/flowing_now", lambda flowing: flowing == 0)
 
 
 def test_answer_before_the_end_of_a_long_body(client: Http2) -> None:

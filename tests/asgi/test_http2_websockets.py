@@ -201,6 +201,17 @@ def test_client_that_leaves_is_a_disconnect(server: Server, how: str) -> None:
         assert does.note(server) == ended(1006)
 
 
+def test_end_of_a_stream_is_answered_at_once(client: Http2) -> None:
+    """Nothing else need happen on the connection for that, so that no stream stays open meanwhile."""
+    peer = reach(client, "/echo")
+    peer.text("hello")
+    assert peer.message() == "hello"
+    client.poll(0.1)
+    peer.end()
+    client.poll(0.5)
+    assert peer.stream.complete
+
+
 def test_bad_frame_ends_the_stream_alone(client: Http2) -> None:
     other = reach(client, "/echo")
     peer = reach(client, "/echo")

@@ -56,6 +56,32 @@ static void test_framing(void)
     with_answer("GET", 304, "5", none, "HEADERS 1 n=5 flags=5\n");
 }
 
+/* Applications that work on after the end of their streams, on bodies that nobody gets, count as if those were open. */
+static void test_working_on(void)
+{
+    enum { MOST = 4 };
+    pair self;
+    start(&self, 0);
+    self.by_hand = true;
+    self.limits.h2_streams = MOST;
+    const nghttp2_nv head[] = { NV(":method", "HEAD"), NV(":scheme", "http"), NV(":authority", "a"), NV(":path", "/") };
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < MOST; i++) {
+            uint32_t id = (uint32_t)ask(&self, head, 4, NULL);
+            carry(&self, 500);
+            CHECK(begin(&self, id, 200) == 0 && put(&self, id, "part", false) == 0);
+            carry(&self, 500);
+        }
+        CHECK(times(self.answers, ":status=200\n") == (round + 1) * MOST && times(self.frames, "RST_STREAM") == round);
+        uint32_t last = (uint32_t)ask(&self, head, 4, NULL);
+        carry(&self, 500);
+        CHECK(times(self.frames, "RST_STREAM") == round + 1 && begin(&self, last, 200) == TRI_ECLOSED);
+        for (unsigned i = 1; i <= MOST; i++)
+            CHECK(put(&self, last - 2 * i, "end", true) == 0);
+    }
+    stop(&self);
+}
+
 /* A head is held until the first event of the body, and until then may be taken back. */
 static void test_held(void)
 {
@@ -391,6 +417,7 @@ static void test_faults(void)
 int main(void)
 {
     test_framing();
+    test_working_on();
     test_held();
     test_held_lost();
     test_refused();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import aio
 import wire
 from kit import Exchange, application, as_routes
 
@@ -51,6 +52,26 @@ async def send_until_left(exchange: Exchange) -> None:
         wire.notes.append([exchange.query["token"], "left"])
 
 
+flowing: set[Exchange] = set()
+
+
+async def flow_until_left(exchange: Exchange) -> None:
+    """Send little by little without end, and look for nothing else."""
+    flowing.add(exchange)
+    try:
+        await exchange.start()
+        while True:
+            await exchange.write(b"some")
+            await aio.sleep(0.05)
+    except OSError:
+        flowing.remove(exchange)
+
+
+async def flowing_now(exchange: Exchange) -> None:
+    """Tell how many of them are at work."""
+    await exchange.json(len(flowing))
+
+
 async def body_later(exchange: Exchange) -> None:
     """Answer in two pieces, the second of which waits until it is let."""
     await exchange.start()
@@ -59,5 +80,14 @@ async def body_later(exchange: Exchange) -> None:
     await exchange.write(b"second", more=False)
 
 
-routes = as_routes(fail_begun, fail_held, incomplete, until_left, send_until_left, body_later)
+routes = as_routes(
+    fail_begun,
+    fail_held,
+    incomplete,
+    until_left,
+    send_until_left,
+    body_later,
+    flow_until_left,
+    flowing_now,
+)
 app = application({**wire.routes, **routes})
