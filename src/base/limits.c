@@ -40,7 +40,7 @@ void tri_limits_default(tri_limits *limits)
         .h2_pings = 1000,
         .h2_settings = 20,
         .h2_empty = 100,
-        .h2_small = 10000,
+        .h2_small = 100000,
         .h2_priorities = 500,
         .h2_window_updates = 1000,
         .h2_unknown = 100,

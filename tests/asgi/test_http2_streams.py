@@ -93,6 +93,21 @@ def test_many_uploads_at_once(client: Http2) -> None:
         assert client.answer(stream).json() == [len(body), hashlib.sha256(body).hexdigest()]
 
 
+def test_upload_in_small_frames_is_no_flood(client: Http2) -> None:
+    """Clients that stream messages of a few bytes each send them as fast as they can."""
+    piece, count = b"twenty bytes of it!!", 30_000
+    stream = client.open("POST", "/upload")
+    for _ in range(count // 1000):
+        while client.h2.local_flow_control_window(stream.number) < 1000 * len(piece):
+            client.read()
+        for _ in range(1000):
+            client.h2.send_data(stream.number, piece)
+        client.flush()
+    client.h2.end_stream(stream.number)
+    client.flush()
+    assert client.answer(stream).json()[0] == count * len(piece)
+
+
 def test_slow_download_beside_a_fast_one(client: Http2, server: Server) -> None:
     """The application of the one whose window is shut waits in send(), within a bound; the other gets all."""
     slow = client.open("GET", "/download?count=1000&size=10000&token=slow", end=True)

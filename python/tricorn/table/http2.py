@@ -96,7 +96,7 @@ ROWS: Final[tuple[Option, ...]] = (
     ),
     _budget(
         "small",
-        10_000,
+        100_000,
         "DATA frames of less than 64 bytes, and heads of requests that have begun",
         "floods of frames that cost more than they bring",
         "small-frames",
