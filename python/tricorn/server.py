@@ -662,13 +662,13 @@ class Service:
 
 
 def _from_disconnect(error: BaseException) -> bool:
-    """Tell whether an exception, or every one of a group, came of sending to a client that was gone."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(_from_disconnect(inner) for inner in error.exceptions)
+    """Tell whether an exception, or every one of a group behind it, came of sending to a client that was gone."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, _core.ClientDisconnected):
             return True
+        if isinstance(seen, BaseExceptionGroup):
+            return all(_from_disconnect(inner) for inner in seen.exceptions)
         seen = seen.__cause__ or seen.__context__
     return False
 
