@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tricorn import _core
 from tricorn.server import _from_disconnect
 
