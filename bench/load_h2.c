@@ -22,14 +22,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FIELDS_MAX = 64, WINDOW = 1 << 24 };
+enum { FIELDS_MAX = 64, WINDOW = 1 << 24, FRAMES_MAX = 1 << 15, OUT_MAX = 1 << 17 };
 
 typedef struct conn {
     int fd;
     bool blocked; /* the socket's buffer is full */
     nghttp2_session *session;
-    const uint8_t *rest; /* of what nghttp2 has to send */
-    size_t left;
+    size_t at, end; /* what waits in `out` */
+    uint8_t out[OUT_MAX];
 } conn;
 
 /* A request that waits for its answer. */
@@ -111,28 +111,35 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *u
     return 0;
 }
 
-/* Writes what nghttp2 has until the socket takes no more. */
+/* Puts what nghttp2 has to send into the buffer, as far as there is room. */
+static void conn_fill(conn *c)
+{
+    memmove(c->out, c->out + c->at, c->end - c->at);
+    c->end -= c->at;
+    c->at = 0;
+    while (c->end + FRAMES_MAX <= OUT_MAX) {
+        const uint8_t *bytes;
+        ssize_t n = nghttp2_session_mem_send(c->session, &bytes);
+        if (n < 0 || n > FRAMES_MAX)
+            die("nghttp2: %s", n < 0 ? nghttp2_strerror((int)n) : "more at once than fits");
+        if (n == 0)
+            return;
+        memcpy(c->out + c->end, bytes, (size_t)n);
+        c->end += (size_t)n;
+    }
+}
+
+/* Writes what nghttp2 has until the socket takes no more: requests that begin together leave together. */
 static void conn_write(conn *c)
 {
     bool full = false;
-    while (!full) {
-        if (c->left == 0) {
-            ssize_t n = nghttp2_session_mem_send(c->session, &c->rest);
-            if (n < 0)
-                die("nghttp2: %s", nghttp2_strerror((int)n));
-            if (n == 0)
-                break;
-            c->left = (size_t)n;
-        }
-        ssize_t n = send(c->fd, c->rest, c->left, MSG_NOSIGNAL | MSG_MORE);
+    while (conn_fill(c), c->at < c->end && !full) {
+        ssize_t n = send(c->fd, c->out + c->at, c->end - c->at, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN)
             die("send: %s", strerror(errno));
         full = n < 0;
-        c->rest += full ? 0 : n;
-        c->left -= full ? 0 : (size_t)n;
+        c->at += full ? 0 : (size_t)n;
     }
-    if (send(c->fd, "", 0, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
-        die("send: %s", strerror(errno));
     if (c->blocked != full) {
         c->blocked = full;
         conn_watch(c, EPOLL_CTL_MOD);
