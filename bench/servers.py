@@ -138,6 +138,7 @@ SERVERS = {
             command=(
                 *("{bin}/python", "-m", "hypercorn", "--worker-class", "trio", "--workers", "1"),
                 *("--log-level", "warning", "--keep-alive", str(KEEP_ALIVE)),
+                *("--config", "python:bench.hypercorn_settings"),
                 *("--bind", "127.0.0.1:{port}", "{app}"),
             ),
             tls=with_credentials("--certfile", "--keyfile"),
@@ -151,6 +152,7 @@ SERVERS = {
             command=(
                 *("{bin}/python", "-m", "hypercorn", "--worker-class", "uvloop", "--workers", "1"),
                 *("--log-level", "warning", "--keep-alive", str(KEEP_ALIVE)),
+                *("--config", "python:bench.hypercorn_settings"),
                 *("--bind", "127.0.0.1:{port}", "{app}"),
             ),
             tls=with_credentials("--certfile", "--keyfile"),
