@@ -1,8 +1,8 @@
 """The command `bench/instructions`: what a request costs in instructions, and whether that has become more.
 
 There is one connection, for counts that repeat: either each request is a turn of the server and of the library's loop,
-or 16 requests arrive at once and show what the server itself spends on each. Of a WebSocket, a message and its echo are
-counted. Counts are only compared with those that
+or 16 requests arrive at once and show what the server itself spends on each, as they also do on streams of HTTP/2. Of a
+WebSocket, a message and its echo are counted. Counts are only compared with those that
 were recorded with the same interpreter, libraries and compiler.
 """
 
@@ -31,6 +31,8 @@ LIBRARIES = ("asyncio", "uvloop", "trio", "curio")
 COMMITTED = ROOT / "bench" / "instructions.json"
 SHAPES = {"one": 1, "batch": 16}
 """The requests that are sent at once, by the shape's name."""
+STREAMS = {"http2 one": 1, "http2 batch": 16}
+"""The streams that are open at once, by the shape's name."""
 ECHOES = {"echo 64 B": "12a", "echo 64 KiB": "12c"}
 """The rows whose messages are sent, by the shape's name."""
 OVER_TLS = ("uvloop",)
@@ -44,6 +46,11 @@ LOOSE = {"echo 64 KiB": 0.1}
 """What is tolerated of shapes that repeat less well: a large message may arrive in further turns of the loop."""
 JOBS = 2
 
+BUILT_WITH = """
+import json, tricorn._core
+core = tricorn._core.versions()
+print(json.dumps({name: core[name] or "none" for name in ("OpenSSL", "nghttp2")}))
+"""
 CONFIGURED = "import sysconfig; print(sysconfig.get_config_var('CONFIG_ARGS'))"
 
 
@@ -86,12 +93,13 @@ def shapes(library: str) -> dict[str, Workload]:
     """Return what is sent over one connection to the server of a library, by the shape's name."""
     by_row = {workload.row: workload for workload in WORKLOADS}
     requests = {name: replace(WORKLOADS[0], depth=depth) for name, depth in SHAPES.items()}
+    streams = {name: replace(by_row["14"], depth=depth) for name, depth in STREAMS.items()}
     echoes = {
         name: replace(by_row[row], body=by_row[row].body[:MESSAGE_MOST]) for name, row in ECHOES.items()
     }
     return {
         name: replace(workload, row=f"instructions-{library}-{name}", app="apps:marked", connections=1)
-        for name, workload in {**requests, **echoes}.items()
+        for name, workload in {**requests, **streams, **echoes}.items()
     }
 
 
@@ -100,7 +108,8 @@ def count_library(library: str) -> dict[str, float]:
     own = environments.Environment(ROOT / ".venv" / "bin", "", {})
     sent = shapes(library)
     phases = [(shape, requests) for shape in sent.values() for requests in (WARM, FEW, MANY)]
-    counts = count_phases(Subject(sent["one"], SERVERS[f"tricorn-{library}"], own), phases)
+    first = replace(sent["one"], http2=True)  # the server is to speak that, too
+    counts = count_phases(Subject(first, SERVERS[f"tricorn-{library}"], own), phases)
     return {
         f"{library} {name}": per_request((FEW, counts[3 * at + 1]), (MANY, counts[3 * at + 2]))
         for at, name in enumerate(sent)
@@ -161,6 +170,7 @@ def versions() -> dict[str, str]:
         "python": found.python.partition(" ")[0],
         "configured": hashlib.sha256(configured.encode()).hexdigest()[:8],
         "gcc": compiler.stdout.strip() or "none",
+        **json.loads(environments.run_checked([str(found.programs / "python"), "-c", BUILT_WITH])),
         **{name: found.packages[name] for name in ("uvloop", "trio", "curio") if name in found.packages},
     }
 

@@ -48,12 +48,17 @@ def test_phases_are_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     costs = {(1, 13): 1000, (16, 13): 100, (1, 64): 500, (1, gate.MESSAGE_MOST): 70_000}
 
     def count(subject: object, phases: list[tuple[gate.Workload, int]]) -> list[int]:
-        return [77 + costs[workload.depth, len(workload.body)] * requests for workload, requests in phases]
+        return [
+            77 + (costs[workload.depth, len(workload.body)] + 7 * workload.http2) * requests
+            for workload, requests in phases
+        ]
 
     monkeypatch.setattr(gate, "count_phases", count)
     assert gate.count_library("trio") == {
         "trio one": 1000,
         "trio batch": 100,
+        "trio http2 one": 1007,
+        "trio http2 batch": 107,
         "trio echo 64 B": 500,
         "trio echo 64 KiB": 70_000,
     }
@@ -140,7 +145,11 @@ def test_the_gate(
 
 
 def test_the_committed_records_name_every_library_and_shape() -> None:
-    names = {f"{library} {shape}" for library in gate.LIBRARIES for shape in (*gate.SHAPES, *gate.ECHOES)}
+    names = {
+        f"{library} {shape}"
+        for library in gate.LIBRARIES
+        for shape in (*gate.SHAPES, *gate.STREAMS, *gate.ECHOES)
+    }
     encrypted = {f"{library} tls {shape}" for library in gate.OVER_TLS for shape in gate.SHAPES}
     batches = {name for name in encrypted if name.endswith("batch")}  # which repeat on any machine
     records = gate.read_records(gate.COMMITTED)
