@@ -27,6 +27,7 @@ DIFFERENCES: dict[str, str] = {
         r"in_the_kernel|out_of_descriptors|queued_in_the_kernel"
     ),
     "what it looks for is over before a handshake is": r"client_disappears.*(during_work|before_the_body_is_read)",
+    "a hang-up has certificates read again": r"(exchanges_finish|cancels_what_is_at_work)\[\w+-1\]",
     "its many clients write to their sockets themselves": r"test_slow_(writers|readers)|slowhttptest|half_open_peers",
 }
 """Tests that are not for TLS, by what they are about."""
