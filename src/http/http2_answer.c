@@ -155,9 +155,10 @@ static size_t measure(const tri_response *response, size_t *bytes)
         *bytes += response->fields[i].name.n + response->fields[i].value.n;
     for (size_t i = 0; i < sizeof ready / sizeof *ready; i++) {
         *bytes += ready[i].n;
-        const char *p = ready[i].p, *end = p + ready[i].n;
-        for (; p != NULL && p < end && (p = memchr(p, '\r', (size_t)(end - p))) != NULL; p++)
-            n++;
+        const char *end;
+        for (size_t at = 0; at < ready[i].n; at = (size_t)(end - ready[i].p) + 1, n++)
+            if ((end = memchr(ready[i].p + at, '\r', ready[i].n - at)) == NULL)
+                break;
     }
     return n;
 }
