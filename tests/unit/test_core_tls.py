@@ -46,7 +46,7 @@ PLAIN: dict[str, Any] = {
 )
 def test_faulty_arguments_are_told(changes: dict[str, Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
-        _core.make_tls(certificate="no-such-certificate", key="no-such-key", **{**PLAIN, **changes})
+        _core.make_tls(certificate=b"no-such-certificate", key=b"no-such-key", **{**PLAIN, **changes})
 
 
 def test_paths_are_given_back(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_paths_are_given_back(tmp_path: Path) -> None:
 
     def call() -> None:
         with contextlib.suppress(ValueError):
-            _core.make_tls(certificate="no-such-certificate", key="no-such-key", **arguments)
+            _core.make_tls(certificate=b"no-such-certificate", key=b"no-such-key", **arguments)
 
     for _ in range(20):
         call()
