@@ -54,7 +54,7 @@ $(shell rm -f .venv/.setup-*)
 endif
 endif
 
-.PHONY: help run build test test-c test-python test-parsers test-frames test-tls test-http2 lint format asan asan-c asan-python coverage autobahn h2spec testssl fuzz bench bench-quick instructions clean
+.PHONY: help run build test test-c test-python test-parsers test-frames test-tls test-http2 lint format asan asan-c asan-python coverage autobahn h2spec testssl fuzz bench bench-quick instructions proof clean
 
 help: ## this list
 	@echo 'Tricorn. Commands:'
@@ -105,8 +105,8 @@ lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the hous
 
 format: $(SETUP_TEST) ## lay out the sources
 	@$(BIN)/clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/core/*.[ch]' 'bench/*.c' 'fuzz/*.[ch]')
-	@$(BIN)/ruff check -q --fix-only python tests tools bench examples
-	@$(BIN)/ruff format -q python tests tools bench examples
+	@$(BIN)/ruff check -q --fix-only python tests tools bench proof examples
+	@$(BIN)/ruff format -q python tests tools bench proof examples
 
 asan: asan-c asan-python ## C and Python tests under AddressSanitizer and UBSan
 
@@ -146,6 +146,12 @@ bench-quick: $(SETUP_TEST) $(INSTALLED) ## the main rows, once and short: a few 
 
 instructions: $(SETUP_TEST) $(INSTALLED) ## instructions of a request on each library: 3 % more than recorded fails
 	@$(BIN)/python bench/instructions $(ARGS)
+
+# How long the soak is on each library, in minutes.
+SOAK_MINUTES ?= 0.5
+
+proof: $(SETUP_TEST) $(INSTALLED) ## faults, attacks, fuzzers and the soak: a table each (SOAK_MINUTES=60 for the hour; see proof/README.md)
+	@$(BIN)/python proof/run --minutes $(SOAK_MINUTES) --out build/proof $(ARGS)
 
 clean: ## remove everything that was made
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

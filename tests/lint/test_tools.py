@@ -16,7 +16,9 @@ from house import BUILD, ROOT, SRC, files, name, run
 
 BIN = Path(sys.executable).parent
 CACHE = ROOT / "build" / "lint"
-PYTHON_DIRS = [part for part in ("python", "tests", "tools", "bench", "examples") if (ROOT / part).exists()]
+PYTHON_DIRS = [
+    part for part in ("python", "tests", "tools", "bench", "proof", "examples") if (ROOT / part).exists()
+]
 
 
 def check(*command: str | Path, remedy: str) -> None:
