@@ -1,5 +1,5 @@
 /* The seam between a protocol and the server. A protocol is sans-I/O: bytes in, events out, answers in, output chain
-   out. HTTP/1.1 sits on it; HTTP/2 and parsers written in Python come in by it. Nothing above asks which one runs. */
+   out. HTTP/1.1, HTTP/2 and parsers written in Python sit on it. Nothing above asks which one runs. */
 #ifndef TRI_HTTP_PROTOCOL_H
 #define TRI_HTTP_PROTOCOL_H
 
