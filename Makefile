@@ -104,7 +104,7 @@ lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the hous
 	@$(PYTEST) -q tests/lint
 
 format: $(SETUP_TEST) ## lay out the sources
-	@$(BIN)/clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/core/*.[ch]' 'bench/*.c' 'fuzz/*.[ch]')
+	@$(BIN)/clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/core/*.[ch]' 'tests/asgi/*.c' 'bench/*.c' 'fuzz/*.[ch]')
 	@$(BIN)/ruff check -q --fix-only python tests tools bench proof examples
 	@$(BIN)/ruff format -q python tests tools bench proof examples
 

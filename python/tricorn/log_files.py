@@ -13,6 +13,7 @@ import stat
 import sys
 import time
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -34,12 +35,14 @@ class LogFile:
 
     Attributes:
         fd: Its descriptor, whose number stays the same for good.
+        within: Whether a line was begun that could not be ended.
 
     Raises:
         StartupError: It cannot be opened.
     """
 
     def __init__(self, path: str) -> None:
+        self.within = False
         self.path = Path(path).absolute()  # an application may change the directory
         try:
             self.fd = os.open(self.path, _FLAGS, _MODE)
@@ -60,8 +63,20 @@ class LogFile:
         fresh = os.open(self.path, _FLAGS, _MODE)
         try:
             os.dup2(fresh, self.fd, inheritable=False)
+            self.within = False
         finally:
             os.close(fresh)
+
+    def append(self, data: bytes) -> None:
+        """Append one or more whole lines, by one write unless the disk fills up; what it took not is lost.
+
+        Raises:
+            OSError: Not all of it could be written.
+        """
+        rest = memoryview(b"\n" + data if self.within else data)
+        while rest:
+            rest = rest[os.write(self.fd, rest) :]
+            self.within = bool(rest)
 
     def close(self) -> None:
         """Close it; once it is closed, this does nothing."""
@@ -87,6 +102,8 @@ def reopen() -> list[str]:
 class FileHandler(logging.Handler):
     """Appends records to a file, each by one write.
 
+    A file that takes none, as on a full disk, loses them; how many they were is said once it takes some again.
+
     Attributes:
         file: The file.
     """
@@ -94,21 +111,36 @@ class FileHandler(logging.Handler):
     def __init__(self, file: LogFile) -> None:
         super().__init__()
         self.file = file
+        self._lost, self._why = 0, ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; a file that takes it not loses it."""
+        """Write a record."""
         try:
-            line = self.format(record) + "\n"
-            os.write(self.file.fd, line.encode("utf-8", "backslashreplace"))
-        except OSError:
-            pass  # a full disk: there is nowhere to say so
+            text = _behind_lost(self.format, record, self._lost, self._why) + "\n"
+            self.file.append(text.encode("utf-8", "backslashreplace"))
+        except OSError as error:  # there is nowhere to say so now
+            self._lost += 1
+            self._why = error.strerror or "it cannot be written"
         except Exception:
             self.handleError(record)
+        else:
+            self._lost = 0
 
     def close(self) -> None:
         """Close the file as well."""
         self.file.close()
         super().close()
+
+
+def _behind_lost(
+    form: Callable[[logging.LogRecord], str], record: logging.LogRecord, lost: int, why: str
+) -> str:
+    """Return a record's text, behind a line about those that were lost before it."""
+    if not lost:
+        return form(record)
+    problem = "%d message(s) were lost: %s"
+    missing = logging.LogRecord(record.name, logging.WARNING, "", 0, problem, (lost, why), None)
+    return form(missing) + "\n" + form(record)
 
 
 class StreamHandler(logging.StreamHandler[TextIO]):
@@ -139,12 +171,7 @@ class StreamHandler(logging.StreamHandler[TextIO]):
 
     def _text(self, lost: int, record: logging.LogRecord) -> str:
         """Return a record's line, behind one about those that were lost before it."""
-        text = self.format(record) + self.terminator
-        if not lost:
-            return text
-        problem = "%d message(s) were lost: nobody read them"
-        missing = logging.LogRecord(record.name, logging.WARNING, "", 0, problem, (lost,), None)
-        return self.format(missing) + self.terminator + text
+        return _behind_lost(self.format, record, lost, "nobody read them") + self.terminator
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Say nothing of a stream that failed: a traceback for each line would help nobody."""

@@ -687,8 +687,10 @@ def _causes(config: Config) -> int:
 
 
 def _on_refusal(client: logs.Client, status: int, reason: str) -> None:
-    """Log a request that the core answered itself, or a connection that it gave up."""
-    if status:
+    """Log a request that the core answered itself, a connection that it gave up, or that it cannot accept any."""
+    if status < 0:
+        _logger.error("Connections wait to be accepted: %s", reason)
+    elif status:
         _logger.warning("Refused a request from %s with %d: %s", logs.client_text(client), status, reason)
     else:
         _logger.warning("Closed the connection of %s: %s", logs.client_text(client), reason)

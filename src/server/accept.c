@@ -1,6 +1,33 @@
 /* Accepting: in budgets, paused while descriptors are short, and to the last queued connection when the server stops.
  */
+#include <errno.h>
+
 #include "server/internal.h"
+
+/* Why connections wait, in words for the log. */
+static const char *shortage(int number)
+{
+    switch (number) {
+    case EMFILE:
+        return "this process has as many descriptors open as it may";
+    case ENFILE:
+        return "the system has as many descriptors open as it may";
+    case ENOBUFS:
+    case ENOMEM:
+        return "the system has no memory for more";
+    default:
+        return "the system refuses them";
+    }
+}
+
+/* Has the log told that connections wait, once for as long as that happens again and again. */
+static void tell_shortage(tri_server *server, int number)
+{
+    bool again = server->short_at != 0 && server->now - server->short_at < TRI_SERVER_SHORT_MS;
+    server->short_at = server->now;
+    if (!again)
+        tri_refuse_shortage(server, shortage(number));
+}
 
 /* Watches for what others hand over; when that cannot be done it is tried again later. */
 static void watch_channel(tri_server *server)
@@ -34,20 +61,24 @@ static bool hand_over(tri_server *server, int fd, const tri_addr *peer, const tr
     return true;
 }
 
-/* Accepts at most `budget` connections; server->retry_at tells afterwards whether that had to pause. */
+/* Accepts at most `budget` connections; server->retry_at tells afterwards whether that had to pause. So many failures
+   in a row are not of the connections: something forbids all of them. */
 static void accept_some(tri_server *server, tri_listener *listener, unsigned budget)
 {
+    unsigned failures = 0;
     while (budget-- > 0) {
         tri_addr peer;
         int fd = tri_socket_accept(listener->source.fd, &peer);
         if (fd == TRI_EAGAIN)
             return;
-        if (fd == TRI_ECLOSED)
+        if (fd == TRI_ECLOSED && ++failures < TRI_SERVER_ACCEPTS)
             continue;
         if (fd < 0) {
+            tell_shortage(server, errno);
             pause_accepting(server);
             return;
         }
+        failures = 0;
         bool due = tri_balance_is_due(&server->balance, &server->board);
         if (!due || !hand_over(server, fd, &peer, listener))
             tri_conn_open(server, fd, &peer, listener);
@@ -70,8 +101,10 @@ static void take_some(tri_server *server, unsigned budget)
         int fd = tri_balance_take(&server->balance, &server->board, &message);
         if (fd == TRI_EPROTO)
             continue;
-        if (fd == TRI_EMFILE)
+        if (fd == TRI_EMFILE) {
+            tell_shortage(server, EMFILE);
             pause_accepting(server);
+        }
         if (fd == TRI_ECLOSED || fd == TRI_ESYS)
             tri_accept_forget_channel(server);
         if (fd < 0)

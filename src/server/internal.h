@@ -31,6 +31,7 @@ enum {
     TRI_SERVER_SPARE = 64,        /* idle objects that a pool keeps for good */
     TRI_SERVER_TRIM_MS = 500,     /* until those beyond go back to the system */
     TRI_SERVER_RETRY_MS = 100,    /* until accepting is tried again when out of descriptors */
+    TRI_SERVER_SHORT_MS = 60000,  /* without such a pause, until the next one is news for the log */
     TRI_SERVER_INFLIGHT_MS = 250, /* at a stop, how long a connection used a moment ago may bring a request under way */
     TRI_SERVER_RELIEVED_MS = 1000, /* the same where others serve on, and nobody waits for the stop */
     TRI_SERVER_LOG_MS = 50,        /* until lines of the access log are written that no turn has taken along */
@@ -208,6 +209,7 @@ struct tri_server {
     tri_access_sink sink;
     uint64_t log_at;      /* ms: lines are written then, 0 while none wait */
     uint64_t reported_at; /* ms: of lines that were lost */
+    uint64_t short_at;    /* ms: when accepting had to pause last, 0 for never */
     char read[TRI_SERVER_READ];
 };
 
@@ -307,6 +309,7 @@ void tri_refuse_head(tri_conn *conn, const tri_event *event, int status, const c
 /* The same for the request of one stream, while others go on. */
 void tri_refuse_exchange(tri_exchange *exchange, int status, const char *reason);
 void tri_refuse_record(tri_conn *conn, int status, const char *reason);
+void tri_refuse_shortage(tri_server *server, const char *reason);
 
 /* exchange.c */
 TRI_NODISCARD int tri_exchange_open(tri_conn *conn, const tri_event *event, bool websocket);

@@ -72,10 +72,13 @@ typedef struct tri_proxy_options {
     uint32_t ready_lag_ms; /* with 503 also when tri_server_lag_ms is more; 0 for no limit */
 } tri_proxy_options;
 
+/* The status of a record that is about no request: connections wait to be accepted. */
+#define TRI_REFUSAL_WAIT (-1)
+
 /* What the log is told of a request that never reached the application, or of a connection that was given up. */
 typedef struct tri_refusal {
     tri_addr peer;      /* the client, as far as it is known */
-    int status;         /* what was answered, 0 when the connection was closed without an answer */
+    int status;         /* what was answered, 0 when the connection was closed without an answer; TRI_REFUSAL_WAIT */
     const char *reason; /* static storage */
 } tri_refusal;
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -79,6 +80,56 @@ def test_full_disk_is_nobodys_failure(capsys: pytest.CaptureFixture[str]) -> Non
     handler.handle(bad)
     assert "Logging error" in capsys.readouterr().err  # of the caller's own doing
     handler.close()
+
+
+def test_what_a_full_disk_has_lost_is_said_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line that was cut short keeps to itself, and the others are counted."""
+    handler = log_files.FileHandler(log_files.LogFile(str(tmp_path / "log")))
+    room = [10]
+    write = os.write
+
+    def write_some(fd: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done = write(fd, data[: room[0]])
+        room[0] -= done
+        return done
+
+    monkeypatch.setattr(os, "write", write_some)
+    for text in ("first", "second", "third"):
+        handler.handle(record(text))
+    room[0] = 1000
+    for text in ("fourth", "fifth"):
+        handler.handle(record(text))
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines == [
+        "first",
+        "seco",
+        "2 message(s) were lost: No space left on device",
+        "fourth",
+        "fifth",
+    ]
+    handler.close()
+
+
+def test_a_line_that_was_cut_short_does_not_begin_the_next_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    file = log_files.LogFile(str(path))
+    with monkeypatch.context() as full:
+        results = iter([3])
+        full.setattr(os, "write", lambda *_: next(results))
+        with pytest.raises(StopIteration):
+            file.append(b"first\n")
+    assert file.within
+    path.unlink()
+    file.reopen()
+    file.append(b"second\n")
+    assert path.read_bytes() == b"second\n"
+    file.close()
 
 
 class Broken(io.StringIO):
