@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tricorn import versions
+
 PROGRAM = Path(__file__).parent / "programs" / "nomemory.py"
 
 
@@ -23,7 +25,7 @@ def test_every_allocation_may_fail() -> None:
         [sys.executable, "-X", "faulthandler", str(PROGRAM)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -45,5 +47,8 @@ def test_every_allocation_may_fail() -> None:
         "joining": 5,
         "bridging": 10,
     }
+    if versions.has_tls():
+        least |= {"certifying": 30, "knowing": 30, "streaming": 30}
+        assert min(told["answered"].values()) > 30
     for scenario, failures in least.items():
         assert told[scenario]["seen"] > failures, (scenario, told[scenario])

@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import socket
+import ssl
 import sys
 import tempfile
 import time
@@ -29,8 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from core_bench import HEAD, POST, Bench, Library, answer, make_server, suspend
 from scgi import SCGI
 from test_core_frames import Frames, frame
+from test_core_tls import PLAIN
 
-from tricorn import _core, protocols
+from tricorn import _core, protocols, versions
 from tricorn.board import Board
 from tricorn.protocols.websocket import Binding
 
@@ -55,6 +57,8 @@ ENOUGH = 120
 wrong: list[str] = []
 seen = [0]
 cancelled = [0]
+answered = {"http/1.1": 0, "h2": 0}
+"""How many clients of TLS had an answer."""
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -96,9 +100,9 @@ def step(at: Bench, runners: list[Any]) -> None:
         runners.append(at.server.runner())
 
 
-def serve(at: Bench, requests: tuple[bytes, ...] = REQUESTS) -> None:
-    """Send every request and step the server through them."""
-    runners: list[Any] = [at.server.runner()]
+def serve(at: Bench, requests: tuple[bytes, ...] = REQUESTS, leader: Any = None) -> None:
+    """Send every request and step the server through them, by a task that leads already or a new one."""
+    runners: list[Any] = [leader or at.server.runner()]
     for request in requests:
         at.client.sendall(request)
         for _ in range(6):
@@ -376,6 +380,99 @@ def parsing() -> tuple[Callable[[], None], Callable[[], None]]:
     return run, end
 
 
+FOLDER = tempfile.TemporaryDirectory()
+FILES = Path(FOLDER.name)
+"""Where the certificates are."""
+H2_REQUEST = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # no settings of ours
+    b"\0\0\6\1\5\0\0\0\1\x82\x87\x84\x41\1a"  # GET https a /, whose stream ends
+)
+
+
+def make_certificates(folder: Path) -> None:
+    """Write a certificate that servers and clients of the tests have, and its key."""
+    certificate, key = _core.make_dev_cert("localhost", "DNS:localhost", 2)
+    (folder / "cert.pem").write_bytes(certificate)
+    (folder / "key.pem").write_bytes(key)
+
+
+def make_tls(**changes: Any) -> object:
+    """Read the certificates as a server does that asks clients for theirs."""
+    certificate, key = FILES / "cert.pem", FILES / "key.pem"
+    usual = {"clients": 1, "tells_faults": True, "authorities": certificate, "http2": True}
+    return _core.make_tls(certificate=certificate, key=key, **{**PLAIN, **usual, **changes})[0]
+
+
+def certifying() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Make certificates, and read them in every place that they may stand in."""
+    server = make_server(answer, Library())
+    pair = os.fsencode(FILES / "cert.pem"), os.fsencode(FILES / "key.pem")
+
+    def run() -> None:
+        _core.make_dev_cert("localhost", "DNS:localhost", 2)
+        with contextlib.suppress(ValueError):
+            _core.make_dev_cert("localhost", "nonsense", 2)
+        with contextlib.suppress(ValueError):
+            make_tls(revoked=(b"/no-such-list",))
+        server.set_tls(
+            make_tls(more=(pair,), seed=bytes(32), password="secret", suites="TLS_AES_128_GCM_SHA256")
+        )
+        server.set_tls(make_tls(authorities=None, clients=0))
+
+    return run, server.close
+
+
+def shake(client: ssl.SSLSocket, leader: Any) -> None:
+    """Have a client, whose socket does not block, speak TLS with the server, which is stepped by hand."""
+    until, done = time.monotonic() + 10, False
+    while not done:
+        if time.monotonic() > until:
+            raise TimeoutError("bad handshake")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+            done = True
+        leader.send(None)
+
+
+def securing(offer: str, *requests: bytes, certified: bool) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Answer requests over TLS, of a client with a certificate or without."""
+    at = Bench(suspend, extensions={"tls": {}})
+    at.server.set_tls(make_tls())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(FILES / "cert.pem")
+    context.set_alpn_protocols([offer])
+    if certified:
+        context.load_cert_chain(FILES / "cert.pem", FILES / "key.pem")
+    at.client.setblocking(False)
+    at.client.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    )  # a request does not wait until Finished is seen
+    client = context.wrap_socket(at.client, server_hostname="localhost", do_handshake_on_connect=False)
+    at.client = client
+    leader = at.leader()
+    shake(client, leader)
+
+    def end() -> None:
+        for told in at.library.errors:
+            note("told", told)
+        with contextlib.suppress(OSError):
+            answered[offer] += any(b"ok" in client.recv(65536) for _ in range(4))  # a record each
+        client.close()
+        at.server.close()
+
+    return lambda: serve(at, requests, leader), end
+
+
+def knowing() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Tell applications the certificate of their client, and what is wrong with it."""
+    return securing("http/1.1", REQUESTS[0], REQUESTS[0], certified=True)
+
+
+def streaming() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Answer a stream of HTTP/2 whose client is unknown."""
+    return securing("h2", H2_REQUEST, certified=False)
+
+
 def loading() -> tuple[Callable[[], None], Callable[[], None]]:
     """Load the extension once more, as another interpreter would."""
     spec = importlib.util.find_spec("tricorn._core")
@@ -497,6 +594,7 @@ SCENARIOS = (
     opening,
     joining,
     bridging,
+    *((certifying, knowing, streaming) if versions.has_tls() else ()),
 )
 
 
@@ -530,6 +628,8 @@ def fail_all(scenario: Callable[[], tuple[Callable[[], None], Callable[[], None]
 def main() -> None:
     """Run every scenario, then serve as ever."""
     sys.unraisablehook = lambda told: note("unraisable", told.exc_value)
+    if versions.has_tls():
+        make_certificates(FILES)
     for scenario in SCENARIOS:  # once with memory enough: whatever is made at the first time has been made
         run, end = scenario()
         run()
@@ -542,7 +642,17 @@ def main() -> None:
     runner.send(None)
     at.client.sendall(REQUESTS[0])
     runner.send(None)
-    print(json.dumps({**told, "cancelled": cancelled[0], "wrong": wrong[:20], "status": at.status()}))
+    print(
+        json.dumps(
+            {
+                **told,
+                "cancelled": cancelled[0],
+                "answered": answered,
+                "wrong": wrong[:20],
+                "status": at.status(),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":
