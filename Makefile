@@ -138,7 +138,7 @@ fuzz: $(SETUP_FUZZ) build/fuzz/build.ninja ## the fuzzers, FUZZ_SECONDS each (60
 	@$(BIN)/ninja -C build/fuzz --quiet
 	@tools/fuzz
 
-bench: $(SETUP_TEST) $(INSTALLED) ## measure Tricorn and its peers side by side (most of an hour; see bench/README.md)
+bench: $(SETUP_TEST) $(INSTALLED) ## measure Tricorn and its peers side by side (over an hour; see bench/README.md)
 	@$(BIN)/python bench/run $(ARGS)
 
 bench-quick: $(SETUP_TEST) $(INSTALLED) ## the main rows, once and short: a few minutes

@@ -91,6 +91,29 @@ async def sink(scope: Scope, receive: Receive, send: Send) -> None:
     await hello(scope, receive, send)
 
 
+async def tally(scope: Scope, receive: Receive, send: Send) -> None:
+    """Read the request's body, keep none of it, and answer its length in 13 digits."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    length, more = 0, True
+    while more:
+        message = await receive()
+        length += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    await send(head(13))
+    await send({"type": "http.response.body", "body": b"%013d" % length})
+
+
+async def worker(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer the process's number in 13 digits."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    await send(head(13))
+    await send({"type": "http.response.body", "body": b"%013d" % os.getpid()})
+
+
 async def large(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer 100 KiB in one piece."""
     if scope["type"] == "lifespan":

@@ -14,7 +14,7 @@ from bench.environments import ROOT, run_checked
 MEASURED = (
     *("src", "python", "meson.build", "meson.options", "bench"),
     *(":!bench/results", ":!bench/notes", ":!bench/README.md", ":!bench/instructions.json"),
-    *(":!bench/report.py", ":!bench/plot.py"),
+    *(":!bench/report.py", ":!bench/verdicts.py", ":!bench/plot.py"),
 )
 """What figures depend on, as git's path specifications."""
 

@@ -97,6 +97,21 @@ BYTES = Kind(
     ),
 )
 
+UPLOAD = Kind(
+    main="cpu",
+    unit=BYTES.unit,
+    columns=(*BYTES.columns, Column("memory grown, KiB", number("grown", 0, 1024))),
+)
+
+SPREAD = Kind(
+    main="share",
+    unit="share of the connections that the busier of two workers has",
+    columns=(
+        Column("busier worker", lambda sample: f"{sample['share']:.0%}"),
+        Column("workers", number("workers")),
+    ),
+)
+
 IDLE = Kind(
     main="bytes",
     unit="bytes of user memory for a connection",
@@ -121,6 +136,8 @@ KINDS = {
     "messages": MESSAGES,
     "broadcasts": BROADCASTS,
     "bytes": BYTES,
+    "upload": UPLOAD,
+    "spread": SPREAD,
     "idle": IDLE,
     "stall": STALL,
     "growth": GROWTH,

@@ -1,15 +1,16 @@
 /*
  * A load generator for HTTP/1.1 that checks every answer.
  *
- *     load --port P --request FILE --body FILE [--length N] [--status 200] [--connections N] [--depth N]
+ *     load --port P --request FILE --body FILE [--length N] [--upload N] [--status 200] [--connections N] [--depth N]
  *          [--requests N] [--seconds S] [--warm S] [--close] [--tls] [--gate]
  *
  * Each of N connections sends `depth` copies of the request in one write, waits until all are answered, and sends the
  * next. An answer must have the status, a Content-Length of N bytes (default: the size of FILE) and as its body FILE,
- * repeated to that length. The first wrong answer, surplus byte, lost connection or silence of 30 seconds ends the
- * program with 1 and one line that says what was wrong. With --close each answer must be followed by the end of the
- * connection, and a new one is opened. With --tls the server must speak TLS 1.3; its certificate is not checked, and no
- * session is resumed. A phase ends after --requests or --seconds, when all that was sent is answered.
+ * repeated to that length. With --upload the request is followed by N bytes, which its head must announce. The first
+ * wrong answer, surplus byte, lost connection or silence of 30 seconds ends the program with 1 and one line that says
+ * what was wrong. With --close each answer must be followed by the end of the connection, and a new one is opened. With
+ * --tls the server must speak TLS 1.3; its certificate is not checked, and no session is resumed. A phase ends after
+ * --requests or --seconds, when all that was sent is answered.
  *
  * With --gate, "ready" is printed after the warm-up and a line is awaited; the figures follow as one line of JSON, and
  * the connections stay open until a second line or the end of the input, so that a caller can read clocks at both ends.
@@ -28,7 +29,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 8192 };
+enum { HEAD_MAX = 8192, UPLOAD_MAX = 1 << 18 };
 
 typedef enum conn_state { CONN_HEAD, CONN_BODY, CONN_END } conn_state;
 
@@ -51,7 +52,7 @@ static struct {
     unsigned port, connections, depth, status;
     uint64_t requests;
     double seconds, warm;
-    size_t length;
+    size_t length, upload;
     bool has_length, close, tls, gate;
     blob request, body, batch;
 } plan = { .connections = 1, .depth = 1, .status = 200 };
@@ -80,18 +81,37 @@ static void conn_open(conn *c)
     conn_watch(c, EPOLL_CTL_ADD);
 }
 
+/* The bytes that are to be sent in all for the running batch. */
+static size_t conn_end(const conn *c)
+{
+    return c->batch * (plan.request.n + plan.upload);
+}
+
+/* The bytes that come next: of the batch, then of what is uploaded. */
+static size_t conn_rest(const conn *c, const char **rest)
+{
+    static const char uploaded[UPLOAD_MAX];
+    size_t left = conn_end(c) - c->sent, heads = c->batch * plan.request.n;
+    *rest = c->sent < heads ? plan.batch.p + c->sent : uploaded;
+    if (c->sent < heads)
+        return heads - c->sent;
+    return left < UPLOAD_MAX ? left : UPLOAD_MAX;
+}
+
 /* Writes what the socket takes of the batch; the rest goes when it is writable again. */
 static void conn_write(conn *c)
 {
-    size_t end = c->batch * plan.request.n;
+    size_t end = conn_end(c);
     while (c->sent < end) {
-        const char *rest = plan.batch.p + c->sent;
-        ssize_t n = c->tls ? tls_write(c->tls, rest, end - c->sent) : send(c->fd, rest, end - c->sent, MSG_NOSIGNAL);
+        const char *rest;
+        size_t size = conn_rest(c, &rest);
+        ssize_t n = c->tls ? tls_write(c->tls, rest, size) : send(c->fd, rest, size, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN)
             die("send: %s", strerror(errno));
         if (n < 0)
             break;
         c->sent += (size_t)n;
+        phase.bytes += plan.upload ? (uint64_t)n : 0;
     }
     if (c->blocked != (c->sent < end && !(c->tls && SSL_want_read(c->tls)))) {
         c->blocked = !c->blocked;
@@ -250,7 +270,7 @@ static void phase_run(uint64_t limit, double seconds)
             die("silence with %llu requests unanswered", (unsigned long long)(phase.issued - phase.answered));
         for (int i = 0; i < n; i++) {
             conn *c = events[i].data.ptr;
-            if ((events[i].events & EPOLLOUT) || (c->tls && c->sent < c->batch * plan.request.n))
+            if ((events[i].events & EPOLLOUT) || (c->tls && c->sent < conn_end(c)))
                 conn_write(c); /* under TLS also when the handshake has waited for the server */
             if (events[i].events & ~(uint32_t)EPOLLOUT)
                 conn_read(c);
@@ -272,13 +292,21 @@ static void batch_make(void)
 }
 
 static const struct option option_table[] = {
-    { "port", required_argument, NULL, 'p' },    { "request", required_argument, NULL, 'r' },
-    { "body", required_argument, NULL, 'b' },    { "length", required_argument, NULL, 'l' },
-    { "status", required_argument, NULL, 's' },  { "connections", required_argument, NULL, 'c' },
-    { "depth", required_argument, NULL, 'd' },   { "requests", required_argument, NULL, 'n' },
-    { "seconds", required_argument, NULL, 't' }, { "warm", required_argument, NULL, 'w' },
-    { "close", no_argument, NULL, 'C' },         { "tls", no_argument, NULL, 'T' },
-    { "gate", no_argument, NULL, 'G' },          { NULL, 0, NULL, 0 },
+    { "port", required_argument, NULL, 'p' },
+    { "request", required_argument, NULL, 'r' },
+    { "body", required_argument, NULL, 'b' },
+    { "length", required_argument, NULL, 'l' },
+    { "upload", required_argument, NULL, 'u' },
+    { "status", required_argument, NULL, 's' },
+    { "connections", required_argument, NULL, 'c' },
+    { "depth", required_argument, NULL, 'd' },
+    { "requests", required_argument, NULL, 'n' },
+    { "seconds", required_argument, NULL, 't' },
+    { "warm", required_argument, NULL, 'w' },
+    { "close", no_argument, NULL, 'C' },
+    { "tls", no_argument, NULL, 'T' },
+    { "gate", no_argument, NULL, 'G' },
+    { NULL, 0, NULL, 0 },
 };
 
 /* Stores one option of the command line. */
@@ -296,6 +324,9 @@ static void plan_set(int option, const char *value)
         break;
     case 'l':
         plan.length = strtoul(value, NULL, 10), plan.has_length = true;
+        break;
+    case 'u':
+        plan.upload = strtoul(value, NULL, 10);
         break;
     case 's':
         plan.status = (unsigned)strtoul(value, NULL, 10);
@@ -342,8 +373,8 @@ static void plan_read(int argc, char **argv)
         die("--body is needed to check %zu bytes", plan.length);
     if (plan.requests == 0 && plan.seconds <= 0)
         die("--requests or --seconds is needed");
-    if (plan.close && plan.depth > 1)
-        die("--close takes one request a connection");
+    if ((plan.close || plan.upload) && plan.depth > 1)
+        die("--close and --upload take one request at a time");
 }
 
 /* Ends the program unless every connection is still open and silent. */

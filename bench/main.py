@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import callgrind, environments, facts, figures, measure, memory, report, store
+from bench import callgrind, environments, facts, figures, measure, memory, report, spread, store
 from bench.environments import BUILD, ROOT, Environment, Unusable
 from bench.kinds import KINDS, Sample
 from bench.measure import Subject, WrongAnswer
@@ -29,6 +29,8 @@ METERS: dict[str, Callable[[Subject, float], Sample]] = {
     "broadcasts": measure.measure_requests,
     "bytes": measure.measure_bytes,
     "crowd": measure.measure_crowd,
+    "upload": memory.measure_upload,
+    "spread": spread.measure_spread,
     "idle": memory.measure_idle,
     "stall": memory.measure_stall,
     "growth": callgrind.measure_growth,
@@ -82,7 +84,7 @@ def choose_workloads(rows: str) -> list[Workload]:
     chosen: dict[str, Workload] = {}
     for row in rows.split(","):
         exact = [workload for workload in WORKLOADS if workload.row == row]
-        found = exact or [workload for workload in WORKLOADS if workload.row.rstrip("abcdefg") == row]
+        found = exact or [workload for workload in WORKLOADS if workload.row.rstrip("abcdefghi") == row]
         if not found:
             known = ", ".join(workload.row for workload in WORKLOADS)
             raise Unusable(f"no such row: {row}; there are {known}")
@@ -228,6 +230,8 @@ def run(words: Sequence[str]) -> int:
         if time.monotonic() < deadline:
             fresh[workload.row] = measured[workload.row] = measure_row(workload, bench, options)
             write_report(options.out, known, measured, options.python)
+    if options.missing and not wanted:
+        print("no row is missing")
     if left := [workload.row for workload in wanted if workload.row not in fresh]:
         print(f"no time was left for the rows {', '.join(left)}")
     print(f"the report is {options.out / 'latest.md'}")

@@ -71,7 +71,8 @@ class Subject:
 
     def command(self, port: int) -> list[str]:
         """Return the command that starts the server."""
-        spoken = Spoken(credentials() if self.workload.tls else None, self.workload.http2)
+        tls = credentials() if self.workload.tls else None
+        spoken = Spoken(tls, self.workload.http2, self.workload.pair)
         return self.server.arguments(self.environment.programs, f"bench.{self.workload.app}", port, spoken)
 
 
@@ -142,7 +143,7 @@ def socket_load_command(workload: Workload, port: int, request: Path, message: P
     command = [*pinned(CLIENT_CORE), str(socket_load_generator()), "--port", str(port)]
     command += ["--request", str(request), "--accept", ACCEPT, "--message", str(message)]
     command += ["--connections", str(workload.connections)]
-    return command + [f"--{word}" for word in workload.sockets]
+    return command + [f"--{word}" for word in workload.sockets or ()]
 
 
 def load_command(workload: Workload, port: int) -> list[str]:
@@ -160,6 +161,8 @@ def load_command(workload: Workload, port: int) -> list[str]:
     command += ["--connections", str(workload.connections), "--depth", str(workload.depth)]
     if workload.length is not None:
         command += ["--length", str(workload.length)]
+    if workload.upload:
+        command += ["--upload", str(workload.upload)]
     return command + ["--close"] * workload.close + ["--tls"] * workload.tls
 
 
@@ -230,7 +233,11 @@ def measure_requests(subject: Subject, seconds: float) -> Sample:
 
 def measure_bytes(subject: Subject, seconds: float) -> Sample:
     """Measure the CPU time of a billion bytes in milliseconds, and how many pass in a second."""
-    cost, load = spend(subject, seconds)
+    return per_billion(*spend(subject, seconds))
+
+
+def per_billion(cost: accounting.Spent, load: dict[str, Any]) -> Sample:
+    """Return the figures of a billion bytes from what was spent on a load."""
     billions = load["bytes"] / 1e9
     return {
         "cpu": cost.total / billions / 1e6,

@@ -14,14 +14,17 @@ from bench.measure import (
     SERVER_CORE,
     Subject,
     WrongAnswer,
+    drive,
     explained,
     free_port,
     load_command,
     loading,
+    per_billion,
     pinned,
     running,
     talk,
 )
+from bench.workloads import POST, POSTED
 
 WARM_REQUESTS = 20_000
 """What a server is asked before: pools and caches are filled, so that only connections are weighed."""
@@ -29,6 +32,9 @@ WARM_REQUESTS = 20_000
 SETTLE = 1.0
 RETURN = 4.0
 """Seconds until memory is read, after the connections have come and after they have gone."""
+
+SAMPLED = 0.02
+"""Seconds between two looks at the memory of a server that is at work."""
 
 STALLS = 3
 """How often a slow reader's cost is read, a settling time apart; the largest counts."""
@@ -73,6 +79,30 @@ def measure_idle(subject: Subject, seconds: float) -> Sample:
             raise WrongAnswer(complaint.strip())
         time.sleep(RETURN)
         return sample(before, held, weigh(pid), workload.connections)
+
+
+def heaviest(pid: int, load: list[str]) -> int:
+    """Run a load to its end and return the most that the server's process tree has had in user space meanwhile."""
+    most = 0
+    with subprocess.Popen(load, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as client:
+        while client.poll() is None:
+            most = max(most, weigh(pid))
+            time.sleep(SAMPLED)
+        if client.returncode:
+            raise WrongAnswer(client.stderr.read().strip() if client.stderr else "")
+    return most
+
+
+def measure_upload(subject: Subject, seconds: float) -> Sample:
+    """Measure how memory grows during one upload, then the CPU time of a billion bytes of many."""
+    small = replace(subject.workload, request=POST, upload=0, body=b"%013d" % len(POSTED))
+    port = free_port()
+    with explained(subject.log), running(subject, port, pinned(SERVER_CORE)) as pid:
+        warm(replace(subject, workload=small), port)
+        load, before = load_command(subject.workload, port), weigh(pid)
+        grown = max(0, heaviest(pid, [*load, "--requests", "1"]) - before)
+        cost = per_billion(*drive([*load, "--seconds", str(seconds)], pid))
+    return {**cost, "grown": float(grown)}
 
 
 def stalled_reader(port: int, request: bytes) -> socket.socket:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from bench import kinds
+from bench import kinds, verdicts
 from bench.environments import ROOT
 from bench.facts import Facts
 from bench.figures import Cell, Row, Verdict
 from bench.kinds import KINDS, Column
+from bench.verdicts import METRICS
 
 NOTES = ROOT / "bench" / "notes"
 """A file here with a row's number as its name explains a target that the row misses."""
-
-
-def plain(value: float) -> str:
-    """Show a ratio with three digits."""
-    return f"{value:.3g}"
 
 
 BEGIN, END = "<!-- figures: written by bench/run -->", "<!-- end of figures -->"
@@ -38,16 +34,6 @@ SERVERS_SHOWN = {
     "pyvoy-trio": "pyvoy, trio",
 }
 """The columns of that table; those of Tricorn by library."""
-
-METRICS: dict[str, tuple[str, Callable[[float], str]]] = {
-    "cpu": ("CPU", plain),
-    "user": ("user time", plain),
-    "p99": ("p99 latency", plain),
-    "bytes": ("bytes each", lambda value: f"{value:,.0f}"),
-    "kept": ("share that does not come back", lambda value: f"{value:.1%}"),
-    "growth": ("growth", plain),
-}
-"""What a figure is called in a target, and how it is shown."""
 
 
 def reference(cells: Sequence[Cell]) -> Cell | None:
@@ -182,6 +168,11 @@ def markdown(rows: Sequence[Row], facts: Facts, commands: Sequence[str]) -> str:
         f"{facts.seconds:g} s. One worker on one core, the load generator on another; every status, length and body is "
         "checked, and one wrong answer voids the line. Requests per second depend on what else the machine "
         "does. Memory is what processes have in user space besides files. Instructions are counted by callgrind.",
+        "",
+        "## Targets",
+        "",
+        *verdicts.table(rows),
+        "## Beside the others",
         "",
         *summary(rows),
         "![Every row as bars](latest.svg)",

@@ -46,10 +46,12 @@ NGINX_START = 'printf "%s" "$1" > "$0/nginx.conf" && exec "$2/nginx" -e stderr -
 
 @dataclass(frozen=True)
 class Spoken:
-    """What a server is to speak: TLS with what is in a folder, HTTP/2; HTTP/1.1 in clear text else."""
+    """What a server is to speak: TLS with what is in a folder, HTTP/2; HTTP/1.1 in clear text else. And as how many."""
 
     tls: Path | None = None
     http2: bool = False
+    pair: bool = False
+    """Whether it is to serve with two workers."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,19 @@ class Server:
     """What has it speak TLS."""
     http2: tuple[str, ...] = ()
     """What has it speak HTTP/2 in clear text."""
+    pair: tuple[str, ...] = ()
+    """What has it serve with two workers; the last of two options counts."""
     settings: tuple[tuple[str, str], ...] = ()
     """Variables of the environment: what the application is to do another way than with other servers."""
 
     def arguments(self, programs: Path, app: str, port: int, spoken: Spoken) -> list[str]:
         """Return the command for one run."""
-        parts = (*self.command, *(self.tls if spoken.tls else ()), *(self.http2 if spoken.http2 else ()))
+        parts = (
+            *self.command,
+            *(self.tls if spoken.tls else ()),
+            *(self.http2 if spoken.http2 else ()),
+            *(self.pair if spoken.pair else ()),
+        )
         return [part.format(bin=programs, app=app, port=port, tls=spoken.tls) for part in parts]
 
 
@@ -84,6 +93,8 @@ def with_credentials(certificate: str, key: str) -> tuple[str, ...]:
     """Return options that name the certificate and its key."""
     return (certificate, CREDENTIALS[0], key, CREDENTIALS[1])
 
+
+PAIR = ("--workers", "2")
 
 LOOP = (("BENCH_BROADCAST", "loop"),)
 """Has the application send a broadcast to one socket after another although there is a call for all."""
@@ -104,6 +115,7 @@ def tricorn(loop: str, library: str) -> Server:
         shown=("tricorn", loop),
         tls=with_credentials("--ssl-certfile", "--ssl-keyfile"),
         http2=("--http2",),
+        pair=PAIR,
     )
 
 
@@ -128,6 +140,7 @@ SERVERS = {
                 *("--timeout-keep-alive", str(KEEP_ALIVE)),
             ),
             tls=with_credentials("--ssl-certfile", "--ssl-keyfile"),
+            pair=PAIR,
         ),
         Server(
             name="hypercorn-trio",
@@ -142,6 +155,7 @@ SERVERS = {
                 *("--bind", "127.0.0.1:{port}", "{app}"),
             ),
             tls=with_credentials("--certfile", "--keyfile"),
+            pair=PAIR,
         ),
         Server(
             name="hypercorn",
@@ -156,6 +170,7 @@ SERVERS = {
                 *("--bind", "127.0.0.1:{port}", "{app}"),
             ),
             tls=with_credentials("--certfile", "--keyfile"),
+            pair=PAIR,
         ),
         Server(
             name="peregrine",
@@ -169,6 +184,7 @@ SERVERS = {
                 *("--no-auto-venv", "--python-path", ".", "--log-level", "warning"),
                 *("--keep-alive", str(KEEP_ALIVE * 1000), "--max-connections", "20000", "{app}"),
             ),
+            pair=PAIR,
         ),
         Server(
             name="fastpysgi",
@@ -199,6 +215,60 @@ SERVERS = {
             ),
             tls=with_credentials("--ssl-certificate", "--ssl-keyfile"),
             http2=("--http", "2"),
+            pair=PAIR,
+        ),
+        Server(
+            name="gunicorn",
+            environment="gunicorn",
+            library="asyncio",
+            packages=("gunicorn[fast]", "uvloop"),
+            shown=("gunicorn", "gunicorn_h1c", "uvloop"),
+            command=(
+                *("{bin}/python", "-m", "gunicorn", "--worker-class", "asgi", "--workers", "1"),
+                *("--asgi-loop", "uvloop", "--http-parser", "fast", "--log-level", "warning"),
+                *("--keep-alive", str(KEEP_ALIVE), "--worker-connections", "20000"),
+                *("--bind", "127.0.0.1:{port}", "{app}"),
+            ),
+            tls=with_credentials("--certfile", "--keyfile"),
+            pair=PAIR,
+        ),
+        Server(
+            name="daphne",
+            environment="daphne",
+            library="asyncio",
+            packages=("daphne",),
+            shown=("daphne", "twisted"),
+            command=(
+                *("{bin}/python", "-m", "daphne", "--verbosity", "0", "--bind", "127.0.0.1"),
+                *("--port", "{port}", "{app}"),
+            ),
+        ),
+        Server(
+            name="h2corn",
+            environment="h2corn",
+            library="asyncio",
+            packages=("h2corn", "uvloop"),
+            shown=("h2corn", "uvloop"),
+            command=(
+                *("{bin}/h2corn", "--loop", "uvloop", "--workers", "1", "--no-access-log"),
+                *("--timeout-keep-alive", str(KEEP_ALIVE), "--max-request-body-size", "0"),
+                *("--bind", "127.0.0.1:{port}", "{app}"),
+            ),
+            tls=with_credentials("--certfile", "--keyfile"),
+            pair=PAIR,
+        ),
+        Server(
+            name="saltare",
+            environment="saltare",
+            library="asyncio",
+            packages=("saltare",),
+            shown=("saltare",),
+            command=(
+                *("{bin}/saltare", "--port", "{port}", "--keep-alive-timeout", str(KEEP_ALIVE)),
+                *("--max-keepalive-requests", "1000000000", "--max-request-body", "1000000000"),
+                *("--listen-backlog", "4096", "{app}"),
+            ),
+            pair=PAIR,
         ),
         Server(
             name="nginx",

@@ -55,6 +55,15 @@ POST = (
     + POSTED
 )
 
+UPLOAD = 500 << 20
+"""The bytes of an upload: 500 MiB."""
+
+STREAMED = (
+    BROWSER.replace(b"GET / ", b"POST / ")[:-2]
+    + b"Content-Type: application/octet-stream\r\n"
+    + b"Content-Length: %d\r\n\r\n" % UPLOAD
+)
+
 UPGRADE = (
     b"GET /chat HTTP/1.1\r\n"
     b"Host: localhost:8000\r\n"
@@ -165,6 +174,10 @@ class Workload:
     connections: int = 64
     depth: int = 1
     close: bool = False
+    upload: int = 0
+    """Bytes that follow the request as its body, not kept anywhere."""
+    pair: bool = False
+    """Whether the server has two workers."""
     tls: bool = False
     http2: bool = False
     """Whether HTTP/2 is spoken, in clear text; `depth` is the streams that each connection keeps open."""
@@ -187,6 +200,7 @@ ASYNCIO = ("tricorn-asyncio", "tricorn-uvloop")
 OWN = (*ASYNCIO, "tricorn-trio", "tricorn-curio")
 TRIO = ("hypercorn-trio", "pyvoy-trio")
 PEERS = ("uvicorn", "granian", "fastpysgi", "peregrine")
+ALL = (*PEERS, "gunicorn", "daphne", "h2corn", "saltare")
 FRAMEWORKS = ("fastapi==0.165.0", "starlette==1.10.0")
 
 SLOW_READER = 262_144 + len(CHUNK) + 32_768
@@ -196,7 +210,7 @@ SPEED = (
     Workload(
         row="1",
         title="13-byte answer, 10 request headers, 64 keep-alive connections",
-        servers=(*ASYNCIO, *PEERS),
+        servers=(*ASYNCIO, *ALL),
         targets=(
             *at_most(0.38, "uvicorn", *ASYNCIO),
             *at_most(0.5, "granian", *ASYNCIO),
@@ -230,7 +244,7 @@ SPEED = (
     Workload(
         row="4",
         title="one connection, one request after another",
-        servers=(*OWN, *PEERS),
+        servers=(*OWN, *ALL),
         connections=1,
         targets=(
             *at_most(0.8, "uvicorn", *ASYNCIO),
@@ -249,7 +263,7 @@ SPEED = (
     Workload(
         row="6a",
         title="FastAPI: a small JSON object, 64 connections",
-        servers=(*ASYNCIO, *PEERS),
+        servers=(*ASYNCIO, *ALL),
         app="frameworks:fastapi",
         packages=FRAMEWORKS,
         body=JSON,
@@ -267,16 +281,28 @@ SPEED = (
     Workload(
         row="7",
         title="POST of 10 KiB, read with `receive()` and echoed, 64 connections",
-        servers=(*ASYNCIO, "tricorn-trio", *PEERS, *TRIO),
+        servers=(*ASYNCIO, "tricorn-trio", *ALL, *TRIO),
         app="apps:echo",
         request=POST,
         body=POSTED,
         targets=(*at_most(0.4, "uvicorn", *ASYNCIO), *at_most(0.95, "peregrine", *ASYNCIO)),
     ),
     Workload(
+        row="8",
+        title="upload of 500 MiB, streamed and discarded, one connection: CPU time, and how memory grows",
+        servers=(*OWN, *ALL, *TRIO),
+        kind="upload",
+        app="apps:tally",
+        request=STREAMED,
+        upload=UPLOAD,
+        body=b"%013d" % UPLOAD,
+        connections=1,
+        targets=(*at_most(0.7, "uvicorn", *ASYNCIO), *at_most(2 << 20, "", *OWN, metric="grown")),
+    ),
+    Workload(
         row="9a",
         title="download of 500 MiB in `send()`s of 64 KiB, one connection",
-        servers=(*ASYNCIO, "tricorn-trio", *PEERS, *TRIO),
+        servers=(*ASYNCIO, "tricorn-trio", *ALL, *TRIO),
         kind="bytes",
         app="apps:download",
         body=CHUNK,
@@ -287,7 +313,7 @@ SPEED = (
     Workload(
         row="9b",
         title="100 KiB answers, sent in one piece, 64 connections",
-        servers=(*ASYNCIO, "tricorn-trio", *PEERS, *TRIO),
+        servers=(*ASYNCIO, "tricorn-trio", *ALL, *TRIO),
         app="apps:large",
         body=LARGE,
         targets=(*at_most(0.75, "uvicorn", *ASYNCIO), *at_most(0.95, "peregrine", *ASYNCIO)),
@@ -295,7 +321,7 @@ SPEED = (
     Workload(
         row="9c",
         title="50 readers that take nothing of an endless download: memory for each, and what comes back",
-        servers=(*OWN, *PEERS, *TRIO),
+        servers=(*OWN, *ALL, *TRIO),
         kind="stall",
         app="apps:produce",
         connections=50,
@@ -304,7 +330,7 @@ SPEED = (
     Workload(
         row="10",
         title="one request for each connection, 64 at once",
-        servers=(*ASYNCIO, "tricorn-trio", *PEERS, *TRIO),
+        servers=(*ASYNCIO, "tricorn-trio", *ALL, *TRIO),
         request=ONCE,
         close=True,
         targets=at_most(0.65, "uvicorn", *ASYNCIO),
@@ -312,7 +338,7 @@ SPEED = (
     Workload(
         row="11",
         title="the application suspends once: `sleep(0)`",
-        servers=(*OWN, *PEERS, *TRIO),
+        servers=(*OWN, *ALL, *TRIO),
         app="apps:sleep0",
         targets=(
             *at_most(0.5, "uvicorn", *ASYNCIO),
@@ -323,7 +349,7 @@ SPEED = (
     Workload(
         row="15",
         title="5,000 idle keep-alive connections after one request: memory for each, and what comes back",
-        servers=(*OWN, "limit", *PEERS, *TRIO),
+        servers=(*OWN, "limit", *ALL, *TRIO),
         kind="idle",
         connections=5000,
         targets=(*at_most(400, "", *OWN, metric="bytes"), *at_most(0.1, "", *OWN, metric="kept")),
@@ -434,7 +460,7 @@ STREAMS = (
     Workload(
         row="14",
         title="row 1 over HTTP/2 in clear text, 8 connections with 32 streams each",
-        servers=(*OWN, "granian", "hypercorn", "hypercorn-trio"),
+        servers=(*OWN, "granian", "h2corn", "hypercorn", "hypercorn-trio"),
         connections=8,
         depth=32,
         http2=True,
@@ -443,6 +469,19 @@ STREAMS = (
             *at_most(1 / 10, "hypercorn", *ASYNCIO),
             *at_most(1 / 10, "hypercorn-trio", "tricorn-trio"),
         ),
+    ),
+)
+
+SHARED = (
+    Workload(
+        row="19",
+        title="two workers on two cores, 100 connections: the share of the busier worker",
+        servers=(*OWN, "uvicorn", "granian", "peregrine", "gunicorn", "h2corn", "saltare", "hypercorn-trio"),
+        kind="spread",
+        app="apps:worker",
+        connections=100,
+        pair=True,
+        targets=at_most(0.55, "", *OWN, metric="share"),
     ),
 )
 
@@ -507,7 +546,7 @@ GROWTH = (
     ),
 )
 
-WORKLOADS = (*SPEED, *SOCKETS, *ENCRYPTED, *STREAMS, *GROWTH)
+WORKLOADS = (*SPEED, *SOCKETS, *ENCRYPTED, *STREAMS, *GROWTH, *SHARED)
 
 MAIN_ROWS = ("1", "1b", "2", "5", "6a", "7", "11", "17")
 """The rows of a quick run and of the small plot."""

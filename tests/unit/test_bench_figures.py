@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from bench import figures, kinds, memory, report, store
+from bench import figures, kinds, memory, report, store, verdicts
 from bench.facts import Facts
 from bench.figures import Cell
 from bench.kinds import Sample
@@ -105,6 +105,34 @@ def test_markdown_shows_figures_ratios_and_verdicts() -> None:
     assert "| [9](#9-a-title) | a title | 4.00 CPU µs/request | rival 2.50 | **1 of 2 missed** |" in text
 
 
+def test_the_verdicts_come_first_with_figures_ratio_and_distance() -> None:
+    text = report.markdown(rows([sample(4, 1)], [sample(10, 5)]), FACTS, [])
+    top = text.partition("## Beside the others")[0]
+    unit = "µs/request"
+    assert "1 of 2 targets are reached, in 1 rows." in top
+    assert f"| 9 | a title | CPU ≤ 0.5 of rival | trio 4 {unit} | rival 10 | 0.4 | reached |" in top
+    assert f"| trio 1 {unit} | rival 5 | 0.2 | **not reached**: trio by 100.0% |" in top
+
+
+def test_a_void_side_is_no_verdict() -> None:
+    top = "\n".join(verdicts.table(rows([sample(4)], ["wrong"])))
+    assert "| rival void | void | **not reached**: trio has no figure |" in top
+
+
+def test_every_wanted_row_is_listed_also_without_figures() -> None:
+    lines = verdicts.table(rows([sample(4)], [sample(10)]))
+    assert f"| 19 | {WORKLOADS[-1].title} | | | | | no figure yet |" in lines
+    listed = {line.split(" ")[1] for line in lines if line.startswith("| ")} - {"row", "---"}
+    assert {workload.row for workload in WORKLOADS} | {"9"} == listed
+
+
+def test_a_bound_on_the_figure_itself_has_no_rival() -> None:
+    row = figures.row(IDLE, [figures.cell("tricorn-trio", "", [{"bytes": 500, "kept": 0.05, "before": 1}])])
+    top = verdicts.table([row])
+    assert "| 15 | idle | bytes each ≤ 400 | trio 500 |  |  | **not reached**: trio by 25.0% |" in top
+    assert "| 15 | idle | share that does not come back ≤ 10.0% | trio 5.0% |  |  | reached |" in top
+
+
 def test_markdown_shows_why_a_line_is_void_without_breaking_the_table() -> None:
     text = report.markdown(rows([sample(4)], ["two\nlines | and a bar"]), FACTS, [])
     assert "| rival | void | | | | | | two lines / and a bar |" in text
@@ -167,10 +195,24 @@ def test_a_note_explains_a_missed_target(
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.row)
 def test_every_figure_of_a_kind_can_be_shown(workload: Workload) -> None:
-    names = ("cpu", "user", "rate", "p50", "p99", "bytes", "kept", "before", "growth")
+    names = (
+        "cpu",
+        "user",
+        "rate",
+        "p50",
+        "p99",
+        "bytes",
+        "kept",
+        "before",
+        "growth",
+        "grown",
+        "share",
+        "workers",
+    )
     found = dict.fromkeys(names, 1.0) | {str(point.size): 1.0 for point in workload.points}
     row = figures.row(workload, [figures.cell(name, "", [found]) for name in workload.servers])
     text = report.markdown([row], FACTS, [])
+    assert f"| {workload.row} | {workload.title} | | | | | no figure yet |" not in text
     assert text.count("| 1.00 |") >= len(workload.servers)
     assert "not measured" not in text
 

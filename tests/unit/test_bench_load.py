@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -201,3 +202,34 @@ def test_idle_connections_are_looked_at_in_the_end(tmp_path: Path, close_after: 
                 _, complaint = client.communicate("end\n", timeout=10)
     assert client.returncode == code
     assert ("an idle connection was closed" in complaint) is close_after
+
+
+def take_uploads(listener: socket.socket, size: int) -> None:
+    """Read requests that are followed by so many zeros, and answer each."""
+    client, _ = listener.accept()
+    with client:
+        wanted, pending = REQUEST + bytes(size), b""
+        while data := client.recv(65536):
+            pending += data
+            assert wanted.startswith(pending)
+            if pending == wanted:
+                client.sendall(GOOD)
+                pending = b""
+
+
+@pytest.mark.parametrize("size", [1, 300_000, 1 << 20])
+def test_an_upload_follows_its_request(tmp_path: Path, size: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(take_uploads, listener, size)
+        done = load(tmp_path, listener.getsockname()[1], "--requests", "3", "--upload", str(size))
+        taken.result(60)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["requests"] == 3
+    assert result["bytes"] == 3 * (len(REQUEST) + size + len(GOOD))
+
+
+def test_uploads_are_not_pipelined(tmp_path: Path) -> None:
+    done = load(tmp_path, 1, "--requests", "1", "--upload", "1", "--depth", "2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "one request at a time" in done.stderr

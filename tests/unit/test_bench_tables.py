@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ class TestWorkload:
             assert end
             assert b"\r\nHost: " in head
             assert all(b": " in line for line in head.split(b"\r\n")[1:])
-            assert bool(body) == head.startswith(b"POST ")
+            assert bool(body or sized.upload) == head.startswith(b"POST ")
+            assert not sized.upload or b"\r\nContent-Length: %d" % sized.upload in head
 
     def test_kind_is_known_and_measured(self, workload: Workload) -> None:
         assert workload.kind in KINDS
@@ -55,7 +57,7 @@ def test_header_counts_are_those_of_the_titles() -> None:
 @pytest.mark.parametrize("server", SERVERS.values(), ids=lambda server: server.name)
 def test_command_names_application_and_port(server: Server) -> None:
     words = server.arguments(
-        Path("/programs"), "bench.apps:hello", 4321, Spoken(tls=Path("/keys"), http2=True)
+        Path("/programs"), "bench.apps:hello", 4321, Spoken(tls=Path("/keys"), http2=True, pair=True)
     )
     assert any(word.startswith("/programs") for word in words)
     assert any("4321" in word for word in words)
@@ -124,6 +126,26 @@ def test_the_echo_answers_every_piece() -> None:
     start, body = run_app(apps.echo, {"type": "http"}, events)
     assert body["body"] == b"one two"
     assert dict(start["headers"])[b"content-length"] == b"7"
+
+
+def test_the_tally_answers_how_much_has_come() -> None:
+    events = [
+        {"type": "http.request", "body": b"one ", "more_body": True},
+        {"type": "http.request", "body": b"two", "more_body": False},
+    ]
+    start, body = run_app(apps.tally, {"type": "http"}, events)
+    assert body["body"] == b"0000000000007"
+    assert dict(start["headers"])[b"content-length"] == b"13"
+
+
+def test_a_worker_tells_its_process() -> None:
+    start, body = run_app(apps.worker, {"type": "http"}, [])
+    assert int(body["body"]) == os.getpid()
+    assert dict(start["headers"])[b"content-length"] == str(len(body["body"])).encode()
+
+
+def test_every_row_that_is_wanted_is_there() -> None:
+    assert {int(workload.row.rstrip("abcdefghi")) for workload in WORKLOADS} == set(range(1, 20))
 
 
 def test_applications_take_part_in_the_lifespan() -> None:
