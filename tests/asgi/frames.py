@@ -47,7 +47,7 @@ DIFFERENCES: dict[str, dict[str, str]] = {
         ),
         _CUT: r"ends_within_a_block",
         _TAIL: r"tail_that_is_not_left_out",
-        _KEPT: r"",
+        _KEPT: r"memory_of_idle_ones_with_compression",
     },
 }
 """For each library, what it does, and which tests do not hold for it (searched for in their names; none if empty)."""

@@ -121,15 +121,22 @@ class Http2:
     ) -> Stream:
         """Begin a request; with ``end`` it is complete, its body sent as far as the windows let it.
 
-        A body that is longer waits for windows, and what comes meanwhile is taken in.
+        A body that is longer waits for windows, and what comes meanwhile is taken in. The head leaves in one piece with
+        what the body begins with.
         """
-        stream = self.open(method, target, fields, end=end and not body)
+        stream = self._head(method, target, fields, end=end and not body)
         if body:
             self.send(stream, body, end=end)
+        self.flush()
         return stream
 
     def open(self, method: str, target: str, fields: Iterable[Field] = (), *, end: bool = False) -> Stream:
         """Send the head of a request."""
+        stream = self._head(method, target, fields, end=end)
+        self.flush()
+        return stream
+
+    def _head(self, method: str, target: str, fields: Iterable[Field], *, end: bool) -> Stream:
         number = self.h2.get_next_available_stream_id()
         head = [
             (":method", method),
@@ -139,7 +146,6 @@ class Http2:
         ]
         stream = self.streams[number] = Stream(number, method == "HEAD")
         self.h2.send_headers(number, [*head, *fields], end_stream=end)
-        self.flush()
         return stream
 
     def send(self, stream: Stream, data: bytes, *, end: bool = False) -> int:
@@ -148,6 +154,7 @@ class Http2:
         while at < len(data) and not stream.over:
             room = min(self.h2.local_flow_control_window(stream.number), self.h2.max_outbound_frame_size)
             if room <= 0:
+                self.flush()
                 self.read()
                 continue
             piece = data[at : at + room]

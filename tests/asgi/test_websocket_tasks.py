@@ -125,5 +125,5 @@ def test_cancelled_sends_keep_no_memory(shared: Serve, library: str) -> None:
             message = peer.message()
         assert numbers == sorted(set(numbers))
         sent = int(message.split()[1])
-        assert sent <= len(numbers) <= sent + 1
+        assert sent <= len(numbers) < 300, "each send() that was given up may have sent its message, whole"
         peer.text("end")

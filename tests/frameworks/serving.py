@@ -198,9 +198,9 @@ class Site:
         """Let what waits for a token in the application go on."""
         assert self.client.post("/release", params={"token": token}).status_code == 204
 
-    def until_noted(self, note: str) -> None:
+    def until_noted(self, note: str, seconds: float = 5.0) -> None:
         """Wait until the application has noted something."""
-        until(lambda: note in self.notes(), f"the note {note!r}")
+        until(lambda: note in self.notes(), f"the note {note!r}", seconds)
 
     def _start(self, fd: int) -> None:
         command = [sys.executable, "-m", "tricorn", self.app, "--async-library", self.library]

@@ -21,6 +21,8 @@ pytestmark = [
 ]
 PROTOCOLS = {"http1": "http/1.1", "http2": "h2"}
 """What a page calls the versions."""
+DRAINED = 15.0
+"""Seconds until a browser has closed a connection whose answer the page has left: Chromium may read on for five."""
 
 FETCHES = """
 async shapes => {
@@ -181,13 +183,13 @@ def test_events_come_one_by_one(browser: Browser, site: Site) -> None:
 def test_events_that_are_left_are_noticed(browser: Browser, site: Site) -> None:
     token = site.token()
     assert browser.run(LEAVE_EVENTS, token) == 3
-    site.until_noted(f"left {token}")
+    site.until_noted(f"left {token}", DRAINED)
 
 
 def test_fetch_that_is_aborted_is_noticed(browser: Browser, site: Site) -> None:
     token = site.token()
     assert browser.run(ABORT, f"/ticker?token={token}") == ["id: 0\n", "AbortError"]
-    site.until_noted(f"left {token}")
+    site.until_noted(f"left {token}", DRAINED)
 
 
 def test_websocket_goes_by_the_version_of_the_page(browser: Browser, site: Site) -> None:
