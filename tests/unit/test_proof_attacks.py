@@ -1,0 +1,205 @@
+"""What the attacks of the proof are made of: the attacker, what is looked at, and what is held to be good."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from proof import assaults, attacks, besieged
+from proof.assault import PIECE, Assault, Plan
+from proof.assaults import ATTACKS, Attack, Program
+from proof.attacks import MIB, SHORT, WHOLE
+from proof.besieged import Look, Outcome
+from proof.table import Settings
+
+from tricorn.options import OPTIONS
+
+GOOD = Outcome(10, 2.0, 10, None, 0, 0, 0, 0.1, 0.001, 0.01, ())
+WAITS = Attack("waits", "waits", Plan(assaults.once(), 500), 16, deadlines=("timeout-write",))
+FLOODS = replace(WAITS, deadlines=())
+
+
+@contextmanager
+def listening() -> Iterator[tuple[socket.socket, int]]:
+    """A listener, and its port."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        listener.settimeout(10)
+        yield listener, listener.getsockname()[1]
+
+
+def attacking(plan: Plan, port: int, seconds: float) -> tuple[Assault, threading.Thread]:
+    """Start an attack of so many seconds."""
+    assault = Assault(plan, port)
+    thread = threading.Thread(target=assault.run, args=(seconds,))
+    thread.start()
+    return assault, thread
+
+
+def test_client_sends_its_pieces_in_their_order() -> None:
+    """Large ones too, of which a socket takes a part at a time."""
+    pieces = [bytes([number]) * 300_000 for number in range(20)]
+    with listening() as (listener, port):
+        _, thread = attacking(Plan(lambda: iter(pieces), 1), port, 2)
+        with listener.accept()[0] as connection:
+            connection.settimeout(10)
+            received = b""
+            while data := connection.recv(1 << 20):
+                received += data
+        thread.join()
+    assert received == b"".join(pieces)
+
+
+def test_clients_hold_their_connections_until_the_end() -> None:
+    with listening() as (listener, port):
+        assault, thread = attacking(Plan(assaults.once(b"a"), 5), port, 0.5)
+        held = [listener.accept()[0] for _ in range(5)]
+        for connection in held:
+            connection.settimeout(10)
+            assert connection.recv(10) == b"a"
+            assert connection.recv(10) == b""
+            connection.close()
+        thread.join()
+    assert (assault.opened, assault.refused) == (5, 0)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_connection_that_was_ended_is_replaced(again: bool) -> None:
+    with listening() as (listener, port):
+        assault, thread = attacking(Plan(assaults.once(b"a"), 1, again=again), port, 1)
+        listener.accept()[0].close()
+        if again:
+            listener.accept()[0].close()
+        thread.join()
+    assert assault.opened > 1 if again else assault.opened == 1
+
+
+def test_first_piece_goes_alone() -> None:
+    """Where the server has to answer it first; what follows is sent together."""
+    with listening() as (listener, port):
+        _, thread = attacking(Plan(assaults.forever(b"first", b"next"), 1, pause=0.3), port, 1)
+        with listener.accept()[0] as connection:
+            connection.settimeout(10)
+            assert connection.recv(1 << 16) == b"first"
+            assert connection.recv(4) == b"next"
+        thread.join()
+
+
+def test_client_leaves() -> None:
+    """With the first bytes of an answer, or after a while."""
+    with listening() as (listener, port):
+        for plan in (Plan(assaults.once(b"a"), 1, leaves=True), Plan(assaults.once(b"a"), 1, stays=0.1)):
+            _, thread = attacking(plan, port, 5)
+            with listener.accept()[0] as connection:
+                connection.settimeout(10)
+                assert connection.recv(10) == b"a"
+                if plan.leaves:
+                    connection.sendall(b"answer")
+                began = time.monotonic()
+                assert connection.recv(10) == b""
+                assert time.monotonic() - began < 4
+            thread.join()
+
+
+def test_attack_on_nobody() -> None:
+    """Connections that cannot be opened are counted."""
+    with listening() as (_, port):
+        pass
+    assault, thread = attacking(Plan(assaults.once(), 3), port, 0.2)
+    thread.join()
+    assert assault.refused == assault.opened == 3
+
+
+def test_attacks_are_well_made() -> None:
+    """Names are unique; deadlines are options; clients have something to send, and floods have it without end."""
+    names = [attack.name for attack in ATTACKS]
+    assert len(set(names)) == len(names)
+    options = {option.name for option in OPTIONS}
+    for attack in ATTACKS:
+        assert set(attack.deadlines) <= options
+        if isinstance(attack.force, Program):
+            assert any("{port}" in part for part in attack.force.command)
+            assert any("{seconds}" in part for part in attack.force.command)
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_frames_have_the_shortest_length(size: int) -> None:
+    """Another is no frame, and would be refused before it does any harm."""
+    frame = assaults.piece(0x82, bytes(size))
+    code = frame[1] & 0x7F
+    written = {126: 2, 127: 8}.get(code, 0)
+    length = int.from_bytes(frame[2 : 2 + written], "big") if written else code
+    assert length == size and len(frame) == 2 + written + 4 + size
+    assert written == (0 if size < 126 else 2 if size < 65_536 else 8)
+
+
+def test_bomb_is_what_it_says() -> None:
+    frame = assaults.zeros(2)
+    payload = frame[8:] if frame[1] & 0x7F == 126 else frame[14:]
+    inflated = zlib.decompressobj(-15).decompress(payload + b"\0\0\xff\xff")
+    assert inflated == bytes(2 << 20)
+
+
+def test_windowless_client_asks_a_hundred_times() -> None:
+    """Behind a setting that leaves no window."""
+    opening, requests = assaults.windowless()
+    assert opening.endswith(struct.pack("!HI", 4, 0))
+    assert requests.count(b"/large") == 100
+
+
+def test_flood_has_no_end() -> None:
+    flood = assaults.forever(b"a", b"b")()
+    assert list(itertools.islice(flood, PIECE)) == [b"a"] + [b"b"] * (PIECE - 1)
+
+
+def test_late_connections() -> None:
+    """Those that are there after the time by which all should have ended; the probe's is none of them."""
+    before = Look(0.0, 10, 0)
+    looks = [Look(at, descriptors, 0) for at, descriptors in ((1.0, 111), (2.0, 111), (3.0, 14), (4.0, 13))]
+    assert besieged.late(looks, before, 1.0) == 2
+    assert besieged.late(looks, before, 3.0) == 2
+    assert besieged.late(looks[:2], before, 3.0) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"grown": 17 * MIB},
+        {"kept": 13 * MIB},
+        {"late": 1},
+        {"left": 1},
+        {"failures": ("the probe was never answered",)},
+    ],
+)
+def test_what_does_not_hold(change: dict[str, object]) -> None:
+    assert attacks.held(WAITS, GOOD)
+    assert not attacks.held(WAITS, replace(GOOD, **change))  # type: ignore[arg-type]
+
+
+def test_what_went_wrong_is_told() -> None:
+    told = attacks.figure(replace(GOOD, late=3, left=2, failures=("timed out",)))
+    assert "3 late" in told and "2 descriptors left" in told and "timed out" in told
+
+
+def test_pace() -> None:
+    """A short attack has short deadlines, a whole one the defaults; both go on until all are due to have ended."""
+    assert SHORT.options(WAITS) == ("--timeout-write", "2", "--timeout-linger", "1")
+    assert SHORT.options(FLOODS) == WHOLE.options(WAITS) == ()
+    for pace, deadline in ((SHORT, 2), (WHOLE, 30)):
+        siege = pace.siege(WAITS)
+        assert siege.due > deadline + pace.linger and siege.seconds > siege.due
+        assert pace.siege(FLOODS).seconds == pace.flood
+
+
+def test_libraries_when_time_is_short() -> None:
+    """Those that were named, else two."""
+    assert attacks.chosen(Settings(), SHORT) == attacks.BRIEF
+    assert attacks.chosen(Settings(), WHOLE) == Settings().libraries
+    assert attacks.chosen(Settings(libraries=("curio",)), SHORT) == ("curio",)
