@@ -147,6 +147,10 @@ static int open_place(listening *self, place *at)
         tri_listener_address(fd, &bound);
         self->port = bound.port;
     }
+    if (self->port == 0) { /* the kernel has not said which one it chose: the other addresses would get another */
+        tri_sys_close(fd);
+        return -1;
+    }
     self->fds[self->fd_count++] = fd;
     return 0;
 }

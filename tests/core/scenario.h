@@ -14,7 +14,7 @@ typedef struct scenario {
     void (*app)(serving *self, tri_exchange *exchange);
     int send_buffer;    /* as serving_send_buffer */
     uint32_t send_high; /* as in the limits */
-    bool http2;         /* the clients speak that */
+    bool more;          /* the clients speak HTTP/2, or open WebSockets */
     /* Opens the clients, SCENARIO_CLIENTS of them, and has them send. */
     void (*begin)(serving *s, client *c);
     /* Stops the server; the clients go. */
@@ -98,7 +98,7 @@ static inline int scenario_open(serving *s, const scenario *what)
     limits.send_high = what->send_high;
     limits.send_low = what->send_high / 4;
     serving_send_buffer = what->send_buffer;
-    serving_http2 = what->http2;
+    serving_http2 = what->more;
     scenario_lent = scenario_released = 0;
     int error = serving_open(s, &limits, what->app);
     serving_send_buffer = 0;
@@ -456,9 +456,72 @@ static inline void streams_end(serving *s, client *c)
     streams_turns(s, 4);
 }
 
+/* --- WebSockets over HTTP/1.1 --- */
+
+/* What a handshake asks for; with the answer to it the connection is a WebSocket. */
+#define SOCKETS_HELLO(more)                                                                                         \
+    "GET /socket HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" \
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" more "\r\n"
+#define SOCKETS_DEFLATE "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+
+static inline void sockets_app(serving *self, tri_exchange *exchange)
+{
+    if (tri_exchange_is_websocket(exchange))
+        app_hold(self, exchange);
+    else
+        at_once_app(self, exchange);
+}
+
+/* Frames of a client, whose mask is 0, as far as there is room. */
+static inline void sockets_send(serving *s, client *c, tri_span frames)
+{
+    (void)!send(c->fd, frames.p, frames.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    streams_send(s, c);
+}
+
+static inline void sockets_begin(serving *s, client *c)
+{
+    for (int i = 0; i < SCENARIO_CLIENTS; i++)
+        client_open_small(&c[i], s, i == 3 ? 4096 : 0);
+    waiting_send(s, &c[0], SOCKETS_HELLO(SOCKETS_DEFLATE));
+    waiting_send(s, &c[1], SOCKETS_HELLO(""));
+    waiting_send(s, &c[2], "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    waiting_send(s, &c[3], SOCKETS_HELLO(SOCKETS_DEFLATE));
+    waiting_send(s, &c[4], SOCKETS_HELLO(""));
+    waiting_send(s, &c[5], GET("/1") GET("/2") GET("/3"));
+    for (int i = 0; i < SCENARIO_CLIENTS; i++)
+        sockets_send(s, &c[i], (tri_span){ "", 0 });
+    sockets_send(s, &c[0], TRI_SPAN("\xc1\x85\0\0\0\0\x02\x06\0\0\0\x82\x83\0\0\0\0abc"));
+    sockets_send(s, &c[1], TRI_SPAN("\x01\x82\0\0\0\0ab\x89\x81\0\0\0\0p\x80\x81\0\0\0\0c"));
+    for (int i = 0; i < 6; i++)
+        (void)!send(c[3].fd, "\x82\x81\0\0\0\0a", 7, MSG_NOSIGNAL | MSG_DONTWAIT), streams_turns(s, 2);
+    sockets_send(s, &c[4], TRI_SPAN("\xff\x81\0\0\0\0a")); /* no such frame */
+    sockets_send(s, &c[1], TRI_SPAN("\x88\x82\0\0\0\0\x03\xe8"));
+    scenario_skip(25); /* time for pings */
+    streams_turns(s, 4);
+    sockets_send(s, &c[0], TRI_SPAN("\x8a\x80\0\0\0\0\x81\x81\0\0\0\0a"));
+    sockets_send(s, &c[3], (tri_span){ "", 0 });
+}
+
+static inline void sockets_end(serving *s, client *c)
+{
+    client_close(&c[5]);
+    client_open(&c[5], s);
+    waiting_send(s, &c[5], SOCKETS_HELLO(SOCKETS_DEFLATE));
+    sockets_send(s, &c[5], TRI_SPAN("\x81\x81\0\0\0\0a"));
+    tri_server_stop(s->server);
+    sockets_send(s, &c[5], TRI_SPAN("\x88\x82\0\0\0\0\x03\xe8"));
+    scenario_skip(40);
+    streams_turns(s, 4);
+    for (int i = 0; i < SCENARIO_CLIENTS; i++)
+        client_close(&c[i]);
+    streams_turns(s, 4);
+}
+
 static const scenario scenarios[] = {
     { at_once_app, 0, 262144, false, at_once_begin, at_once_end },
     { waiting_app, 8192, 65536, false, waiting_begin, waiting_end },
+    { sockets_app, 8192, 65536, true, sockets_begin, sockets_end },
 #ifdef TRI_HTTP2
     { streams_app, 8192, 65536, true, streams_begin, streams_end },
 #endif

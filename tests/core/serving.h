@@ -110,6 +110,7 @@ static inline int serving_open(serving *self, const tri_limits *limits, void (*a
                                     .date = true,
                                     .http2_unasked = serving_http2,
                                     .websockets = serving_http2,
+                                    .deflate = { serving_http2, false, false, 12, 2, 5, 0, 16 },
                                     .ws_stop_code = 1012 };
     int error = tri_server_new(&self->server, &settings);
     if (error != 0)

@@ -1,53 +1,14 @@
 #define _GNU_SOURCE 1
 /* Every system call of a server at work fails in turn, with each errno that the kernel may give, or does less than
    asked: the server lives, loses nothing that it holds, does not spin, and serves the next client. */
+#include "faults.h"
 #include "scenario.h"
-
-#include <dirent.h>
-#include <linux/sockios.h>
-#include <stdarg.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/uio.h>
-
-enum call {
-    RECV,
-    SEND,
-    SENDMSG,
-    ACCEPT,
-    EPOLL_WAIT,
-    EPOLL_CTL,
-    SHUTDOWN,
-    CLOSE,
-    GETSOCKNAME,
-    SETSOCKOPT,
-    TIMER_SET,
-    UNSENT,
-    READ,
-    WRITE,
-    EPOLL_NEW,
-    TIMER_NEW,
-    EVENT_NEW,
-    CALLS
-};
-
-enum { SHORT = -1 };
 
 /* When a fault may come: while the scenario begins, or while it ends. */
 enum phase { BEGIN, END, PHASES };
 
 static client clients[SCENARIO_CLIENTS];
 static client probe;
-
-/* The fault that is set, and how often each call was made. */
-static struct {
-    enum call call;
-    unsigned at;   /* from 1 on; 0 for none */
-    unsigned more; /* how many after it fail, too */
-    int error;     /* an errno, or SHORT */
-    unsigned made[CALLS];
-} fault;
 
 /* Whether a descriptor is a client's, which nothing happens to. */
 static bool is_client(int fd)
@@ -58,145 +19,12 @@ static bool is_client(int fd)
     return probe.fd == fd;
 }
 
-/* Whether this call is one that fails. */
-static bool is_hit(enum call call)
+static int set_timer(int fd, int flags, const struct itimerspec *when)
 {
-    unsigned n = ++fault.made[call];
-    return fault.call == call && fault.at != 0 && n >= fault.at && n - fault.at <= fault.more;
-}
-
-/* As is_hit, for one that fails altogether; errno is set then. */
-static bool fails(enum call call)
-{
-    if (!is_hit(call))
-        return false;
-    errno = fault.error;
-    return true;
-}
-
-/* --- these go before the C library's --- */
-
-ssize_t recv(int fd, void *bytes, size_t n, int flags)
-{
-    bool hit = !is_client(fd) && is_hit(RECV);
-    if (hit && fault.error != SHORT) {
-        errno = fault.error;
-        return -1;
-    }
-    return syscall(SYS_recvfrom, fd, bytes, hit && n > 1 ? 1 : n, flags, NULL, NULL);
-}
-
-ssize_t send(int fd, const void *bytes, size_t n, int flags)
-{
-    bool hit = !is_client(fd) && is_hit(SEND);
-    if (hit && fault.error != SHORT) {
-        errno = fault.error;
-        return -1;
-    }
-    return syscall(SYS_sendto, fd, bytes, hit && n > 1 ? 1 : n, flags, NULL, 0);
-}
-
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
-{
-    bool hit = is_hit(SENDMSG);
-    if (hit && fault.error != SHORT) {
-        errno = fault.error;
-        return -1;
-    }
-    if (hit)
-        return syscall(SYS_sendto, fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len > 0, flags, NULL, 0);
-    return syscall(SYS_sendmsg, fd, message, flags);
-}
-
-int accept4(int fd, struct sockaddr *peer, socklen_t *size, int flags)
-{
-    return fails(ACCEPT) ? -1 : (int)syscall(SYS_accept4, fd, peer, size, flags);
-}
-
-int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout)
-{
-    return fails(EPOLL_WAIT) ? -1 : (int)syscall(SYS_epoll_wait, epoll, events, max, timeout);
-}
-
-int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
-{
-    return fails(EPOLL_CTL) ? -1 : (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
-}
-
-int shutdown(int fd, int how)
-{
-    return !is_client(fd) && fails(SHUTDOWN) ? -1 : (int)syscall(SYS_shutdown, fd, how);
-}
-
-/* The descriptor is gone, whatever close() says. */
-int close(int fd)
-{
-    bool hit = !is_client(fd) && is_hit(CLOSE);
-    int result = (int)syscall(SYS_close, fd);
-    if (!hit)
-        return result;
-    errno = fault.error;
-    return -1;
-}
-
-int getsockname(int fd, struct sockaddr *address, socklen_t *size)
-{
-    return fails(GETSOCKNAME) ? -1 : (int)syscall(SYS_getsockname, fd, address, size);
-}
-
-int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
-{
-    return !is_client(fd) && fails(SETSOCKOPT) ? -1 : (int)syscall(SYS_setsockopt, fd, level, option, value, size);
-}
-
-int timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *before)
-{
-    (void)before;
-    return fails(TIMER_SET) ? -1 : scenario_timer_set(fd, flags, when);
-}
-
-/* Only what asks for the bytes that a peer has not taken. */
-int ioctl(int fd, unsigned long request, ...)
-{
-    va_list more;
-    va_start(more, request);
-    void *out = va_arg(more, void *);
-    va_end(more);
-    return request == SIOCOUTQ && fails(UNSENT) ? -1 : (int)syscall(SYS_ioctl, fd, request, out);
-}
-
-/* A timer's or event's counter is read and written whole. */
-ssize_t read(int fd, void *bytes, size_t n)
-{
-    return n == sizeof(uint64_t) && fails(READ) ? -1 : syscall(SYS_read, fd, bytes, n);
-}
-
-ssize_t write(int fd, const void *bytes, size_t n)
-{
-    return n == sizeof(uint64_t) && fails(WRITE) ? -1 : syscall(SYS_write, fd, bytes, n);
-}
-
-int epoll_create1(int flags)
-{
-    return fails(EPOLL_NEW) ? -1 : (int)syscall(SYS_epoll_create1, flags);
-}
-
-int timerfd_create(int clock, int flags)
-{
-    return fails(TIMER_NEW) ? -1 : (int)syscall(SYS_timerfd_create, clock, flags);
-}
-
-int eventfd(unsigned int count, int flags)
-{
-    return fails(EVENT_NEW) ? -1 : (int)syscall(SYS_eventfd2, count, flags);
+    return scenario_timer_set(fd, flags, when);
 }
 
 /* --- what is tried --- */
-
-typedef struct trial {
-    enum call call;
-    int errors[9];
-} trial;
 
 static const trial plausible[] = {
     { RECV, { SHORT, EINTR, EAGAIN, ECONNRESET, ETIMEDOUT, ENOMEM } },
@@ -214,16 +42,6 @@ static const trial plausible[] = {
     { READ, { EINTR, EAGAIN } },
     { WRITE, { EINTR, EAGAIN } },
 };
-
-static unsigned count_descriptors(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    unsigned n = 0;
-    while (readdir(folder) != NULL)
-        n++;
-    closedir(folder);
-    return n;
-}
 
 static void clear_clients(void)
 {

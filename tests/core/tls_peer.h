@@ -60,24 +60,30 @@ static inline void identity_free(identity *self)
     EVP_PKEY_free(self->key);
 }
 
-/* A context of the core's with the certificate of `self`, which is read from a file without a name. */
-static inline tri_tls_context *context_of(const identity *self, const tri_mem *mem)
+/* A context of the core's with the certificate of `self`, which is read from a file without a name; by ALPN it speaks
+   `protocols`. */
+static inline tri_tls_context *context_speaking(const identity *self, const tri_mem *mem, unsigned protocols)
 {
-    char path[64], fault[TRI_TLS_FAULT] = "";
+    char path[64], why[TRI_TLS_FAULT] = "";
     int fd = memfd_create("identity", MFD_CLOEXEC);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     BIO *file = BIO_new_file(path, "w");
     needed(file != NULL && PEM_write_bio_X509(file, self->certificate)
            && PEM_write_bio_PrivateKey(file, self->key, NULL, NULL, 0, NULL, NULL));
     BIO_free(file);
-    const tri_tls_options options = { .certificate = path, .protocols = TRI_TLS_HTTP1 };
+    const tri_tls_options options = { .certificate = path, .protocols = protocols };
     tri_tls_context *context = NULL;
-    int error = tri_tls_context_new(&context, mem, &options, fault);
+    int error = tri_tls_context_new(&context, mem, &options, why);
     if (error != 0)
-        fprintf(stderr, "%s\n", fault);
+        fprintf(stderr, "%s\n", why);
     CHECK(error == 0);
     close(fd);
     return context;
+}
+
+static inline tri_tls_context *context_of(const identity *self, const tri_mem *mem)
+{
+    return context_speaking(self, mem, TRI_TLS_HTTP1);
 }
 
 /* A connection whose two ends are in our hands. */
