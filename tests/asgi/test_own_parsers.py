@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from pathlib import Path
@@ -13,6 +14,8 @@ from parsers import DIFFERENCES
 pytestmark = pytest.mark.skipif(parser != "tricorn", reason="these tests name their parsers themselves")
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+SEEN = {"PYTHONPATH": os.pathsep.join([str(EXAMPLES), str(APPS), os.environ.get("PYTHONPATH", "")])}
+"""Where servers find the modules of the examples and of the tests, beside what is tested."""
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 FAULTS = {
@@ -141,7 +144,7 @@ def test_interrupt_within_a_parser_stops_the_server(own: Serve, library: str) ->
 def test_writer_is_told_all_fields(
     own: Serve, library: str, path: str, status: bytes, fields: list[bytes]
 ) -> None:
-    environment = {"PYTHONPATH": f"{EXAMPLES}:{APPS}"}
+    environment = SEEN
     options = ("--http", "scgi:SCGI", "--header", "X-A:b")
     server = own("origin:app", library, *options, environment=environment)
     with server.connect() as client:
@@ -171,7 +174,7 @@ def scgi(head: dict[str, str], body: bytes = b"") -> bytes:
 
 def test_example_speaks_scgi(own: Serve, library: str) -> None:
     """The seam's writing half: no line of HTTP/1.1 is in this answer."""
-    path = {"PYTHONPATH": f"{EXAMPLES}:{APPS}"}
+    path = SEEN
     server = own("wire:app", library, "--http", "scgi:SCGI", environment=path)
     request = scgi(
         {
