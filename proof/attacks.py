@@ -8,6 +8,7 @@ answered, all the time; nothing is wrong in the log. Time of the processor and l
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -153,7 +154,8 @@ def attacks(
 
 def keep(rows: Sequence[Row], path: Path, command: str) -> None:
     """Write the figures where tools/gen_attacks.py finds them."""
-    facts = {"date": now(), "commit": commit(), "machine": cpu_model(), "command": command}
+    load = f"{os.getloadavg()[1]:.0f} in the last five minutes"
+    facts = {"date": now(), "commit": commit(), "machine": cpu_model(), "load": load, "command": command}
     listed = [{"attack": row.attack.name, "server": row.server, **asdict(row.found)} for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"facts": facts, "rows": listed}, indent=1) + "\n")

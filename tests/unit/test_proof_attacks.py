@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import socket
 import struct
 import threading
@@ -11,12 +12,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from proof import assaults, attacks, besieged
+from proof import assaults, attacks, besieged, rivals
 from proof.assault import PIECE, Assault, Plan
 from proof.assaults import ATTACKS, Attack, Program
-from proof.attacks import MIB, SHORT, WHOLE
+from proof.attacks import MIB, SHORT, WHOLE, Row
 from proof.besieged import Look, Outcome
 from proof.table import Settings
 
@@ -203,3 +205,25 @@ def test_libraries_when_time_is_short() -> None:
     assert attacks.chosen(Settings(), SHORT) == attacks.BRIEF
     assert attacks.chosen(Settings(), WHOLE) == Settings().libraries
     assert attacks.chosen(Settings(libraries=("curio",)), SHORT) == ("curio",)
+
+
+def test_figures_are_kept_for_the_page(tmp_path: Path) -> None:
+    """With the facts that a reader needs to judge them."""
+    path = tmp_path / "results" / "attacks.json"
+    attacks.keep([Row(WAITS, "trio", replace(GOOD, held=7))], path, "proof/run attacks")
+    read = json.loads(path.read_text())
+    assert read["facts"]["command"] == "proof/run attacks" and set(read["facts"]) >= {
+        "date",
+        "commit",
+        "machine",
+        "load",
+    }
+    assert [(row["attack"], row["server"], row["held"]) for row in read["rows"]] == [("waits", "trio", 7)]
+
+
+def test_rivals_are_under_what_they_speak() -> None:
+    """No PROXY header, no options of ours, and HTTP/2 in clear text where all have it."""
+    both = rivals.wanted(("uvicorn", "hypercorn"), ())
+    assert {attack.speaks for attack in both} == {"clear", "tls"}
+    assert "h2" in {attack.speaks for attack in rivals.wanted(("hypercorn",), ())}
+    assert [attack.name for attack in rivals.wanted(("uvicorn",), ("silent",))] == ["silent"]
