@@ -47,6 +47,7 @@ class Worker:
         stopping: Whether it was told to stop.
         kill_at: When it is ended at once; ``None`` is never.
         reason: Why it could not start, in its own words.
+        last: What it had on the board when it ended; ``None`` before.
     """
 
     process: Process
@@ -60,6 +61,7 @@ class Worker:
     stopping: bool = False
     kill_at: float | None = None
     reason: str = ""
+    last: Cell | None = None
 
     @property
     def name(self) -> str:
@@ -350,6 +352,7 @@ class Crew:
             one.read()
             one.slot.forget(one)
             one.process.close()
+            one.last = self.state(one)
             self._cells.give_back(one.cell)
         if gone:
             self._cells.rescue([one.cell for one in self.workers if one.ready and not one.stopping])

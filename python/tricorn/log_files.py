@@ -14,6 +14,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -147,7 +148,8 @@ class StreamHandler(logging.StreamHandler[TextIO]):
     """Writes records to a stream; one that takes no more, such as a pipe without a reader, loses them.
 
     A pipe, a terminal or a socket that nobody reads for :data:`WAIT` seconds loses them until it takes some again;
-    how many it were is said then. So who keeps the log's reader from reading does not stop the server.
+    how many it were is said then, as with a file whose disk is full. So who keeps the log's reader from reading does
+    not stop the server.
 
     Args:
         stream: The stream.
@@ -163,15 +165,19 @@ class StreamHandler(logging.StreamHandler[TextIO]):
             super().emit(record)
             return
         try:
-            self._outlet.write(self._text(self._outlet.lost, record).encode("utf-8", "backslashreplace"))
+            if self._outlet.is_file:
+                self._flush_others()
+            text = _behind_lost(self.format, record, self._outlet.lost, self._outlet.why) + self.terminator
+            self._outlet.write(text.encode("utf-8", "backslashreplace"))
         except OSError:
             pass  # there is nowhere to say so
         except Exception:
             self.handleError(record)
 
-    def _text(self, lost: int, record: logging.LogRecord) -> str:
-        """Return a record's line, behind one about those that were lost before it."""
-        return _behind_lost(self.format, record, lost, "nobody read them") + self.terminator
+    def _flush_others(self) -> None:
+        """Have what the application has written to the stream come first; a file keeps nobody waiting."""
+        with suppress(OSError):
+            self.flush()
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Say nothing of a stream that failed: a traceback for each line would help nobody."""
@@ -187,21 +193,24 @@ class StreamHandler(logging.StreamHandler[TextIO]):
 
 
 class _Outlet:
-    """A descriptor whose reader may be slow.
+    """A descriptor whose reader may be slow, or whose disk full.
 
     Args:
         fd: The descriptor, one of our own; a write to it never waits.
-        is_socket: Whether it is that of a socket, of which each call has to say so.
+        mode: What it is; of a socket each call has to say that it does not wait.
 
     Attributes:
+        is_file: Whether it is that of a file.
         lost: Writes that failed since the last that did not.
+        why: What was wrong with the last of them.
     """
 
-    def __init__(self, fd: int, *, is_socket: bool) -> None:
+    def __init__(self, fd: int, mode: int) -> None:
         self._fd = fd
-        self._socket = socket.socket(fileno=fd) if is_socket else None
+        self._socket = socket.socket(fileno=fd) if stat.S_ISSOCK(mode) else None
+        self.is_file = stat.S_ISREG(mode)
         self._within = False  # a line
-        self.lost = 0
+        self.lost, self.why = 0, ""
 
     def write(self, data: bytes) -> None:
         """Write, and wait for the reader a little; not at all as long as the last write has waited in vain.
@@ -215,8 +224,10 @@ class _Outlet:
             while rest:
                 rest = rest[self._write_some(rest, until) :]
                 self._within = bool(rest)
-        except OSError:
+        except OSError as error:
             self.lost += 1
+            slow = isinstance(error, BlockingIOError)
+            self.why = "nobody read them" if slow else error.strerror or "they cannot be written"
             raise
         self.lost = 0
 
@@ -242,16 +253,17 @@ class _Outlet:
 
 
 def _outlet(stream: TextIO) -> _Outlet | None:
-    """Return a way to write to a stream that may be slow; ``None`` for any other, such as a file."""
+    """Return a way to write to a stream that may be slow, or full; ``None`` for any other, such as one in memory."""
     try:
         stream.flush()
         fd = stream.fileno()
-        if stat.S_ISSOCK(os.fstat(fd).st_mode):
-            return _Outlet(os.dup(fd), is_socket=True)
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISSOCK(mode) or stat.S_ISREG(mode):
+            return _Outlet(os.dup(fd), mode)
         own = _unblocked(fd)
     except (OSError, ValueError, AttributeError):
         return None
-    return None if own < 0 else _Outlet(own, is_socket=False)
+    return None if own < 0 else _Outlet(own, mode)
 
 
 def descriptor(handler: logging.Handler) -> tuple[int, int, bool]:

@@ -350,7 +350,7 @@ class Supervisor:
         if not one.ready:
             self._on_failure(one, code)
             return
-        _logger.error("%s %s: starting another", one.name, _describe(code))
+        _logger.error("%s %s: starting another%s", one.name, _describe(code), _lost_with(one))
         if one.slot.worker is None and not self._stops:
             one.slot.crashed(time.monotonic() - one.born)
 
@@ -533,6 +533,13 @@ class Supervisor:
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:
     """Let the signal wake the loop."""
+
+
+def _lost_with(one: Worker) -> str:
+    """Return what a worker had when it was lost, in words; empty if that was nothing."""
+    if one.last is None or not one.last.open:
+        return ""
+    return f"; it had {one.last.open} connection(s) open, and {one.last.active} request(s) at work"
 
 
 def _describe(code: int) -> str:
