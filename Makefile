@@ -150,10 +150,11 @@ bench-quick: $(SETUP_TEST) $(INSTALLED) ## the main rows, once and short: a few 
 instructions: $(SETUP_TEST) $(INSTALLED) ## instructions of a request on each library: 3 % more than recorded fails
 	@$(BIN)/python bench/instructions $(ARGS)
 
-# How long the soak is on each library, in minutes.
+# Minutes of the soak on each library, and of the fuzzers' CPU time together.
 SOAK_MINUTES ?= 0.5
 
-proof: $(SETUP_TEST) $(INSTALLED) ## faults, attacks, fuzzers and the soak: a table each (SOAK_MINUTES=60 for the hour; see proof/README.md)
+proof: $(SETUP_TEST) $(SETUP_FUZZ) $(INSTALLED) build/fuzz/build.ninja ## faults, attacks, fuzzers and the soak: a table each (SOAK_MINUTES=60 for the hour; see proof/README.md)
+	@$(BIN)/ninja -C build/fuzz --quiet
 	@$(BIN)/python proof/run --minutes $(SOAK_MINUTES) --out build/proof $(ARGS)
 
 clean: ## remove everything that was made
