@@ -2,7 +2,7 @@
  * A load generator for WebSockets that checks every message.
  *
  *     load_ws --port P --request FILE --accept VALUE --message FILE [--deflate [--fresh]] [--broadcast]
- *             [--connections N] [--requests N] [--seconds S] [--warm S] [--gate]
+ *             [--fragments N] [--connections N] [--requests N] [--seconds S] [--warm S] [--gate]
  *
  * Each of N sockets is opened by the request, which must be answered with 101 and VALUE as Sec-WebSocket-Accept. Then
  * it sends a text message, waits until the same text has come back, and sends the next. The message is FILE with its
@@ -15,6 +15,8 @@
  * window and the context takeover that were agreed on, and echoes are inflated where the server has compressed them.
  * With --fresh messages are compressed by themselves, which needs one compressor for all sockets, not one for each.
  * Without --deflate the server must not agree to an extension.
+ *
+ * With --fragments a message goes in N frames of the same size, as far as it can be divided so. It is not compressed.
  *
  * With --broadcast only the first socket sends, and every socket must be sent each message; that counts as one request.
  *
@@ -68,13 +70,13 @@ typedef struct sock {
 
 /* What to do, from the command line. */
 static struct {
-    unsigned port, connections;
+    unsigned port, connections, fragments;
     uint64_t requests;
     double seconds, warm;
     bool deflate, fresh, broadcast, gate;
     blob request, message;
     const char *accept;
-} plan = { .connections = 1 };
+} plan = { .connections = 1, .fragments = 1 };
 
 static int epoll_fd;
 static sock *socks;
@@ -186,19 +188,39 @@ static size_t sock_compress(sock *s, const char *stamp, unsigned char *to, size_
     return n - 4; /* RFC 7692 §7.2.1: without the empty block's 00 00 ff ff */
 }
 
+/* Copies a part of the socket's message, which begins with its stamp. */
+static void sock_copy(const sock *s, unsigned char *to, size_t at, size_t n)
+{
+    size_t stamped = at < STAMP ? STAMP - at : 0;
+    if (stamped > n)
+        stamped = n;
+    memcpy(to, s->stamp + (stamped ? at : 0), stamped);
+    memcpy(to + stamped, plan.message.p + at + stamped, n - stamped);
+}
+
+/* Appends the frames of the message, which is not compressed. */
+static void sock_frames(sock *s)
+{
+    size_t each = plan.message.n / plan.fragments, at = 0;
+    for (unsigned i = 1; i <= plan.fragments; i++) {
+        size_t n = i == plan.fragments ? plan.message.n - at : each;
+        sock_copy(s, s->out + s->out_size + FRAME_HEAD, at, n);
+        sock_frame(s, (i == plan.fragments ? FIN : 0U) | (i == 1 ? OP_TEXT : OP_CONTINUATION), n);
+        at += n;
+    }
+}
+
 /* Sends the socket's message. */
 static void sock_send(sock *s)
 {
     size_t n = plan.message.n, room = plan.deflate ? compressBound((uLong)n) + 64 : n;
-    sock_reserve(s, FRAME_HEAD + room + PONGS);
-    unsigned char *payload = s->out + s->out_size + FRAME_HEAD;
+    sock_reserve(s, (size_t)FRAME_HEAD * plan.fragments + room + PONGS);
     if (plan.deflate) {
-        n = sock_compress(s, s->stamp, payload, room);
+        n = sock_compress(s, s->stamp, s->out + s->out_size + FRAME_HEAD, room);
+        sock_frame(s, FIN | OP_TEXT | COMPRESSED, n);
     } else {
-        memcpy(payload, s->stamp, STAMP);
-        memcpy(payload + STAMP, plan.message.p + STAMP, n - STAMP);
+        sock_frames(s);
     }
-    sock_frame(s, FIN | OP_TEXT | (plan.deflate ? COMPRESSED : 0U), n);
     sock_write(s);
 }
 
@@ -513,6 +535,7 @@ static const struct option option_table[] = {
     { "accept", required_argument, NULL, 'a' },
     { "message", required_argument, NULL, 'm' },
     { "connections", required_argument, NULL, 'c' },
+    { "fragments", required_argument, NULL, 'f' },
     { "requests", required_argument, NULL, 'n' },
     { "seconds", required_argument, NULL, 't' },
     { "warm", required_argument, NULL, 'w' },
@@ -541,6 +564,9 @@ static void plan_set(int option, const char *value)
         break;
     case 'c':
         plan.connections = (unsigned)strtoul(value, NULL, 10);
+        break;
+    case 'f':
+        plan.fragments = (unsigned)strtoul(value, NULL, 10);
         break;
     case 'n':
         plan.requests = strtoull(value, NULL, 10);
@@ -577,6 +603,8 @@ static void plan_read(int argc, char **argv)
         die("--port, --request and --accept are needed; --connections is at least 1");
     if (plan.message.n < STAMP)
         die("--message is needed, of at least %d bytes", STAMP);
+    if (plan.fragments == 0 || plan.fragments > plan.message.n || (plan.fragments > 1 && plan.deflate))
+        die("--fragments is 1 to the message's bytes, and more than 1 does not go with --deflate");
     if (plan.requests == 0 && plan.seconds <= 0)
         die("--requests or --seconds is needed");
     if (plan.fresh && !plan.deflate)

@@ -127,7 +127,7 @@ SERVERS = {
         tricorn("trio", "trio"),
         tricorn("curio", "curio"),
         replace(tricorn("uvloop", "asyncio"), name="tricorn-uvloop-loop", settings=LOOP),
-        Server("limit", LIMIT, "none", ("{bin}/bench_limit", "{port}")),
+        Server("limit", LIMIT, "none", ("{bin}/bench_limit", "{port}"), http2=("http2",)),
         Server(
             name="uvicorn",
             environment="uvicorn",

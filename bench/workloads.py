@@ -122,10 +122,10 @@ def with_fields(n: int) -> bytes:
     return b"GET / HTTP/1.1\r\nHost: localhost:8000\r\n" + more + b"\r\n"
 
 
-def with_chunks(n: int) -> bytes:
-    """Make a request whose body has `n` chunks of 16 bytes."""
+def with_chunks(n: int, size: int = 16) -> bytes:
+    """Make a request whose body has `n` chunks of `size` bytes."""
     start = b"POST / HTTP/1.1\r\nHost: localhost:8000\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return start + b"10\r\n0123456789abcdef\r\n" * n + b"0\r\n\r\n"
+    return start + b"%x\r\n%b\r\n" % (size, b"x" * size) * n + b"0\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -460,7 +460,7 @@ STREAMS = (
     Workload(
         row="14",
         title="row 1 over HTTP/2 in clear text, 8 connections with 32 streams each",
-        servers=(*OWN, "granian", "h2corn", "hypercorn", "hypercorn-trio"),
+        servers=(*OWN, "limit", "granian", "h2corn", "hypercorn", "hypercorn-trio"),
         connections=8,
         depth=32,
         http2=True,
@@ -492,6 +492,20 @@ def connections(n: int) -> Point:
     """Make the point of `n` connections, each of which is served several times."""
     few = max(n, 1000)
     return Point(n, {"connections": n}, few, 3 * few)
+
+
+CHUNKED = 1 << 20
+"""The bytes of a body that comes in chunks of several sizes."""
+
+
+def chunks(n: int) -> Point:
+    """Make the point of a body in `n` chunks."""
+    return Point(n, {"request": with_chunks(n, CHUNKED // n)}, 2, 6)
+
+
+def fragments(n: int, few: int) -> Point:
+    """Make the point of a message in `n` frames of 16 bytes."""
+    return Point(n, {"sockets": (f"fragments={n}",), "body": telegram(16 * n)}, few, 3 * few)
 
 
 GROWTH = (
@@ -546,7 +560,45 @@ GROWTH = (
     ),
 )
 
-WORKLOADS = (*SPEED, *SOCKETS, *ENCRYPTED, *STREAMS, *GROWTH, *SHARED)
+SIZES = (
+    Workload(
+        row="18f",
+        title="growth from 256 chunks of 4 KiB to 65,536 of 16 bytes in a body of 1 MiB: instructions of a further one",
+        servers=COUNTED,
+        kind="growth",
+        app="apps:sink",
+        connections=1,
+        points=tuple(chunks(n) for n in (256, 4096, 65_536)),
+        marginal=True,
+        targets=at_most(1.2, "", *COUNTED, metric="growth"),
+    ),
+    Workload(
+        row="18g",
+        title="growth from 10 to 10,000 fragments of 16 bytes of a WebSocket message: instructions of a further one",
+        servers=COUNTED,
+        kind="growth",
+        app="apps:socket_echo",
+        request=UPGRADE,
+        body=telegram(16),
+        connections=1,
+        sockets=(),
+        points=tuple(fragments(n, few) for n, few in ((10, 300), (100, 300), (1000, 100), (10_000, 10))),
+        marginal=True,
+        targets=at_most(1.2, "", *COUNTED, metric="growth"),
+    ),
+    Workload(
+        row="18h",
+        title="growth from 1 to 100 streams of HTTP/2 at once: instructions of a request",
+        servers=COUNTED,
+        kind="growth",
+        connections=1,
+        http2=True,
+        points=tuple(Point(n, {"depth": n}, 1000, 3000) for n in (1, 10, 100)),
+        targets=at_most(1.2, "", *COUNTED, metric="growth"),
+    ),
+)
+
+WORKLOADS = (*SPEED, *SOCKETS, *ENCRYPTED, *STREAMS, *GROWTH, *SIZES, *SHARED)
 
 MAIN_ROWS = ("1", "1b", "2", "5", "6a", "7", "11", "17")
 """The rows of a quick run and of the small plot."""

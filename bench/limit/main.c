@@ -1,9 +1,10 @@
 /* The same server with a C handler and no Python: what this machine could do, the yardstick for the binding's cost.
    WebSockets are sent back what they send.
-   Usage: limit PORT */
+   Usage: limit PORT [http2] */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "net/listener.h"
 #include "server/tricorn.h"
@@ -138,9 +139,10 @@ int main(int argc, char **argv)
         .ws_stop_code = TRI_WS_RESTART,
     };
     tri_server *server = NULL;
-    long port = argc == 2 ? strtol(argv[1], NULL, 10) : 0;
-    if (port < 1 || port > 65535) {
-        fputs("usage: limit PORT\n", stderr);
+    long port = argc >= 2 ? strtol(argv[1], NULL, 10) : 0;
+    settings.http2_unasked = argc == 3 && strcmp(argv[2], "http2") == 0;
+    if (port < 1 || port > 65535 || argc > 3 || (argc == 3 && !settings.http2_unasked)) {
+        fputs("usage: limit PORT [http2]\n", stderr);
         return 2;
     }
     struct sigaction action = { .sa_handler = on_signal };

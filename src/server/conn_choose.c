@@ -9,7 +9,7 @@ void tri_conn_speak_http2(tri_conn *conn)
     conn->flags = (uint16_t)((conn->flags | TRI_CONN_STREAMS) & ~TRI_CONN_CHOOSING);
     conn->protocol->ops->fini(conn->protocol);
     tri_http2 *http2 = (tri_http2 *)(void *)conn->memory;
-    tri_http2_init(http2, server->mem, &server->limits, &server->chains, &server->now);
+    tri_http2_init(http2, &server->small.mem, &server->limits, &server->chains, &server->now);
     conn->protocol = &http2->protocol;
     if (conn->flags & TRI_CONN_ENDING) /* it was refused before it had spoken: it is told in its own protocol */
         tri_conn_streams_end(conn);

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/small.h"
 #include "base/timer.h"
 #include "http/http1.h"
 #include "net/listener.h"
@@ -154,6 +155,7 @@ struct tri_server {
     tri_reactor *reactor;
     tri_wheel wheel;
     tri_chain_pool chains;
+    tri_small small; /* what HTTP/2 takes its memory from */
     tri_http1_shared http1;
     tri_protocol_kind kind;
     tri_ws_shared ws;

@@ -7,7 +7,7 @@
 #include "server/internal.h"
 #include "server/websocket.h"
 
-enum { KEEP_CONNS = 256, KEEP_EXCHANGES = 256 };
+enum { KEEP_CONNS = 256, KEEP_EXCHANGES = 256, KEEP_SMALL = 256 };
 
 /* Copies the ready field lines: "server: NAME", then the operator's own. */
 static int keep_lines(tri_server *server, const tri_settings *settings)
@@ -133,6 +133,7 @@ int tri_server_new(tri_server **out, const tri_settings *settings)
     server->kind = settings->http.init != NULL ? settings->http : http1_kind;
     init_lists(server);
     tri_chain_pool_init(&server->chains, server->mem);
+    tri_small_init(&server->small, server->mem, KEEP_SMALL);
     keep_websocket_settings(server, settings);
     tri_pool_init(&server->conn_pool, server->mem, sizeof(tri_conn) + protocol_size(server), KEEP_CONNS);
     tri_pool_init(&server->exchange_pool, server->mem, sizeof(tri_exchange), KEEP_EXCHANGES);
@@ -184,6 +185,7 @@ void tri_server_free(tri_server *server)
     tri_pool_fini(&server->exchange_pool);
     tri_pool_fini(&server->conn_pool);
     tri_chain_pool_fini(&server->chains);
+    tri_small_fini(&server->small);
     tri_balance_fini(&server->balance, server->mem);
     tri_board_detach(&server->board);
     if (server->reactor != NULL)
@@ -270,6 +272,7 @@ static bool has_spare(const tri_server *server)
 {
     return server->conn_pool.idle > TRI_SERVER_SPARE || server->exchange_pool.idle > TRI_SERVER_SPARE
            || server->handshakes >= TRI_SERVER_SPARE || server->chains.blocks.idle > TRI_SERVER_SPARE
+           || tri_small_has_spare(&server->small, TRI_SERVER_SPARE)
            || tri_ws_deflate_shared_has_spare(&server->ws.deflate);
 }
 
@@ -295,9 +298,10 @@ static void trim_pools(tri_server *server)
     bool conns = tri_pool_trim(&server->conn_pool, TRI_SERVER_SPARE);
     bool exchanges = tri_pool_trim(&server->exchange_pool, TRI_SERVER_SPARE);
     bool chains = tri_chain_pool_trim(&server->chains, TRI_SERVER_SPARE);
+    bool small = tri_small_trim(&server->small, TRI_SERVER_SPARE);
     bool streams = tri_ws_deflate_shared_trim(&server->ws.deflate);
     bool calm = has_calmed(server);
-    if ((conns || exchanges || chains || streams || calm) && server->mem->trim != NULL)
+    if ((conns || exchanges || chains || small || streams || calm) && server->mem->trim != NULL)
         server->mem->trim(server->mem->context);
     server->trim_at = has_spare(server) ? server->now + TRI_SERVER_TRIM_MS : 0;
 }

@@ -47,6 +47,10 @@ class Peer:
     extension: str = ""
     broadcast: bool = False
     """Whether every socket is sent the answer."""
+    fragmented: bool = False
+    """Whether messages may come in several frames."""
+    frames: list[tuple[int, int]] = field(default_factory=list)
+    """The first byte and the size of each of them."""
     close_after: int = 1 << 30
     seen: list[bytes] = field(default_factory=list)
     pongs: list[bytes] = field(default_factory=list)
@@ -66,13 +70,18 @@ class Peer:
                 pass
             self.sockets.append(client)
             client.sendall(self.head())
-            inflate = zlib.decompressobj(-15)
+            inflate, parts = zlib.decompressobj(-15), b""
             while head := reader.read(2):
                 opcode, payload = head[0] & 15, self.read_payload(reader.read, head[1])
                 if opcode == PONG:
                     self.pongs.append(payload)
                     continue
-                assert head[0] == 0x80 | TEXT | (0x40 if self.extension else 0)
+                self.frames.append((head[0], len(payload)))
+                if self.fragmented and not head[0] & 0x80:
+                    parts += payload
+                    continue
+                payload, parts = parts + payload, b""
+                assert self.fragmented or head[0] == 0x80 | TEXT | (0x40 if self.extension else 0)
                 if "client_no_context_takeover" in self.extension:
                     inflate = zlib.decompressobj(-15)
                 self.take(client, inflate.decompress(payload + TAIL) if self.extension else payload)
@@ -238,6 +247,17 @@ def test_a_message_of_the_agreed_window_refers_no_further_back(tmp_path: Path) -
     assert sizes[0] > 1.5 * sizes[1]
 
 
+@pytest.mark.parametrize(("fragments", "sizes"), [(2, [32, 32]), (5, [12, 12, 12, 12, 16]), (64, [1] * 64)])
+def test_a_message_goes_in_fragments(tmp_path: Path, fragments: int, sizes: list[int]) -> None:
+    peer = Peer(fragmented=True)
+    with running(peer) as port:
+        done = load(tmp_path, port, "--requests", "2", f"--fragments={fragments}")
+    assert done.returncode == 0, done.stderr
+    firsts = [TEXT, *[0] * (fragments - 2), 0x80]
+    assert peer.frames == 2 * list(zip(firsts, sizes, strict=True))
+    assert [text[16:] for text in peer.seen] == 2 * [telegram(64)[16:]]
+
+
 def test_a_broadcast_is_one_request(tmp_path: Path) -> None:
     peer = Peer(broadcast=True)
     with running(peer) as port:
@@ -339,7 +359,17 @@ def test_a_wrong_handshake_or_a_lost_connection_ends_the_run(
     assert any(part in done.stderr for part in reason.split("|"))
 
 
-@pytest.mark.parametrize("options", [("--requests", "0"), ("--fresh",), ("--what",), ("--connections", "0")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--requests", "0"),
+        ("--fresh",),
+        ("--what",),
+        ("--connections", "0"),
+        ("--fragments", "65"),
+        ("--fragments", "0"),
+    ],
+)
 def test_a_senseless_command_is_refused(tmp_path: Path, options: tuple[str, ...]) -> None:
     assert load(tmp_path, 1, *options).returncode == 1
 

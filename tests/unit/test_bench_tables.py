@@ -86,6 +86,7 @@ def run_app(
 def test_sizes_of_a_growth_are_those_of_the_request() -> None:
     assert with_fields(100).count(b"\r\n") - 2 == 100
     assert with_chunks(1000).count(b"\r\n10\r\n") == 1000
+    assert with_chunks(4, 4096).count(b"1000\r\n" + b"x" * 4096 + b"\r\n") == 4
     assert all(
         [point.size for point in workload.points] == sorted({point.size for point in workload.points})
         and all(point.few < point.many for point in workload.points)
