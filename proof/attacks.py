@@ -66,9 +66,9 @@ class Pace:
         if not attack.deadlines:
             return Siege(start, self.flood, self.flood)
         defaults = {option.name: option.default for option in OPTIONS}
-        last = sum(float(str(self.deadline or defaults[name])) for name in attack.deadlines)
-        due = attack.force.connections / OPENED + last + self.linger + SLACK
-        return Siege(start, due + 1, due)
+        longest = sum(float(str(self.deadline or defaults[name])) for name in attack.deadlines)
+        due = longest + self.linger + SLACK
+        return Siege(start, attack.force.connections / OPENED + due + 1, due)
 
 
 SHORT, WHOLE = Pace(2, 2, 1, 4, 3), Pace(5, None, 2, 4, 1)
@@ -117,7 +117,7 @@ def bound(attack: Attack, pace: Pace) -> str:
     memory = f"at most {attack.memory} MiB, {attack.kept} kept"
     if not attack.deadlines:
         return memory
-    return f"{memory}; all gone after {pace.siege(attack).due:.0f} s"
+    return f"{memory}; none left after {pace.siege(attack).due:.0f} s"
 
 
 @dataclass(frozen=True)

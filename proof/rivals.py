@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 from bench.environments import credentials, default_python, install
 
@@ -22,10 +23,17 @@ OWN = "tricorn"
 PACKAGES = {"uvicorn": ("uvicorn[standard]",), "hypercorn": ("hypercorn[uvloop]",)}
 """The servers, and what their environments have."""
 
+ENVIRONMENTS = {"hypercorn": "hypercorn-uvloop"}
+"""The environments whose names are not their servers', as the benchmarks have them."""
+
+
+def programs(server: str) -> Path:
+    """Return the folder of a server's programs, installed if it was not."""
+    return install(default_python(), ENVIRONMENTS.get(server, server), PACKAGES[server])
+
 
 def uvicorn(attack: Attack, port: int, _: int) -> list[str]:
     """Return uvicorn's command."""
-    programs = install(default_python(), "uvicorn", PACKAGES["uvicorn"])
     options = ["--port", str(port), "--no-access-log", "--log-level", "warning"]
     if attack.speaks == TLS:
         folder = credentials()
@@ -35,17 +43,16 @@ def uvicorn(attack: Attack, port: int, _: int) -> list[str]:
             "--ssl-keyfile",
             str(folder / "key.pem"),
         ]
-    return [str(programs / "uvicorn"), "proof.attack_app:app", *options]
+    return [str(programs("uvicorn") / "uvicorn"), "proof.attack_app:app", *options]
 
 
 def hypercorn(attack: Attack, port: int, _: int) -> list[str]:
     """Return hypercorn's command."""
-    programs = install(default_python(), "hypercorn-uvloop", PACKAGES["hypercorn"])
     options = ["--bind", f"127.0.0.1:{port}", "--worker-class", "uvloop", "--log-level", "warning"]
     if attack.speaks == TLS:
         folder = credentials()
         options += ["--certfile", str(folder / "certificate.pem"), "--keyfile", str(folder / "key.pem")]
-    return [str(programs / "hypercorn"), *options, "proof.attack_app:app"]
+    return [str(programs("hypercorn") / "hypercorn"), *options, "proof.attack_app:app"]
 
 
 RIVALS: dict[str, Command] = {"uvicorn": uvicorn, "hypercorn": hypercorn}
@@ -76,6 +83,9 @@ def main(words: Sequence[str]) -> int:
     given = parser.parse_args(words)
     servers = given.servers.split(",")
     fetch_corpora()
+    for server in servers:
+        if server in PACKAGES:
+            programs(server)  # before attacks that begin at once ask for it at once
     commands: dict[str, Callable[[Attack], Command]] = {each: partial(command_of, each) for each in servers}
     rows = []
     for row in attacks(commands, wanted(servers, given.attacks), WHOLE):

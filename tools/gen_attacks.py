@@ -76,10 +76,11 @@ def beside(read: dict[str, Any]) -> str:
 
 
 def brief(row: Row | None) -> str:
-    """Sum up a server's figures: connections, memory, the probe; nothing where it was not attacked."""
+    """Sum up a server's figures: connections, memory, the probe, who was late; nothing where it was not attacked."""
     if row is None:
         return ""
     told = f"{row['held']:,}; {row['grown'] / MIB:.1f} MiB; {row['worst'] * 1e3:.0f} ms"
+    told += f"; {row['late']:,} late" if row["late"] else ""
     return told + (PROBED if row["failures"] else "")
 
 

@@ -164,10 +164,13 @@ def test_flood_has_no_end() -> None:
 def test_late_connections() -> None:
     """Those that are there after the time by which all should have ended; the probe's is none of them."""
     before = Look(0.0, 10, 0)
-    looks = [Look(at, descriptors, 0) for at, descriptors in ((1.0, 111), (2.0, 111), (3.0, 14), (4.0, 13))]
-    assert besieged.late(looks, before, 1.0) == 2
+    seen = ((1.0, 61), (2.0, 111), (3.0, 110), (4.0, 111), (5.0, 14), (6.0, 13))
+    looks = [Look(at, descriptors, 0) for at, descriptors in seen]
     assert besieged.late(looks, before, 3.0) == 2
-    assert besieged.late(looks[:2], before, 3.0) == 0
+    assert besieged.late(looks, before, 4.0) == 2
+    assert besieged.late(looks, before, 1.5) == 2
+    assert besieged.late(looks[:4], before, 2.0) == 100
+    assert besieged.late(looks[:3], before, 3.0) == 0
 
 
 @pytest.mark.parametrize(
