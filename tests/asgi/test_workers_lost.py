@@ -37,6 +37,9 @@ EACH = 3
 TURN = 20
 """Requests on a connection, after which another one is made."""
 
+Record = Callable[[str, object], None]
+"""The fixture ``record_property``: what the run tells of its figures."""
+
 Speak = Callable[[socket.socket], Client | Http2]
 KINDS: dict[str, tuple[str, str, Speak]] = {
     "HTTP/1.1 over TLS 1.2": ("1.2", "http/1.1", Client),
@@ -90,6 +93,12 @@ class Crowd:
         before = self.answers.copy()
         until(lambda: all(self.answers[kind] >= before[kind] + each for kind in KINDS), "more answers", 45)
 
+    def tell(self, record: Record) -> None:
+        """Tell how many were answered, and what was lost."""
+        record("requests answered", self.answers.total())
+        record("lost with their worker", len(self.lost) + len(self.strangers))
+        record("connections refused", len(self.unconnected))
+
     def _run(self, kind: str) -> None:
         version, protocol, speak = KINDS[kind]
         context = tls_client.client(secure.certificate()[0], version, alpn=(protocol,))
@@ -135,7 +144,7 @@ def serve(run: Run, library: str, *more: str) -> tuple[Command, Crowd]:
     return server, Crowd(int(server.urls()[0].rpartition(":")[2]))
 
 
-def test_only_those_of_a_killed_worker_are_lost(run: Run, library: str) -> None:
+def test_only_those_of_a_killed_worker_are_lost(run: Run, library: str, record_property: Record) -> None:
     server, crowd = serve(run, library)
     killed = set()
     with crowd.asking():
@@ -146,6 +155,7 @@ def test_only_those_of_a_killed_worker_are_lost(run: Run, library: str) -> None:
             kill(victim, signal.SIGKILL)
             ready(server, 3 + round_, 45)
         crowd.more(60)
+    crowd.tell(record_property)
     assert set(crowd.lost) <= killed
     assert len(crowd.lost) + len(crowd.strangers) <= 2 * EACH * len(KINDS), crowd.strangers
     assert crowd.unconnected == []
@@ -158,7 +168,9 @@ def test_only_those_of_a_killed_worker_are_lost(run: Run, library: str) -> None:
     assert server.stop() == 0
 
 
-def test_a_worker_that_is_stopped_for_a_while_loses_nobody(run: Run, library: str) -> None:
+def test_a_worker_that_is_stopped_for_a_while_loses_nobody(
+    run: Run, library: str, record_property: Record
+) -> None:
     server, crowd = serve(run, library)
     with crowd.asking():
         for worker in children(server.process.pid):
@@ -167,12 +179,15 @@ def test_a_worker_that_is_stopped_for_a_while_loses_nobody(run: Run, library: st
             time.sleep(0.7)
             kill(worker, signal.SIGCONT)
         crowd.more(60)
+    crowd.tell(record_property)
     assert (crowd.lost, crowd.strangers, crowd.unconnected) == ([], [], [])
     assert "starting another" not in server.log()
     assert server.stop() == 0
 
 
-def test_a_worker_that_is_stopped_for_good_is_replaced(run: Run, library: str) -> None:
+def test_a_worker_that_is_stopped_for_good_is_replaced(
+    run: Run, library: str, record_property: Record
+) -> None:
     """Who asks the others is answered meanwhile; who waits to be accepted is served by the successor."""
     server, crowd = serve(run, library, "--timeout-worker-healthcheck", "1")
     with crowd.asking():
@@ -181,6 +196,7 @@ def test_a_worker_that_is_stopped_for_good_is_replaced(run: Run, library: str) -
         kill(victim, signal.SIGSTOP)
         ready(server, 3, 45)
         crowd.more(60)
+    crowd.tell(record_property)
     assert gone([victim])
     assert set(crowd.lost) <= {victim}
     assert len(crowd.lost) + len(crowd.strangers) <= EACH * len(KINDS), crowd.strangers

@@ -23,6 +23,7 @@ typedef struct scenario {
 
 static char scenario_large[200000];
 static unsigned scenario_lent, scenario_released;
+static unsigned scenario_messages; /* of WebSockets, in all runs */
 
 static inline void scenario_release(void *owner)
 {
@@ -351,6 +352,7 @@ static inline bool streams_socket(tri_exchange *exchange)
             (void)!tri_websocket_accept(exchange, NULL, 0, (tri_span){ NULL, 0 });
         else
             scenario_lent += tri_websocket_send(exchange, &loan, TRI_WS_BINARY) == 0;
+        scenario_messages += !connect;
     }
     tri_exchange_want(exchange, TRI_WANT_READ);
     return tri_exchange_lost(exchange);
@@ -479,19 +481,24 @@ static inline void sockets_send(serving *s, client *c, tri_span frames)
     streams_send(s, c);
 }
 
+static inline void sockets_ask(serving *s, client *c, const char *text)
+{
+    sockets_send(s, c, (tri_span){ text, strlen(text) });
+}
+
 static inline void sockets_begin(serving *s, client *c)
 {
     for (int i = 0; i < SCENARIO_CLIENTS; i++)
         client_open_small(&c[i], s, i == 3 ? 4096 : 0);
-    waiting_send(s, &c[0], SOCKETS_HELLO(SOCKETS_DEFLATE));
-    waiting_send(s, &c[1], SOCKETS_HELLO(""));
-    waiting_send(s, &c[2], "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
-    waiting_send(s, &c[3], SOCKETS_HELLO(SOCKETS_DEFLATE));
-    waiting_send(s, &c[4], SOCKETS_HELLO(""));
-    waiting_send(s, &c[5], GET("/1") GET("/2") GET("/3"));
+    sockets_ask(s, &c[0], SOCKETS_HELLO(SOCKETS_DEFLATE));
+    sockets_ask(s, &c[1], SOCKETS_HELLO(""));
+    sockets_ask(s, &c[2], "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    sockets_ask(s, &c[3], SOCKETS_HELLO(SOCKETS_DEFLATE));
+    sockets_ask(s, &c[4], SOCKETS_HELLO(""));
+    sockets_ask(s, &c[5], GET("/1") GET("/2") GET("/3"));
     for (int i = 0; i < SCENARIO_CLIENTS; i++)
         sockets_send(s, &c[i], (tri_span){ "", 0 });
-    sockets_send(s, &c[0], TRI_SPAN("\xc1\x85\0\0\0\0\x02\x06\0\0\0\x82\x83\0\0\0\0abc"));
+    sockets_send(s, &c[0], TRI_SPAN("\xc1\x87\0\0\0\0\xca\x48\xcd\xc9\xc9\x07\0\x82\x83\0\0\0\0abc"));
     sockets_send(s, &c[1], TRI_SPAN("\x01\x82\0\0\0\0ab\x89\x81\0\0\0\0p\x80\x81\0\0\0\0c"));
     for (int i = 0; i < 6; i++)
         (void)!send(c[3].fd, "\x82\x81\0\0\0\0a", 7, MSG_NOSIGNAL | MSG_DONTWAIT), streams_turns(s, 2);
@@ -499,7 +506,7 @@ static inline void sockets_begin(serving *s, client *c)
     sockets_send(s, &c[1], TRI_SPAN("\x88\x82\0\0\0\0\x03\xe8"));
     scenario_skip(25); /* time for pings */
     streams_turns(s, 4);
-    sockets_send(s, &c[0], TRI_SPAN("\x8a\x80\0\0\0\0\x81\x81\0\0\0\0a"));
+    sockets_send(s, &c[0], TRI_SPAN("\x8a\x80\0\0\0\0\xc1\x85\0\0\0\0\x02\x06\0\0\0")); /* damaged */
     sockets_send(s, &c[3], (tri_span){ "", 0 });
 }
 
@@ -507,7 +514,7 @@ static inline void sockets_end(serving *s, client *c)
 {
     client_close(&c[5]);
     client_open(&c[5], s);
-    waiting_send(s, &c[5], SOCKETS_HELLO(SOCKETS_DEFLATE));
+    sockets_ask(s, &c[5], SOCKETS_HELLO(SOCKETS_DEFLATE));
     sockets_send(s, &c[5], TRI_SPAN("\x81\x81\0\0\0\0a"));
     tri_server_stop(s->server);
     sockets_send(s, &c[5], TRI_SPAN("\x88\x82\0\0\0\0\x03\xe8"));

@@ -53,6 +53,9 @@ static bool run_failing(const scenario *what, const check_mem *refused, unsigned
     return requests >= refused->fail_at && epoll_calls >= epoll_at;
 }
 
+static size_t allocations;
+static unsigned changes;
+
 /* Each request for memory, and each change of what is watched, is refused in turn. */
 static void test_refused(const scenario *what)
 {
@@ -62,12 +65,14 @@ static void test_refused(const scenario *what)
     while (run_failing(what, &refused, n))
         n++;
     CHECK(n > 10);
+    changes += n - 1;
     for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
         refused.fail_at = 1;
         refused.fail_more = more[i];
         while (run_failing(what, &refused, 0))
             refused.fail_at++;
         CHECK(refused.fail_at > 20);
+        allocations += refused.fail_at - 1;
     }
 }
 
@@ -205,6 +210,8 @@ int main(void)
 {
     for (int i = 0; i < SCENARIOS; i++)
         test_refused(&scenarios[i]);
+    CHECK(scenario_messages > 1000);
+    printf("%zu allocations\n%u faults\n", allocations, changes);
     run_apart(run_pausing);
     run_apart(run_stopping);
     test_idle_memory();

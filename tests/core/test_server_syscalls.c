@@ -104,6 +104,8 @@ static bool run_faulty(const scenario *what, enum phase wanted, unsigned at, uns
     return reached;
 }
 
+static unsigned tried;
+
 /* Each call of one kind fails in turn, with each errno; returns how many calls there are. */
 static unsigned try_call(const scenario *what, enum phase phase, const trial *kind, unsigned *exchanges)
 {
@@ -113,7 +115,7 @@ static unsigned try_call(const scenario *what, enum phase phase, const trial *ki
         fault.call = kind->call;
         fault.error = *error;
         while (check_failed == 0 && run_faulty(what, phase, at, exchanges))
-            at++;
+            at++, tried++;
         most = at - 1 > most ? at - 1 : most;
     }
     return most;
@@ -132,6 +134,7 @@ static void test_each_call(void)
     }
     for (size_t k = 0; k < sizeof plausible / sizeof *plausible; k++)
         CHECK(made[plausible[k].call] > 0); /* the scenarios make each of them */
+    printf("%u faults\n", tried);
 }
 
 /* While a call fails again and again, the server rests between its tries; then it goes on. */

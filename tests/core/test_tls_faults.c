@@ -129,6 +129,7 @@ static void test_the_core(tri_tls_context *context, SSL_CTX *client, check_mem *
     }
     memory->fail_at = 0;
     CHECK(error == 0 && n > 3);
+    printf("%zu allocations\n", n - 1);
 }
 
 /* Those of OpenSSL fail. It gets over some; of others it says something else than that, which is an error, too. */
@@ -149,6 +150,7 @@ static void test_openssl(tri_tls_context *context, SSL_CTX *client, check_mem *m
     } while (library.requests >= library.fail_at && n < 20000);
     library.fail_at = 0;
     CHECK(n > 100 && told > others * 9 && kept == 0);
+    printf("%zu allocations\n", n - 1);
     CHECK(live(context, client, &memory->mem) == 0);
 }
 

@@ -1,0 +1,67 @@
+"""How the proof reads what tests of faults have told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from proof import faults
+
+REPORT = """<testsuites><testsuite>
+<testcase name="test_one_thing[trio-EMFILE]"><properties>
+<property name="tries" value="1200"/></properties></testcase>
+<testcase name="test_one_thing[trio-ENFILE]"><properties>
+<property name="tries" value="30"/></properties></testcase>
+<testcase name="test_another[trio]"><failure message="no"/></testcase>
+<testcase name="test_third[trio]"><skipped message="no disk"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_runs_of_a_test_are_one_line(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(REPORT)
+    found = {
+        name: tally.line(faults.in_words(name), "trio") for name, tally in faults.tallies(report).items()
+    }
+    assert {name: (line.figure, line.held) for name, line in found.items()} == {
+        "test_one_thing": ("2 runs, 0 failed, 1,230 tries", True),
+        "test_another": ("1 run, 1 failed", False),
+        "test_third": ("1 run, 0 failed, 1 skipped", False),
+    }
+    assert found["test_one_thing"].what == "one thing"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "figure", "held"),
+    [
+        (
+            "12 allocations\n3000 faults\n7 allocations\n10 passed, 0 failed\n",
+            0,
+            "19 allocations, 3,000 faults, ",
+            True,
+        ),
+        ("10 passed, 2 failed\n", 1, "10 checks passed, 2 failed", False),
+        ("", -11, "0 checks passed, 1 failed", False),
+    ],
+)
+def test_what_a_program_has_told(
+    monkeypatch: pytest.MonkeyPatch, text: str, code: int, figure: str, held: bool
+) -> None:
+    done = subprocess.CompletedProcess[str]([], code, text, "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    line = faults.program("server_faults", "what")
+    assert figure in line.figure and line.held is held
+
+
+def test_a_python_that_cannot_refuse_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults.importlib.util, "find_spec", lambda _: None)
+    assert not faults.binding().held
+
+
+def test_what_it_runs_is_there() -> None:
+    names = (faults.ROOT / "tests" / "core" / "meson.build").read_text()
+    assert all(f"'{name}'" in names for name in faults.PROGRAMS)
+    assert all((faults.ROOT / "tests" / "asgi" / name).exists() for name in faults.TESTS)
+    assert sys.modules["proof.faults"].__doc__
