@@ -8,6 +8,7 @@ answered, all the time; nothing is wrong in the log. Time of the processor and l
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -64,12 +65,15 @@ class Pace:
     def siege(self, attack: Attack) -> Siege:
         """Return how long the attack goes on: until all its connections are due to have ended, if they are."""
         if not attack.deadlines:
-            return Siege(start, self.flood, self.flood)
+            return Siege(start, self.flood, math.inf)
         defaults = {option.name: option.default for option in OPTIONS}
         longest = sum(float(str(self.deadline or defaults[name])) for name in attack.deadlines)
         due = longest + self.linger + SLACK
-        return Siege(start, attack.force.connections / OPENED + due + 1, due)
+        return Siege(start, attack.force.connections / OPENED + due + GRACE, due)
 
+
+GRACE = 20.0
+"""Seconds more that an attack goes on while connections are left, as a busy machine may not come to ending them."""
 
 SHORT, WHOLE = Pace(2, 2, 1, 4, 3), Pace(5, None, 2, 4, 1)
 

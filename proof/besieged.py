@@ -31,6 +31,9 @@ STARTED = 60.0
 PROBES = 1
 """Connections that the probe has, which comes and goes."""
 
+LEAVING = 1.0
+"""Seconds before the planned end of an attack, in which its clients may be leaving."""
+
 PROBED = 0.02
 """Seconds between two questions of the probe."""
 
@@ -175,21 +178,6 @@ class Outcome:
     failures: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Siege:
-    """How an attack is made.
-
-    Args:
-        start: Starts an attack on a port, for so many seconds.
-        seconds: How long it goes on.
-        due: Seconds after which all its connections should have ended, if any is due to.
-    """
-
-    start: Callable[[Attack, int, float], subprocess.Popen[bytes]]
-    seconds: float
-    due: float
-
-
 Command = Callable[[Attack, int, int], list[str]]
 """Makes the command of a server for an attack, its port, and the port of the PROXY protocol."""
 
@@ -260,30 +248,53 @@ def recovered(pid: int, before: Look, memory: int) -> Look:
         time.sleep(LOOKED)
 
 
-def watched(attacker: subprocess.Popen[bytes], server: Besieged, seconds: float) -> list[Look]:
-    """Look at the server until the attacker has ended, which is killed when it does not."""
-    looks, deadline = [], time.monotonic() + seconds + PATIENCE
-    while attacker.poll() is None and time.monotonic() < deadline:
-        looks.append(look(server.process.pid))
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            attacker.wait(LOOKED)
-    if attacker.poll() is None:
-        attacker.kill()
-        attacker.wait()
-    return looks
+@dataclass(frozen=True)
+class Siege:
+    """How an attack is made.
+
+    Args:
+        start: Starts an attack on a port, for so many seconds.
+        seconds: How long it goes on at most.
+        due: Seconds after which all its connections should have ended; infinite where none is due to.
+    """
+
+    start: Callable[[Attack, int, float], subprocess.Popen[bytes]]
+    seconds: float
+    due: float
 
 
-def late(looks: list[Look], before: Look, due: float) -> int:
-    """Return the attacker's connections that the server still has `due` seconds after the last of them has come.
+def overdue(looks: list[Look], siege: Siege) -> list[Look]:
+    """Return the looks at a time when all connections should have ended, and no client has left by itself yet.
 
-    None is late where the attack is over by then: on a busy machine an attacker takes its time to connect.
+    The time counts from the last connection's coming: on a busy machine an attacker takes its time to connect.
     """
     opened = looks[0].at
     for earlier, later in pairwise(looks):
         if later.descriptors > earlier.descriptors + PROBES:
             opened = later.at
-    overdue = [each.descriptors for each in looks if each.at - opened >= due]
-    return max(0, min(overdue) - before.descriptors - PROBES) if overdue else 0
+    end = looks[0].at + siege.seconds - LEAVING
+    return [each for each in looks if opened + siege.due <= each.at <= end]
+
+
+def late(looks: list[Look], before: Look, siege: Siege) -> int:
+    """Return the attacker's connections that outlive what is due to end them; none where the attack ended before."""
+    left = [each.descriptors for each in overdue(looks, siege)]
+    return max(0, min(left) - before.descriptors - PROBES) if left else 0
+
+
+def watched(attacker: subprocess.Popen[bytes], server: Besieged, before: Look, siege: Siege) -> list[Look]:
+    """Look at the server until the attacker has ended, which is told to when its connections have."""
+    looks, deadline = [look(server.process.pid)], time.monotonic() + siege.seconds + PATIENCE
+    while attacker.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            attacker.wait(LOOKED)
+        looks.append(look(server.process.pid))
+        if overdue(looks, siege) and late(looks, before, siege) == 0:
+            attacker.terminate()
+    if attacker.poll() is None:
+        attacker.kill()
+        attacker.wait()
+    return looks
 
 
 def complaints(server: Besieged, probe: Probe) -> Iterator[str]:
@@ -306,14 +317,14 @@ def outcome(attack: Attack, server: Besieged, siege: Siege) -> Outcome:
     time.sleep(1)
     before, used = look(pid), accounting.read_usage(accounting.process_tree(pid))
     with probing(server) as probe:
-        looks = watched(siege.start(attack, server.target, siege.seconds), server, siege.seconds)
+        looks = watched(siege.start(attack, server.target, siege.seconds), server, before, siege)
     spent = accounting.spent(used, accounting.read_usage(accounting.process_tree(pid)))
     after = recovered(pid, before, attack.kept << 20)
     return Outcome(
         attackers=attack.force.connections,
         seconds=looks[-1].at - looks[0].at,
         held=max(0, max(each.descriptors for each in looks) - before.descriptors - PROBES),
-        late=late(looks, before, siege.due) if attack.deadlines else None,
+        late=late(looks, before, siege) if attack.deadlines else None,
         grown=max(0, max(each.memory for each in looks) - before.memory),
         kept=max(0, after.memory - before.memory),
         left=max(0, after.descriptors - before.descriptors),

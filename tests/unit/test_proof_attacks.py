@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import socket
 import struct
 import threading
@@ -19,7 +20,7 @@ from proof import assaults, attacks, besieged, rivals
 from proof.assault import PIECE, Assault, Plan
 from proof.assaults import ATTACKS, Attack, Program
 from proof.attacks import MIB, SHORT, WHOLE, Row
-from proof.besieged import Look, Outcome
+from proof.besieged import Look, Outcome, Siege
 from proof.table import Settings
 
 from tricorn.options import OPTIONS
@@ -164,13 +165,17 @@ def test_flood_has_no_end() -> None:
 def test_late_connections() -> None:
     """Those that are there after the time by which all should have ended; the probe's is none of them."""
     before = Look(0.0, 10, 0)
-    seen = ((1.0, 61), (2.0, 111), (3.0, 110), (4.0, 111), (5.0, 14), (6.0, 13))
+    seen = ((1.0, 61), (2.0, 111), (3.0, 110), (4.0, 111), (5.0, 13), (6.0, 11))
     looks = [Look(at, descriptors, 0) for at, descriptors in seen]
-    assert besieged.late(looks, before, 3.0) == 2
-    assert besieged.late(looks, before, 4.0) == 2
-    assert besieged.late(looks, before, 1.5) == 2
-    assert besieged.late(looks[:4], before, 2.0) == 100
-    assert besieged.late(looks[:3], before, 3.0) == 0
+
+    def late(due: float, seconds: float) -> int:
+        return besieged.late(looks, before, Siege(attacks.start, seconds, due))
+
+    assert late(1.0, 9.0) == 0  # it took a little longer, but they are gone
+    assert late(1.0, 5.0) == 2
+    assert late(1.0, 4.0) == 99
+    assert late(4.0, 5.0) == 0  # it was over by then
+    assert late(math.inf, 9.0) == 0
 
 
 @pytest.mark.parametrize(
