@@ -175,6 +175,33 @@ static void test_limits(void)
     CHECK(logged(HEAD_LOGGED));
 }
 
+/* What is told cannot be counted past its bounds, whatever it is, and in whatever order it comes. */
+static void test_odd_counts(void)
+{
+    begin();
+    quiet("GET", 3);
+    quiet("GET", SIZE_MAX);
+    CHECK(logged("!414 the request line is too long\n"));
+    begin();
+    driver.limits.request_line = 200; /* more than all of the head */
+    quiet("GET /", 101);
+    CHECK(logged("!431 the head is too long\n"));
+    begin();
+    head(CHUNKED);
+    quiet("1;a", 3);
+    body("b");
+    end();
+    CHECK(logged(CHUNKED_LOGGED "+b\n.\n"));
+    begin();
+    body("a");
+    CHECK(logged("!400 the body is longer than its head says\n"));
+    begin();
+    char part[] = "GET / HTTP/1.1\r\nHost:h";
+    driver.mem.fail_at = driver.mem.requests + 1;
+    CHECK(tri_http1_reader_head(&driver.http1, part, sizeof part - 1) == TRI_ENOMEM);
+    CHECK(logged(""));
+}
+
 static void test_refusal(void)
 {
     begin();
@@ -233,6 +260,7 @@ int main(void)
     test_bodies_that_are_no_bodies();
     test_heads_are_checked();
     test_limits();
+    test_odd_counts();
     test_refusal();
     test_answer_is_counted();
     test_answer_without_a_body();
