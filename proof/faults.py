@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -36,12 +36,15 @@ PROGRAMS = {
 """Programs of tests/core, and what they do."""
 
 TESTS = {
-    "test_accept_faults.py": "accepting fails",
-    "test_clocks.py": "clocks jump",
-    "test_full_disk.py": "the logs' disk is full",
-    "test_workers_lost.py": "workers are killed and stopped",
+    "test_accept_faults": "accepting fails",
+    "test_clocks": "clocks jump",
+    "test_full_disk": "the logs' disk is full",
+    "test_workers_lost": "workers are killed and stopped",
 }
-"""Files of tests/asgi, and what happens in them."""
+"""Modules of tests/asgi, and what happens in them."""
+
+AT_ONCE = 2
+"""Tests that run at a time: they mostly wait."""
 
 
 def program(name: str, what: str) -> Line:
@@ -121,13 +124,14 @@ class Tally:
         return Line(what, library, ", ".join([runs, *skipped, *told]), "each run holds", held)
 
 
-def tallies(report: Path) -> dict[str, Tally]:
-    """Read the report of a run of tests: a tally for each test, whatever its parameters."""
-    found: dict[str, Tally] = {}
+def tallies(report: Path) -> dict[tuple[str, str], Tally]:
+    """Read the report of a run of tests: a tally for each module's tests, whatever their parameters."""
+    found: dict[tuple[str, str], Tally] = {}
     for case in ElementTree.parse(report).iter("testcase"):
+        module = case.get("classname", "").rpartition(".")[2]
         name = case.get("name", "").partition("[")[0]
-        found.setdefault(name, Tally()).add(case)
-    return found
+        found.setdefault((module, name), Tally()).add(case)
+    return dict(sorted(found.items()))
 
 
 def in_words(name: str) -> str:
@@ -135,10 +139,10 @@ def in_words(name: str) -> str:
     return name.removeprefix("test_").replace("_", " ")
 
 
-def run_tests(files: Sequence[str], library: str, report: Path) -> None:
-    """Run tests on one library; what they say goes to the report."""
-    paths = [ROOT / "tests" / "asgi" / name for name in files]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "junit_family=xunit1"]
+def run_tests(library: str, report: Path) -> None:
+    """Run the tests on one library; what they say goes to the report."""
+    paths = [ROOT / "tests" / "asgi" / f"{name}.py" for name in TESTS]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(AT_ONCE), "-o", "junit_family=xunit1"]
     subprocess.run(
         [*command, f"--libraries={library}", f"--junit-xml={report}", *paths],
         cwd=ROOT,
@@ -151,14 +155,13 @@ def run_tests(files: Sequence[str], library: str, report: Path) -> None:
 def on_library(library: str) -> Iterator[Line]:
     """Have a library's servers meet the faults of the machine."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, what in TESTS.items():
-            report = Path(folder) / f"{name}.xml"
-            run_tests([name], library, report)
-            if not report.exists():
-                yield Line(what, library, "no report", "each run holds", False)
-                continue
-            for test, tally in tallies(report).items():
-                yield tally.line(f"{what}: {in_words(test)}", library)
+        report = Path(folder) / "report.xml"
+        run_tests(library, report)
+        told = tallies(report) if report.exists() else {}
+    for module, what in TESTS.items():
+        those = [(name, tally) for (at, name), tally in told.items() if at == module]
+        for name, tally in those or [("test_of_it", Tally())]:
+            yield tally.line(f"{what}: {in_words(name)}", library)
 
 
 def lines(settings: Settings) -> Iterator[Line]:

@@ -146,14 +146,14 @@ def test_workers_are_not_taken_for_stuck_ones(run: Run, library: str, tmp_path: 
         "--workers",
         "2",
         "--timeout-worker-healthcheck",
-        "1",
+        "20",
         "--no-access-log",
         "--bind",
         "127.0.0.1:0",
     )
     app = ("crew:app", "--app-dir", str(APPS), "--async-library", library)
     server = run(*app, *options, environment=faults.environment)
-    workers = ready(server, 2)
+    workers = ready(server, 2, 60)
     for steady, wall in ((HOUR, 0), (2 * HOUR, 400 * DAY), (2 * HOUR, -400 * DAY)):
         faults.clocks(steady=steady, wall=wall)
         until(lambda: server.ask().json()["pid"] in workers, "an answer")

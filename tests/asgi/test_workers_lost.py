@@ -28,7 +28,7 @@ from http2_client import Http2
 from tricorn import versions
 
 pytestmark = [
-    pytest.mark.timeout(150),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(not versions.has_http2(), reason="HTTP/2 is not built in"),
 ]
 
@@ -91,7 +91,7 @@ class Crowd:
     def more(self, each: int) -> None:
         """Wait until each kind has had so many more answers."""
         before = self.answers.copy()
-        until(lambda: all(self.answers[kind] >= before[kind] + each for kind in KINDS), "more answers", 45)
+        until(lambda: all(self.answers[kind] >= before[kind] + each for kind in KINDS), "more answers", 60)
 
     def tell(self, record: Record) -> None:
         """Tell how many were answered, and what was lost."""
@@ -140,7 +140,7 @@ def serve(run: Run, library: str, *more: str) -> tuple[Command, Crowd]:
         "--no-access-log",
     )
     server = run(*usual, "--bind", "127.0.0.1:0", *secure.options(), *more)
-    ready(server, 2)
+    ready(server, 2, 60)
     return server, Crowd(int(server.urls()[0].rpartition(":")[2]))
 
 
@@ -153,7 +153,7 @@ def test_only_those_of_a_killed_worker_are_lost(run: Run, library: str, record_p
             victim = children(server.process.pid)[0]
             killed.add(victim)
             kill(victim, signal.SIGKILL)
-            ready(server, 3 + round_, 45)
+            ready(server, 3 + round_, 90)
         crowd.more(60)
     crowd.tell(record_property)
     assert set(crowd.lost) <= killed
@@ -189,12 +189,12 @@ def test_a_worker_that_is_stopped_for_good_is_replaced(
     run: Run, library: str, record_property: Record
 ) -> None:
     """Who asks the others is answered meanwhile; who waits to be accepted is served by the successor."""
-    server, crowd = serve(run, library, "--timeout-worker-healthcheck", "1")
+    server, crowd = serve(run, library, "--timeout-worker-healthcheck", "3")
     with crowd.asking():
         crowd.more(60)
         victim = children(server.process.pid)[0]
         kill(victim, signal.SIGSTOP)
-        ready(server, 3, 45)
+        ready(server, 3, 90)
         crowd.more(60)
     crowd.tell(record_property)
     assert gone([victim])

@@ -10,12 +10,12 @@ import pytest
 from proof import faults
 
 REPORT = """<testsuites><testsuite>
-<testcase name="test_one_thing[trio-EMFILE]"><properties>
+<testcase classname="tests.asgi.test_clocks" name="test_one_thing[trio-EMFILE]"><properties>
 <property name="tries" value="1200"/></properties></testcase>
-<testcase name="test_one_thing[trio-ENFILE]"><properties>
+<testcase classname="tests.asgi.test_clocks" name="test_one_thing[trio-ENFILE]"><properties>
 <property name="tries" value="30"/></properties></testcase>
-<testcase name="test_another[trio]"><failure message="no"/></testcase>
-<testcase name="test_third[trio]"><skipped message="no disk"/></testcase>
+<testcase classname="tests.asgi.test_clocks" name="test_another[trio]"><failure message="no"/></testcase>
+<testcase classname="tests.asgi.test_clocks" name="test_third[trio]"><skipped message="no disk"/></testcase>
 </testsuite></testsuites>"""
 
 
@@ -23,7 +23,7 @@ def test_runs_of_a_test_are_one_line(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     report.write_text(REPORT)
     found = {
-        name: tally.line(faults.in_words(name), "trio") for name, tally in faults.tallies(report).items()
+        name: tally.line(faults.in_words(name), "trio") for (_, name), tally in faults.tallies(report).items()
     }
     assert {name: (line.figure, line.held) for name, line in found.items()} == {
         "test_one_thing": ("2 runs, 0 failed, 1,230 tries", True),
@@ -63,5 +63,5 @@ def test_a_python_that_cannot_refuse_memory_is_told(monkeypatch: pytest.MonkeyPa
 def test_what_it_runs_is_there() -> None:
     names = (faults.ROOT / "tests" / "core" / "meson.build").read_text()
     assert all(f"'{name}'" in names for name in faults.PROGRAMS)
-    assert all((faults.ROOT / "tests" / "asgi" / name).exists() for name in faults.TESTS)
+    assert all((faults.ROOT / "tests" / "asgi" / f"{name}.py").exists() for name in faults.TESTS)
     assert sys.modules["proof.faults"].__doc__
