@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import sys
@@ -233,6 +234,7 @@ def main(words: Sequence[str]) -> None:
     library, variant, seconds, folder, share = words
     path = Path(folder)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, servers would not hear of it
+    sys.executable = os.environ.get("SOAK_PYTHON", sys.executable)
 
     def tell(lines: list[Line]) -> None:
         (path / "lines.new").write_text(json.dumps([asdict(line) for line in lines]))

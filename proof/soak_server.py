@@ -21,6 +21,9 @@ APPS = ROOT / "proof" / "apps"
 VARIANTS = ("plain", "tls", "workers")
 """One process without TLS; one over TLS; two workers over TLS."""
 
+START = 60.0
+"""Seconds that a server may take to start: many do at once."""
+
 WINDOW = 15.0
 """Seconds after a hang-up within which connections may be told to go elsewhere."""
 
@@ -77,7 +80,7 @@ class Soaked(Command):
             options += ["--workers", "2"]
         path = os.pathsep.join([str(ROOT / "tests" / "asgi" / "apps"), os.environ.get("PYTHONPATH", "")])
         super().__init__(directory, *options, environment={"PYTHONPATH": path, **(environment or {})})
-        self.wait_ready()
+        until(lambda: self.urls() or self.process.poll() is not None, "the start", START)
         self.port = int(self.urls()[0].rpartition(":")[2])
 
     def _place(self, number: int) -> None:
