@@ -253,14 +253,36 @@ static void lift_budgets(tri_limits *limits)
     limits->h2_streams = 100000;
 }
 
-/* What one has heard of its streams the other has, too. What was given up may be unknown to who was told later. */
-static void compare(const server *a, server *b)
+/* Whether the client says that it is going. */
+static bool says_goodbye(tri_span bytes)
+{
+    const uint8_t *p = (const uint8_t *)bytes.p;
+    for (size_t at = sizeof TRI_HTTP2_PREFACE - 1; at + 9 <= bytes.n;) {
+        if (p[at + 3] == NGHTTP2_GOAWAY)
+            return true;
+        at += 9 + ((size_t)p[at] << 16 | (size_t)p[at + 1] << 8 | p[at + 2]);
+    }
+    return false;
+}
+
+/* Whether nothing was heard of a stream. */
+static bool unheard(const heard *stream)
+{
+    return stream == NULL || (stream->head == 0 && stream->status == 0);
+}
+
+/* What one has heard of its streams the other has, too. What was given up may be unknown to who was told later; and a
+   connection whose client has said goodbye is over as soon as no stream is open, so that streams which begin behind
+   that are heard only if their first bytes come together with it. */
+static void compare(const server *a, server *b, bool goodbye)
 {
     for (size_t i = 0; i < a->n && a->n < STREAMS && b->n < STREAMS; i++) {
         const heard *mine = &a->streams[i];
         if (mine->reset)
             continue;
         const heard *other = find(b, mine->id);
+        if (goodbye && (unheard(mine) || unheard(other)))
+            continue;
         HOLDS(other != NULL && !other->reset && other->status == mine->status);
         if (mine->status == 0)
             HOLDS(other->head == mine->head && other->body == mine->body && other->n == mine->n
@@ -304,8 +326,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     start(&cut, 0, 0);
     lift_budgets(&cut.limits);
     run(&cut, all, mode & 2 ? FUZZ_BYTES : FUZZ_RANDOM, choice);
-    compare(&whole, &cut);
-    compare(&cut, &whole);
+    bool goodbye = says_goodbye(all);
+    compare(&whole, &cut, goodbye);
+    compare(&cut, &whole, goodbye);
     start(&cut, choice, 0);
     run(&cut, all, FUZZ_RANDOM, mode);
     start(&cut, choice, mode >> 2);

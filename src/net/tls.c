@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/proverr.h>
 #include <string.h>
 
 #include "net/socket.h"
@@ -236,10 +237,17 @@ static bool is_ours(unsigned long error, bool established)
     return reason == ERR_R_INTERNAL_ERROR || library == ERR_LIB_RAND;
 }
 
+/* Whether an error of OpenSSL's tells that a record is too short for its cipher, which it follows by an internal error
+   as if it was its own. */
+static bool is_short_record(unsigned long error)
+{
+    return ERR_GET_LIB(error) == ERR_LIB_PROV && ERR_GET_REASON(error) == PROV_R_INVALID_AAD;
+}
+
 /* Empties OpenSSL's queue of errors, of which the first says what was wrong; whether it ran out of memory. */
 static bool take_errors(tri_tls *tls)
 {
-    bool out_of_memory = false;
+    bool out_of_memory = false, short_record = false;
     unsigned long error;
     while ((error = ERR_get_error()) != 0) {
         if (tls->reason == NULL && ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
@@ -247,8 +255,9 @@ static bool take_errors(tri_tls *tls)
         else if (tls->reason == NULL)
             tls->reason = tri_tls_reason(error, tls->established);
         out_of_memory = out_of_memory || is_ours(error, tls->established);
+        short_record = short_record || is_short_record(error);
     }
-    return out_of_memory;
+    return out_of_memory && !short_record;
 }
 
 /* What a call that cannot go on is to return from now on. */
