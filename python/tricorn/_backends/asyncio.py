@@ -15,6 +15,9 @@ from tricorn.errors import StartupError
 T = TypeVar("T")
 
 
+# Python 3.11 formats a name for every task: 1,000 of the 53,900 instructions of a request that suspends on uvloop.
+# Later versions do it when a name is asked for.
+NAME = "tricorn" if sys.version_info < (3, 12) else None
 SWEEP_LEAST = 64  # tasks kept at least before those that have ended are looked for
 
 
@@ -40,7 +43,7 @@ class AsyncioGroup:
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See :class:`tricorn._backends.base.TaskGroup`."""
         # Not by the loop's task factory: one that starts tasks at once would nest the next leader in this one.
-        self._tasks.add(asyncio.Task(function(), loop=self._loop))
+        self._tasks.add(asyncio.Task(function(), loop=self._loop, name=NAME))
         if len(self._tasks) > self._sweep_at:
             self._sweep()
 
