@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 
 from harness import until
 
@@ -229,11 +230,17 @@ def settled(pid: int) -> int:
     return counts[-1]
 
 
+def leave(number: int, frame: FrameType | None) -> None:
+    """End as at any error, so that the server ends, too."""
+    sys.exit(128 + number)
+
+
 def main(words: Sequence[str]) -> None:
     """Run a course: its library, variant, seconds, folder and share; what it says is kept in ``lines.json`` there."""
     library, variant, seconds, folder, share = words
     path = Path(folder)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, servers would not hear of it
+    signal.signal(signal.SIGTERM, leave)
     sys.executable = os.environ.get("SOAK_PYTHON", sys.executable)
 
     def tell(lines: list[Line]) -> None:

@@ -21,7 +21,7 @@ APPS = ROOT / "proof" / "apps"
 VARIANTS = ("plain", "tls", "workers")
 """One process without TLS; one over TLS; two workers over TLS."""
 
-START = 60.0
+START = 120.0
 """Seconds that a server may take to start: many do at once."""
 
 WINDOW = 15.0
@@ -80,8 +80,12 @@ class Soaked(Command):
             options += ["--workers", "2"]
         path = os.pathsep.join([str(ROOT / "tests" / "asgi" / "apps"), os.environ.get("PYTHONPATH", "")])
         super().__init__(directory, *options, environment={"PYTHONPATH": path, **(environment or {})})
-        until(lambda: self.urls() or self.process.poll() is not None, "the start", START)
-        self.port = int(self.urls()[0].rpartition(":")[2])
+        try:
+            until(lambda: self.urls() or self.process.poll() is not None, "the start", START)
+            self.port = int(self.urls()[0].rpartition(":")[2])
+        except BaseException:
+            self.kill()
+            raise
 
     def _place(self, number: int) -> None:
         """Have the files of the certificate and its key hold another one."""
