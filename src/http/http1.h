@@ -56,7 +56,4 @@ typedef struct tri_http1 {
 /* Makes `self` ready for a new connection; no allocation. `shared` is borrowed for its life. */
 void tri_http1_init(tri_http1 *self, tri_http1_shared *shared);
 
-/* The reason phrase of RFC 9110 (and the registry) for `status`, "" when it has none. Static storage. */
-const char *tri_http_reason(int status);
-
 #endif

@@ -1,6 +1,8 @@
 /* Answers (RFC 9110 §6, RFC 9112 §6 and §7): the head is written at once but for the lines that depend on the body, and
    what an application hands over is checked so that it cannot become a second answer. */
+#include "http/answer_field.h"
 #include "http/http1_internal.h"
+#include "http/http_reason.h"
 
 enum {
     BORROW_FROM = 1024,  /* shorter bodies are copied */
@@ -58,36 +60,6 @@ static char *put_status_line(char *p, int status)
     return PUT(p, "\r\n");
 }
 
-/* What becomes of a field that the application gave. */
-enum field_kind { FIELD_PLAIN, FIELD_DATE, FIELD_SERVER, FIELD_LENGTH, FIELD_CONNECTION, FIELD_DROPPED };
-
-static const struct {
-    tri_span name;
-    enum field_kind kind;
-} special_fields[] = {
-    { { "date", 4 }, FIELD_DATE },
-    { { "server", 6 }, FIELD_SERVER },
-    { { "content-length", 14 }, FIELD_LENGTH },
-    /* Fields of the connection are ours to send, not the application's (RFC 9110 §7.6.1). */
-    { { "connection", 10 }, FIELD_CONNECTION },
-    { { "upgrade", 7 }, FIELD_DROPPED },
-    { { "keep-alive", 10 }, FIELD_DROPPED },
-    { { "proxy-connection", 16 }, FIELD_DROPPED },
-    { { "transfer-encoding", 17 }, FIELD_DROPPED },
-};
-
-/* What becomes of a field of that name. */
-static enum field_kind field_kind(tri_span name)
-{
-    const unsigned lengths = 1U << 4 | 1U << 6 | 1U << 7 | 1U << 10 | 1U << 14 | 1U << 16 | 1U << 17;
-    if (name.n > 17 || !(lengths >> name.n & 1))
-        return FIELD_PLAIN;
-    for (size_t i = 0; i < sizeof special_fields / sizeof *special_fields; i++)
-        if (tri_http1_head_same(name, special_fields[i].name))
-            return special_fields[i].kind;
-    return FIELD_PLAIN;
-}
-
 /* A head on its way into the chain. */
 typedef struct draft {
     const tri_response *response;
@@ -125,7 +97,7 @@ static int review_length(draft *self, tri_span value)
     if (self->answer & TRI_ANSWER_LENGTH)
         return TRI_EINVAL;
     self->answer |= TRI_ANSWER_LENGTH;
-    return tri_http1_head_length(tri_http1_head_trim(value), &self->promised) ? TRI_OK : TRI_EINVAL;
+    return tri_http1_head_length(tri_span_trim(value), &self->promised) ? TRI_OK : TRI_EINVAL;
 }
 
 /* Checks one field and notes what it means for the rest. TRI_EINVAL. */
@@ -134,21 +106,21 @@ static int review_field(draft *self, const tri_field_out *field)
     if (!is_sendable(field))
         return TRI_EINVAL;
     self->size += field->name.n + field->value.n + 4;
-    switch (field_kind(field->name)) {
-    case FIELD_DATE:
+    switch (tri_answer_field_kind(field->name)) {
+    case TRI_ANSWER_FIELD_DATE:
         self->date = true;
         break;
-    case FIELD_SERVER:
+    case TRI_ANSWER_FIELD_SERVER:
         self->server = true;
         break;
-    case FIELD_LENGTH:
+    case TRI_ANSWER_FIELD_LENGTH:
         return review_length(self, field->value);
-    case FIELD_CONNECTION:
+    case TRI_ANSWER_FIELD_CONNECTION:
         if (asks_close(field->value))
             self->answer |= TRI_ANSWER_CLOSE;
         break;
-    case FIELD_PLAIN:
-    case FIELD_DROPPED:
+    case TRI_ANSWER_FIELD_PLAIN:
+    case TRI_ANSWER_FIELD_DROPPED:
         break;
     }
     return TRI_OK;
@@ -172,10 +144,10 @@ static int review(draft *self, const tri_response *response)
 /* Whether the application's field is sent as it is. */
 static bool is_kept(unsigned answer, const tri_field_out *field)
 {
-    enum field_kind kind = field_kind(field->name);
-    if (kind == FIELD_LENGTH)
+    enum tri_answer_field kind = tri_answer_field_kind(field->name);
+    if (kind == TRI_ANSWER_FIELD_LENGTH)
         return (answer & TRI_ANSWER_LENGTH) != 0;
-    return kind < FIELD_CONNECTION;
+    return kind < TRI_ANSWER_FIELD_CONNECTION;
 }
 
 bool tri_http1_answer_keeps(const tri_http1 *self, const tri_field_out *field)
@@ -194,7 +166,7 @@ static char *put_head(char *p, const draft *self)
             continue;
         p = put(p, field->name);
         p = PUT(p, ": ");
-        p = put(p, tri_http1_head_trim(field->value));
+        p = put(p, tri_span_trim(field->value));
         p = PUT(p, "\r\n");
     }
     if (!self->date)

@@ -72,23 +72,12 @@ bool tri_http1_head_same(tri_span span, tri_span lower)
     return true;
 }
 
-tri_span tri_http1_head_trim(tri_span span)
-{
-    while (span.n > 0 && (span.p[0] == ' ' || span.p[0] == '\t')) {
-        span.p++;
-        span.n--;
-    }
-    while (span.n > 0 && (span.p[span.n - 1] == ' ' || span.p[span.n - 1] == '\t'))
-        span.n--;
-    return span;
-}
-
 bool tri_http1_head_next_option(tri_span *list, tri_span *option)
 {
     while (list->n > 0) {
         const char *comma = memchr(list->p, ',', list->n);
         size_t n = comma == NULL ? list->n : (size_t)(comma - list->p);
-        *option = tri_http1_head_trim((tri_span){ list->p, n });
+        *option = tri_span_trim((tri_span){ list->p, n });
         size_t used = comma == NULL ? n : n + 1;
         list->p += used;
         list->n -= used;
@@ -334,7 +323,7 @@ static bool parse_field(tri_http1 *self, tri_head *head, char *base, uint32_t at
     tri_field *field = &head->fields[head->n_fields];
     field->name = (tri_slice){ at, i - at };
     field->hash = hash;
-    tri_span value = tri_http1_head_trim((tri_span){ base + i + 1, end - i - 1 });
+    tri_span value = tri_span_trim((tri_span){ base + i + 1, end - i - 1 });
     if (!tri_http1_head_value_ok(value.p, value.n))
         return bad(self, "a field value has a control character");
     field->value = (tri_slice){ (uint32_t)(value.p - base), (uint32_t)value.n };

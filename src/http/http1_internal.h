@@ -101,8 +101,6 @@ extern const unsigned char tri_http1_head_token[256];
 bool tri_http1_head_value_ok(const char *p, size_t n);
 /* Whether `span` is `lower`, whatever its case. `lower` is a token in lower case. */
 bool tri_http1_head_same(tri_span span, tri_span lower);
-/* `span` without the SP and HTAB around it. */
-tri_span tri_http1_head_trim(tri_span span);
 /* Takes the first element of a comma-separated list, without white space around it; false when there is none. */
 bool tri_http1_head_next_option(tri_span *list, tri_span *option);
 /* 1 to 18 digits and nothing else. */

@@ -1,4 +1,5 @@
 /* An answer's head and body on a stream (RFC 9113 §8.3.2). */
+#include "http/answer_field.h"
 #include "http/http1_internal.h"
 #include "http/http2_internal.h"
 
@@ -22,36 +23,6 @@ typedef struct draft {
     bool date;
     bool server;
 } draft;
-
-/* What becomes of a field that the application gave. */
-enum field_kind { FIELD_PLAIN, FIELD_DATE, FIELD_SERVER, FIELD_LENGTH, FIELD_DROPPED };
-
-static const struct {
-    tri_span name;
-    enum field_kind kind;
-} special_fields[] = {
-    { { "date", 4 }, FIELD_DATE },
-    { { "server", 6 }, FIELD_SERVER },
-    { { "content-length", 14 }, FIELD_LENGTH },
-    /* Fields that speak of a connection have no place on a stream (RFC 9113 §8.2.2). */
-    { { "connection", 10 }, FIELD_DROPPED },
-    { { "upgrade", 7 }, FIELD_DROPPED },
-    { { "keep-alive", 10 }, FIELD_DROPPED },
-    { { "proxy-connection", 16 }, FIELD_DROPPED },
-    { { "transfer-encoding", 17 }, FIELD_DROPPED },
-};
-
-/* What becomes of a field of that name, which is in lower case. */
-static enum field_kind field_kind(tri_span name)
-{
-    const unsigned lengths = 1U << 4 | 1U << 6 | 1U << 7 | 1U << 10 | 1U << 14 | 1U << 16 | 1U << 17;
-    if (name.n > 17 || !(lengths >> name.n & 1))
-        return FIELD_PLAIN;
-    for (size_t i = 0; i < sizeof special_fields / sizeof *special_fields; i++)
-        if (tri_span_eq(name, special_fields[i].name))
-            return special_fields[i].kind;
-    return FIELD_PLAIN;
-}
 
 /* Adds bytes; returns where they stand. */
 static uint8_t *put(draft *self, tri_span bytes)
@@ -93,15 +64,15 @@ static int add_field(draft *self, const tri_field_out *field)
     for (size_t i = 0; i < n; i++)
         if ((name[i] = (char)tri_http1_head_token[(unsigned char)field->name.p[i]]) == 0)
             return TRI_EINVAL;
-    enum field_kind kind = field_kind((tri_span){ name, n });
-    tri_span value = tri_http1_head_trim(field->value);
-    if (kind == FIELD_DROPPED)
+    enum tri_answer_field kind = tri_answer_field_kind((tri_span){ name, n });
+    tri_span value = tri_span_trim(field->value);
+    if (kind >= TRI_ANSWER_FIELD_CONNECTION)
         return 0;
     self->at += n;
-    if (kind == FIELD_LENGTH)
+    if (kind == TRI_ANSWER_FIELD_LENGTH)
         return add_length(self, (uint8_t *)name, n, value);
-    self->date = self->date || kind == FIELD_DATE;
-    self->server = self->server || kind == FIELD_SERVER;
+    self->date = self->date || kind == TRI_ANSWER_FIELD_DATE;
+    self->server = self->server || kind == TRI_ANSWER_FIELD_SERVER;
     add(self, (uint8_t *)name, n, value);
     return 0;
 }

@@ -164,7 +164,7 @@ static int interpret(tri_http2_room *room, tri_span name, tri_span value)
     if (name.n == 6 && memcmp(name.p, "cookie", 6) == 0)
         room->cookies++;
     if (name.n == 6 && memcmp(name.p, "expect", 6) == 0) {
-        bool known = tri_http1_head_same(tri_http1_head_trim(value), TRI_SPAN("100-continue"));
+        bool known = tri_http1_head_same(tri_span_trim(value), TRI_SPAN("100-continue"));
         room->expectation = room->expectation || !known;
         head->flags |= TRI_HEAD_EXPECT;
     }

@@ -1,4 +1,6 @@
-#include "http/http1.h"
+#include "http/http_reason.h"
+
+#include <stddef.h>
 
 /* RFC 9110 §15 and the registry of status codes, a table for each class. */
 static const char *const informational[] = { "Continue", "Switching Protocols", "Processing", "Early Hints" };

@@ -3,6 +3,7 @@
 #include "py/parser.h"
 
 #include "py/drive.h"
+#include "py/members.h"
 
 void tri_parser_fail(tri_parser *self)
 {
@@ -153,6 +154,17 @@ static PyObject *canonical(PyObject *event)
 
 /* --- events --- */
 
+/* Keeps the bytes that the next event borrows from; false when the connection has ended meanwhile. */
+static bool lend(tri_parser *self, PyObject *bytes)
+{
+    if (self->flags & TRI_PARSER_GONE) {
+        Py_DECREF(bytes);
+        return false;
+    }
+    Py_XSETREF(self->lent, bytes);
+    return true;
+}
+
 /* Each takes what an event says; 0, or -1 with an exception. */
 
 static int on_head(tri_parser *self, PyObject *event)
@@ -160,11 +172,8 @@ static int on_head(tri_parser *self, PyObject *event)
     PyObject *bytes = canonical(event);
     if (bytes == NULL)
         return -1;
-    if (self->flags & TRI_PARSER_GONE) {
-        Py_DECREF(bytes);
+    if (!lend(self, bytes))
         return 0;
-    }
-    Py_XSETREF(self->lent, bytes);
     self->flags |= TRI_PARSER_END_DUE;
     if (tri_http1_reader_head(&self->http1, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)) == 0)
         return 0;
@@ -177,12 +186,7 @@ static int on_body(tri_parser *self, PyObject *event)
     PyObject *bytes = get_bytes(event, "data");
     if (bytes == NULL)
         return -1;
-    if (self->flags & TRI_PARSER_GONE) {
-        Py_DECREF(bytes);
-        return 0;
-    }
-    Py_XSETREF(self->lent, bytes);
-    if (PyBytes_GET_SIZE(bytes) > 0)
+    if (lend(self, bytes) && PyBytes_GET_SIZE(bytes) > 0)
         tri_http1_reader_body(&self->http1, span_of(bytes));
     return 0;
 }
@@ -375,21 +379,19 @@ static void init(void *memory, struct tri_http1_shared *shared, void *context)
 
 /* --- what a server's connections share --- */
 
+static const tri_member kind_members[] = {
+    { "make", offsetof(tri_parser_kind, make) },     { "head", offsetof(tri_parser_kind, head) },
+    { "body", offsetof(tri_parser_kind, body) },     { "end", offsetof(tri_parser_kind, end) },
+    { "reject", offsetof(tri_parser_kind, reject) }, { "on_error", offsetof(tri_parser_kind, on_error) },
+    { "answer", offsetof(tri_parser_kind, answer) }, { NULL, 0 },
+};
+
 int tri_parser_kind_init(tri_parser_kind *kind, PyObject *binding)
 {
     if (binding == Py_None)
         return 0;
-    const struct {
-        const char *name;
-        PyObject **to;
-    } members[] = { { "make", &kind->make },    { "head", &kind->head },     { "body", &kind->body },
-                    { "end", &kind->end },      { "reject", &kind->reject }, { "on_error", &kind->on_error },
-                    { "answer", &kind->answer } };
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        *members[i].to = PyObject_GetAttrString(binding, members[i].name);
-        if (*members[i].to == NULL)
-            return -1;
-    }
+    if (tri_members_take(kind, kind_members, binding) != 0)
+        return -1;
     kind->ops = tri_http1_ops;
     kind->ops.name = "http/1.1 by a parser in Python";
     kind->ops.recv = recv_bytes;
@@ -408,25 +410,12 @@ int tri_parser_kind_init(tri_parser_kind *kind, PyObject *binding)
 
 int tri_parser_kind_traverse(tri_parser_kind *kind, visitproc visit, void *arg)
 {
-    Py_VISIT(kind->make);
-    Py_VISIT(kind->head);
-    Py_VISIT(kind->body);
-    Py_VISIT(kind->end);
-    Py_VISIT(kind->reject);
-    Py_VISIT(kind->on_error);
-    Py_VISIT(kind->answer);
-    return 0;
+    return tri_members_traverse(kind, kind_members, visit, arg);
 }
 
 void tri_parser_kind_clear(tri_parser_kind *kind)
 {
-    Py_CLEAR(kind->make);
-    Py_CLEAR(kind->head);
-    Py_CLEAR(kind->body);
-    Py_CLEAR(kind->end);
-    Py_CLEAR(kind->reject);
-    Py_CLEAR(kind->on_error);
-    Py_CLEAR(kind->answer);
+    tri_members_clear(kind, kind_members);
 }
 
 tri_protocol_kind tri_parser_protocol(tri_parser_kind *kind)

@@ -4,6 +4,7 @@
 #include "py/ws_python.h"
 
 #include "py/drive.h"
+#include "py/members.h"
 #include "py/message.h"
 #include "ws/ws.h"
 #include "ws/ws_frame.h"
@@ -492,45 +493,26 @@ static void init(void *memory, struct tri_ws_shared *shared, void *context)
 
 /* --- what a server's WebSockets share --- */
 
+static const tri_member kind_members[] = {
+    { "make", offsetof(tri_ws_python_kind, make) },         { "message", offsetof(tri_ws_python_kind, message) },
+    { "ping", offsetof(tri_ws_python_kind, ping) },         { "pong", offsetof(tri_ws_python_kind, pong) },
+    { "close", offsetof(tri_ws_python_kind, close) },       { "fail", offsetof(tri_ws_python_kind, fail) },
+    { "on_error", offsetof(tri_ws_python_kind, on_error) }, { NULL, 0 },
+};
+
 int tri_ws_python_kind_init(tri_ws_python_kind *kind, PyObject *binding)
 {
-    if (binding == Py_None)
-        return 0;
-    const struct {
-        const char *name;
-        PyObject **to;
-    } members[] = { { "make", &kind->make },        { "message", &kind->message }, { "ping", &kind->ping },
-                    { "pong", &kind->pong },        { "close", &kind->close },     { "fail", &kind->fail },
-                    { "on_error", &kind->on_error } };
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        *members[i].to = PyObject_GetAttrString(binding, members[i].name);
-        if (*members[i].to == NULL)
-            return -1;
-    }
-    return 0;
+    return binding == Py_None ? 0 : tri_members_take(kind, kind_members, binding);
 }
 
 int tri_ws_python_kind_traverse(tri_ws_python_kind *kind, visitproc visit, void *arg)
 {
-    Py_VISIT(kind->make);
-    Py_VISIT(kind->message);
-    Py_VISIT(kind->ping);
-    Py_VISIT(kind->pong);
-    Py_VISIT(kind->close);
-    Py_VISIT(kind->fail);
-    Py_VISIT(kind->on_error);
-    return 0;
+    return tri_members_traverse(kind, kind_members, visit, arg);
 }
 
 void tri_ws_python_kind_clear(tri_ws_python_kind *kind)
 {
-    Py_CLEAR(kind->make);
-    Py_CLEAR(kind->message);
-    Py_CLEAR(kind->ping);
-    Py_CLEAR(kind->pong);
-    Py_CLEAR(kind->close);
-    Py_CLEAR(kind->fail);
-    Py_CLEAR(kind->on_error);
+    tri_members_clear(kind, kind_members);
 }
 
 tri_ws_kind tri_ws_python_protocol(tri_ws_python_kind *kind)

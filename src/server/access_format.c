@@ -165,8 +165,7 @@ static bool keep_name(tri_access_format *format, tri_access_op *op, tri_span nam
     op->n = (uint16_t)name.n;
     op->hash = 2166136261U;
     for (size_t i = 0; i < name.n; i++) {
-        char c = name.p[i];
-        c = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+        char c = tri_span_lower(name.p[i]);
         op->hash = (op->hash ^ (uint8_t)c) * 16777619U;
         if (!keep_byte(format, c))
             return false;

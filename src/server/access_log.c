@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "http/http1.h"
+#include "http/http_reason.h"
 
 enum { CLF_TIME = 40, ISO_TIME = 24, LIBRARY = 32 };
 

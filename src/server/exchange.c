@@ -1,5 +1,6 @@
 /* An exchange: a request and its answers, whatever carried it. It outlives its connection while an application works on
  * it. */
+#include "http/http_reason.h"
 #include "server/internal.h"
 #include "server/websocket.h"
 

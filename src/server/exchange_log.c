@@ -13,11 +13,9 @@ static size_t kept_size(const tri_server *server)
 /* The value of the first field of an answer that is called `name`, which is in lower case. */
 static tri_span find(const tri_response *response, tri_span name)
 {
-    for (size_t i = 0; i < response->n_fields; i++) {
-        tri_span given = response->fields[i].name;
-        if (given.n == name.n && strncasecmp(given.p, name.p, name.n) == 0)
+    for (size_t i = 0; i < response->n_fields; i++)
+        if (tri_span_is_word(response->fields[i].name, name))
             return response->fields[i].value;
-    }
     return (tri_span){ NULL, 0 };
 }
 

@@ -18,22 +18,6 @@ typedef struct walk {
 
 /* --- words --- */
 
-static char lower(char c)
-{
-    return (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
-}
-
-/* Whether `text` is `word`, which is in lower case, whatever its case. */
-static bool is_word(tri_span text, tri_span word)
-{
-    if (text.n != word.n)
-        return false;
-    for (size_t i = 0; i < text.n; i++)
-        if (lower(text.p[i]) != word.p[i])
-            return false;
-    return true;
-}
-
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t';
@@ -41,7 +25,7 @@ static bool is_space(char c)
 
 static bool is_alnum(char c)
 {
-    return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z');
+    return (c >= '0' && c <= '9') || (tri_span_lower(c) >= 'a' && tri_span_lower(c) <= 'z');
 }
 
 /* Whether it may stand in a token (RFC 9110 §5.6.2). */
@@ -62,24 +46,16 @@ static void skip_space(tri_span *rest)
         skip(rest, 1);
 }
 
-static tri_span trim(tri_span text)
-{
-    skip_space(&text);
-    while (text.n > 0 && is_space(text.p[text.n - 1]))
-        text.n--;
-    return text;
-}
-
 /* Takes the last element of a comma-separated list; whether there are others before it. */
 static bool take_last(tri_span *list, tri_span *last)
 {
     const char *comma = list->n == 0 ? NULL : memrchr(list->p, ',', list->n);
     if (comma == NULL) {
-        *last = trim(*list);
+        *last = tri_span_trim(*list);
         return false;
     }
     size_t before = (size_t)(comma - list->p);
-    *last = trim((tri_span){ comma + 1, list->n - before - 1 });
+    *last = tri_span_trim((tri_span){ comma + 1, list->n - before - 1 });
     list->n = before;
     return true;
 }
@@ -100,9 +76,9 @@ static int32_t read_port(tri_span digits)
 
 static enum tri_forwarded_scheme read_scheme(tri_span text)
 {
-    if (is_word(text, TRI_SPAN("https")) || is_word(text, TRI_SPAN("wss")))
+    if (tri_span_is_word(text, TRI_SPAN("https")) || tri_span_is_word(text, TRI_SPAN("wss")))
         return TRI_FORWARDED_SECURE;
-    bool plain = is_word(text, TRI_SPAN("http")) || is_word(text, TRI_SPAN("ws"));
+    bool plain = tri_span_is_word(text, TRI_SPAN("http")) || tri_span_is_word(text, TRI_SPAN("ws"));
     return plain ? TRI_FORWARDED_PLAIN : TRI_FORWARDED_SAME;
 }
 
@@ -363,7 +339,7 @@ static bool take_pair(tri_span *rest, element *out)
         return false;
     out->seen |= 8U;
     for (unsigned i = 0; i < sizeof known / sizeof *known; i++) {
-        if (!is_word(name, known[i].name))
+        if (!tri_span_is_word(name, known[i].name))
             continue;
         if (out->seen & 1U << i)
             return false;

@@ -1,6 +1,7 @@
 /* Answers that the core gives itself: nothing of such a request reaches an application. */
 #include <stdio.h>
 
+#include "http/http_reason.h"
 #include "server/internal.h"
 
 /* Notes something for the log, unless too much waits already. */

@@ -721,16 +721,24 @@ static int check_open(const tri_exchange *exchange)
     return ws->state == STATE_OPEN && exchange->conn != NULL ? 0 : TRI_ECLOSED;
 }
 
+/* Gives the chain that a message is to be put into. */
+static int begin_message(tri_exchange *exchange, tri_chain **out)
+{
+    int error = check_open(exchange);
+    if (error != 0)
+        return error;
+    *out = tri_exchange_tunnel(exchange);
+    return *out == NULL ? TRI_ECLOSED : 0;
+}
+
 int tri_websocket_send(tri_exchange *exchange, const tri_loan *loan, enum tri_ws_data data)
 {
     tri_websocket *ws = exchange->ws;
     tri_conn *conn = exchange->conn;
-    int error = check_open(exchange);
+    tri_chain *out;
+    int error = begin_message(exchange, &out);
     if (error != 0)
         return error;
-    tri_chain *out = tri_exchange_tunnel(exchange);
-    if (out == NULL)
-        return TRI_ECLOSED;
     error = ws->protocol->ops->submit_message(ws->protocol, out, loan, data);
     if (error != 0)
         on_unsent(exchange, error);
@@ -749,12 +757,10 @@ int tri_websocket_send_shared(tri_exchange *exchange, const tri_loan *frame, boo
 {
     tri_websocket *ws = exchange->ws;
     tri_conn *conn = exchange->conn;
-    int error = check_open(exchange);
+    tri_chain *out;
+    int error = begin_message(exchange, &out);
     if (error != 0)
         return error;
-    tri_chain *out = tri_exchange_tunnel(exchange);
-    if (out == NULL)
-        return TRI_ECLOSED;
     error = ws->protocol->ops->submit_shared(ws->protocol, out, frame, compressed);
     if (error == TRI_ENOMEM)
         tri_conn_lose(conn, "out of memory");

@@ -1,8 +1,6 @@
 /* What of a request, and of its answer, makes a WebSocket. */
 #include "server/websocket.h"
 
-#include <strings.h>
-
 #include "ws/ws_handshake.h"
 
 int tri_websocket_check(const tri_head *head, bool *asks, const char **reason)
@@ -32,7 +30,7 @@ bool tri_websocket_is_own_field(tri_span name)
     const tri_span own[] = { TRI_SPAN("sec-websocket-accept"), TRI_SPAN("sec-websocket-extensions"),
                              TRI_SPAN("sec-websocket-protocol") };
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (name.n == own[i].n && strncasecmp(name.p, own[i].p, name.n) == 0)
+        if (tri_span_is_word(name, own[i]))
             return true;
     return false;
 }

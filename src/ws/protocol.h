@@ -15,7 +15,6 @@
 /* Close codes of RFC 6455 §7.4.1 and its registry. */
 enum tri_ws_code {
     TRI_WS_NORMAL = 1000,
-    TRI_WS_GOING_AWAY = 1001,
     TRI_WS_PROTOCOL_ERROR = 1002,
     TRI_WS_NO_STATUS = 1005, /* never sent: the close frame had no code */
     TRI_WS_ABNORMAL = 1006,  /* never sent: the connection ended without a close frame */

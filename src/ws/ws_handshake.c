@@ -6,33 +6,6 @@ enum { KEY_TEXT = 24 };
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* A letter in lower case. */
-static int lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
-}
-
-/* Whether `text` is `word`, whatever its case; `word` is in lower case. */
-static bool is_word(tri_span text, tri_span word)
-{
-    if (text.n != word.n)
-        return false;
-    for (size_t i = 0; i < text.n; i++)
-        if (lower(text.p[i]) != word.p[i])
-            return false;
-    return true;
-}
-
-/* `text` without the SP and HTAB around it. */
-static tri_span trim(tri_span text)
-{
-    while (text.n > 0 && (text.p[0] == ' ' || text.p[0] == '\t'))
-        text = (tri_span){ text.p + 1, text.n - 1 };
-    while (text.n > 0 && (text.p[text.n - 1] == ' ' || text.p[text.n - 1] == '\t'))
-        text.n--;
-    return text;
-}
-
 /* Where the first `separator` outside of quotes stands, or the end. */
 static size_t find(tri_span text, char separator)
 {
@@ -52,7 +25,7 @@ bool tri_ws_handshake_split(tri_span *list, char separator, tri_span *element)
 {
     while (list->n > 0) {
         size_t n = find(*list, separator);
-        *element = trim((tri_span){ list->p, n });
+        *element = tri_span_trim((tri_span){ list->p, n });
         size_t used = n < list->n ? n + 1 : n;
         *list = (tri_span){ list->p + used, list->n - used };
         if (element->n > 0)
@@ -70,7 +43,7 @@ bool tri_ws_handshake_asks(tri_span list)
 {
     tri_span element;
     while (tri_ws_handshake_next(&list, &element))
-        if (is_word(element, TRI_SPAN("websocket")))
+        if (tri_span_is_word(element, TRI_SPAN("websocket")))
             return true;
     return false;
 }

@@ -1,6 +1,8 @@
 /* Answers: framing, what is added and dropped, and what an application may not send. */
 #include "http1_record.h"
 
+#include "http/http_reason.h"
+
 static record driver;
 
 /* A connection that has read `request`. */

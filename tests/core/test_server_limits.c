@@ -3,7 +3,7 @@
  * application. */
 #include "serving.h"
 
-#include "http/http1.h"
+#include "http/http_reason.h"
 
 /* --- refusals --- */
 

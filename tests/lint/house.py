@@ -12,7 +12,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"
 PACKAGE = ROOT / "python" / "tricorn"
 BUILD = ROOT / "build" / "ext"
-LAYERS = ("base", "http", "ws", "net", "server", "py")
 TABLES: frozenset[str] = frozenset()
 """Generated tables, from the root: exempt from the limits of length."""
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from house import BUILD, ROOT, SRC, files, name, run
+from house import BUILD, ROOT, SRC, files, includes, name, run
 
 BIN = Path(sys.executable).parent
 CACHE = ROOT / "build" / "lint"
@@ -63,26 +63,37 @@ def test_stubs() -> None:
 
 
 @cache
-def compilations() -> list[Path]:
-    """The C sources of the extension, of which the build knows the compiler's arguments."""
+def compilations() -> dict[Path, str]:
+    """The C sources of the extension, each with the compiler's arguments."""
     commands = json.loads((BUILD / "compile_commands.json").read_text())
-    paths = {(Path(command["directory"]) / command["file"]).resolve() for command in commands}
-    return sorted(path for path in paths if path.is_relative_to(SRC) and path.exists())
+    paths = {
+        (Path(command["directory"]) / command["file"]).resolve(): command["command"] for command in commands
+    }
+    return {path: paths[path] for path in sorted(paths) if path.is_relative_to(SRC) and path.exists()}
 
 
 @cache
 def surroundings() -> bytes:
-    """What every finding depends on: the headers, the settings, the arguments and the tool."""
-    digest = hashlib.sha256()
-    for path in [*files("*.h", under=SRC), ROOT / ".clang-tidy", BUILD / "compile_commands.json"]:
-        digest.update(path.read_bytes())
-    digest.update(run(BIN / "clang-tidy", "--version").encode())
-    return digest.digest()
+    """What every finding depends on: the settings and the tool."""
+    return (ROOT / ".clang-tidy").read_bytes() + run(BIN / "clang-tidy", "--version").encode()
+
+
+@cache
+def included(path: Path) -> frozenset[Path]:
+    """A file and the headers of ours that it includes, also by way of others."""
+    found = {path}
+    for _, header, ours in includes(path):
+        if ours and SRC / header != path:
+            found |= included(SRC / header)
+    return frozenset(found)
 
 
 def tidy(path: Path) -> str:
     """What clang-tidy says of a file; a file that was clean is not looked at again until something changes."""
-    stamp = CACHE / hashlib.sha256(surroundings() + name(path).encode() + path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(surroundings() + compilations()[path].encode())
+    for part in sorted(included(path)):
+        digest.update(part.read_bytes())
+    stamp = CACHE / digest.hexdigest()
     if stamp.exists():
         return ""
     system = run("gcc", "-print-file-name=include").strip()
