@@ -13,6 +13,7 @@ import harness
 import parsers
 import pytest
 import secure
+import turns
 from command import Command, Run
 from harness import LIBRARIES, Serve, Server
 
@@ -32,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have the servers use them, and take hang-ups also where the tests run under nohup."""
+    config.addinivalue_line("markers", turns.MARK)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     harness.parser = config.getoption("--http")
     harness.http2 = config.getoption("--http2")
@@ -41,8 +43,15 @@ def pytest_configure(config: pytest.Config) -> None:
         harness.wrap = cast("Callable[[socket.socket], socket.socket]", secure.SecureSocket)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what the parser or the library of frames does otherwise; tests of its own show how it does."""
+@pytest.hookimpl(trylast=True)  # what -k leaves out is not there any more
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the parser or the library of frames does otherwise; tests of its own show how it does.
+
+    Tests whose cases take turns on the libraries are left on one each.
+    """
+    out = turns.left_out(items)
+    config.hook.pytest_deselected(items=list(out))
+    items[:] = [item for item in items if item not in out]
     for item in items:
         reason = (
             parsers.difference(harness.parser, item.name)

@@ -150,6 +150,7 @@ def test_lifespan_scope(own: Serve, library: str, app: str, version: str) -> Non
 # --- running
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("host", [None, "localhost", "::1"])
 def test_run(run: Run, library: str, http: Http, host: str | None) -> None:
     where = [] if host is None else ["--host", host]
@@ -159,6 +160,7 @@ def test_run(run: Run, library: str, http: Http, host: str | None) -> None:
     assert command.stop() == 0
 
 
+@pytest.mark.in_turn
 def test_run_on_a_unix_socket(run: Run, library: str, http: Http, tmp_path: Path) -> None:
     """trio's half of the prototype called a function that trio never had."""
     path = str(tmp_path / "socket")

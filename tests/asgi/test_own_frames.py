@@ -54,6 +54,7 @@ IN_THE_HANDSHAKE = {
 ALARM = "Exception in the WebSocket's code"
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", FAULTS)
 def test_class_that_fails_is_logged_and_its_socket_closed(own: Serve, library: str, name: str) -> None:
     server = own(APP, library, "--ws", f"odd_frames:{name}")
@@ -68,6 +69,7 @@ def test_class_that_fails_is_logged_and_its_socket_closed(own: Serve, library: s
     assert server.log().count(ALARM) == 3 and FAULTS[name] in server.log()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", IN_THE_HANDSHAKE)
 def test_class_that_fails_in_the_handshake(own: Serve, library: str, name: str) -> None:
     """The application's accept raises what a sent message raises after the end."""
@@ -82,6 +84,7 @@ def test_class_that_fails_in_the_handshake(own: Serve, library: str, name: str) 
     assert server.log().count(ALARM) == 1 and IN_THE_HANDSHAKE[name] in server.log()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", ["FailsToSend", "SendsText"])
 def test_class_that_fails_to_send(own: Serve, library: str, name: str) -> None:
     server = own(APP, library, "--ws", f"odd_frames:{name}")
@@ -93,6 +96,7 @@ def test_class_that_fails_to_send(own: Serve, library: str, name: str) -> None:
     assert server.stop() == 0 and server.log().count(ALARM) == 1
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("name", "options"), [("FailsToPong", ()), ("FailsToPing", ("--ws-ping-interval", "0.05"))]
 )
@@ -106,6 +110,7 @@ def test_class_that_fails_to_keep_alive(
     assert server.stop() == 0 and server.log().count(ALARM) == 1
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", ["FailsToClose", "ClosesWithText"])
 def test_class_that_fails_to_close(own: Serve, library: str, name: str) -> None:
     """The close frame is sent all the same, whoever closes."""
@@ -131,6 +136,7 @@ def test_interrupt_within_a_class_stops_the_server(own: Serve, library: str) -> 
     assert server.wait() == 0 and ALARM not in server.log()
 
 
+@pytest.mark.in_turn
 def test_size_holds_whatever_the_class_gives(own: Serve, library: str) -> None:
     server = own(APP, library, "--ws", "odd_frames:GivesTooMuch", "--ws-max-size", "4999")
     with reach(server) as peer:
@@ -139,6 +145,7 @@ def test_size_holds_whatever_the_class_gives(own: Serve, library: str) -> None:
     assert server.stop() == 0 and ALARM not in server.log()
 
 
+@pytest.mark.in_turn
 def test_nothing_comes_after_a_failure(own: Serve, library: str) -> None:
     """What came before it does."""
     server = own(APP, library, "--ws", "odd_frames:Refuses")
@@ -150,6 +157,7 @@ def test_nothing_comes_after_a_failure(own: Serve, library: str) -> None:
     assert server.stop() == 0 and ALARM not in server.log()
 
 
+@pytest.mark.in_turn
 def test_nothing_comes_after_a_close(own: Serve, library: str) -> None:
     server = own(APP, library, "--ws", "odd_frames:Closes")
     script = Script(CONNECT, ACCEPT, ["drain"])

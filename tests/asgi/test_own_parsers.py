@@ -50,6 +50,7 @@ REFUSED = {
 """Classes whose requests are no requests, and the answer."""
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", FAULTS)
 def test_parser_that_fails_is_logged_and_answered(own: Serve, library: str, name: str) -> None:
     server = own("odd_parsers:app", library, "--http", f"odd_parsers:{name}")
@@ -61,6 +62,7 @@ def test_parser_that_fails_is_logged_and_answered(own: Serve, library: str, name
     assert server.log().count("Exception in the HTTP parser") == 3 and FAULTS[name] in server.log()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_a_parser_read_is_checked_again(own: Serve, library: str, name: str) -> None:
     server = own("odd_parsers:app", library, "--http", f"odd_parsers:{name}")
@@ -70,6 +72,7 @@ def test_what_a_parser_read_is_checked_again(own: Serve, library: str, name: str
     assert server.stop() == 0 and "Exception in the HTTP parser" not in server.log()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     "name", ["WritesText", "FailsToWrite", "FailsToBegin", "FailsToContinue", "SendsTextToContinue"]
 )
@@ -133,6 +136,7 @@ def test_interrupt_within_a_parser_stops_the_server(own: Serve, library: str) ->
     assert server.wait() == 0 and "Exception in the HTTP parser" not in server.log()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("path", "status", "fields"),
     [

@@ -88,6 +88,7 @@ def test_a_change_is_served(project: Open, library: str) -> None:
     assert one.server.stop() == 0
 
 
+@pytest.mark.in_turn
 def test_a_change_is_served_without_watchfiles(project: Open, library: str, tmp_path: Path) -> None:
     one = project(library, "--reload-delay", "0.05", environment=without("watchfiles", tmp_path))
     assert "polling; 'pip install watchfiles' is quicker" in one.server.log()
@@ -96,6 +97,7 @@ def test_a_change_is_served_without_watchfiles(project: Open, library: str, tmp_
     assert one.server.stop() == 0
 
 
+@pytest.mark.in_turn
 def test_what_an_editor_does_is_one_change(project: Open, library: str) -> None:
     """A swap file, a test of the directory, the old file renamed, a new one written in pieces, the backup removed."""
     one = project(library)
@@ -122,6 +124,7 @@ def test_what_an_editor_does_is_one_change(project: Open, library: str) -> None:
     assert one.server.stop() == 0
 
 
+@pytest.mark.in_turn
 def test_a_broken_edit_leaves_its_message_and_is_mended(project: Open, library: str) -> None:
     """Who asks meanwhile waits in the open socket, and is answered by the mended application."""
     one = project(library)
@@ -157,6 +160,7 @@ def test_streams_and_loops_that_stand_still_do_not_hold_a_reload_up(project: Ope
     assert one.server.stop() == 0
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("state", ["serving", "broken", "standing", "importing"])
 def test_a_signal_always_ends_it(project: Open, library: str, state: str, number: int) -> None:
@@ -179,6 +183,7 @@ def test_a_signal_always_ends_it(project: Open, library: str, state: str, number
     assert gone(worker + left)
 
 
+@pytest.mark.in_turn
 def test_files_that_do_not_matter_change_nothing(project: Open, library: str) -> None:
     one = project(library, "--reload-include", "*.html", "--reload-exclude", "test_*.py")
     worker = children(one.server.process.pid)
@@ -192,6 +197,7 @@ def test_files_that_do_not_matter_change_nothing(project: Open, library: str) ->
     assert one.server.stop() == 0
 
 
+@pytest.mark.in_turn
 def test_more_workers_are_not_for_reloading(project: Open, library: str) -> None:
     one = project(library, "--workers", "3")
     assert "--reload serves with one worker" in one.server.log()
