@@ -10,12 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import tls_tools
+from authority import self_signed
 from bench.environments import ROOT
 from command import Command
 from crews import children
 from harness import TIMEOUT, Client, until
 from http2_client import Http2
+from tls_client import IGNORE_UNEXPECTED_EOF
 
 APPS = ROOT / "proof" / "apps"
 VARIANTS = ("plain", "tls", "workers")
@@ -68,7 +69,7 @@ class Soaked(Command):
         options = ["soaked:app", "--app-dir", str(APPS), "--async-library", library, "--port", "0", "--http2"]
         options += ["--no-access-log", "--lifespan", "off"]
         if self.secure:
-            self._certificates = [tls_tools.self_signed(directory, name) for name in ("first", "second")]
+            self._certificates = [self_signed(directory / name) for name in ("first", "second")]
             self._place(0)
             options += [
                 "--ssl-certfile",
@@ -100,7 +101,7 @@ class Soaked(Command):
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         for path, _ in self._certificates:
             made.load_verify_locations(path)
-        made.options &= ~tls_tools.IGNORE_UNEXPECTED_EOF
+        made.options &= ~IGNORE_UNEXPECTED_EOF
         made.sslsocket_class = SecureSocket
         if alpn:
             made.set_alpn_protocols(list(alpn))

@@ -1,4 +1,4 @@
-"""An authority of the tests' own: it signs certificates, revokes them and lists those that it has revoked."""
+"""Certificates of the tests' own: such as sign themselves, and an authority that signs, revokes and lists."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ policy = any
 unique_subject = no
 copy_extensions = copy
 [any]
-commonName = supplied
+countryName = optional
 organizationName = optional
+commonName = supplied
 [req]
 distinguished_name = empty
 [empty]
@@ -35,7 +36,21 @@ subjectKeyIdentifier = hash
 keyUsage = critical, keyCertSign, cRLSign
 """
 
+LOCAL = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+
 KEYS = {"ec": ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"), "rsa": ("-newkey", "rsa:2048")}
+
+
+def self_signed(directory: Path) -> tuple[Path, Path]:
+    """Make a certificate for this machine that signs itself, ``cert.pem``; return it and its key, ``key.pem``.
+
+    The directory is made if it is not there.
+    """
+    directory.mkdir(exist_ok=True)
+    files = ("-keyout", "key.pem", "-out", "cert.pem")
+    subject = ("-subj", "/CN=localhost", "-addext", LOCAL)
+    _openssl(directory, "req", "-x509", *KEYS["ec"], "-nodes", *files, "-days", "2", *subject)
+    return directory / "cert.pem", directory / "key.pem"
 
 
 class Authority:
@@ -77,7 +92,13 @@ class Authority:
             signer._sign(directory / "ca.csr", self.certificate, "-extensions", "signer")
 
     def issue(
-        self, name: str, *hosts: str, kind: str = "ec", begins: int = -60, ends: int = 2 * 86400
+        self,
+        name: str,
+        *hosts: str,
+        kind: str = "ec",
+        begins: int = -60,
+        ends: int = 2 * 86400,
+        subject: str = "",
     ) -> tuple[Path, Path]:
         """Sign a certificate.
 
@@ -87,6 +108,7 @@ class Authority:
             kind: ``ec`` or ``rsa``.
             begins: When it begins to be good, in seconds from now.
             ends: When it ceases to.
+            subject: Its whole name, where that is more than ``name``: as ``openssl req -subj`` takes it, UTF-8.
 
         Returns:
             The files of the certificate and of its key.
@@ -103,8 +125,9 @@ class Authority:
             "-nodes",
             "-keyout",
             str(key),
+            "-utf8",
             "-subj",
-            f"/CN={name}",
+            subject or f"/CN={name}",
         )
         self._openssl(*make, *extension, "-out", f"{stem}.csr")
         dates = ("-startdate", _stamp(begins), "-enddate", _stamp(ends))
@@ -125,10 +148,12 @@ class Authority:
         self._openssl("ca", "-config", "ca.cnf", "-batch", "-notext", *files, *options)
 
     def _openssl(self, *arguments: str) -> None:
-        done = subprocess.run(
-            ["openssl", *arguments], cwd=self.directory, check=False, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        _openssl(self.directory, *arguments)
+
+
+def _openssl(directory: Path, *arguments: str) -> None:
+    done = subprocess.run(["openssl", *arguments], cwd=directory, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def _stamp(seconds: int) -> str:

@@ -15,7 +15,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import tls_tools
+from authority import self_signed
+from tls_client import IGNORE_UNEXPECTED_EOF
 
 WHOLE = 1 << 16
 
@@ -42,7 +43,7 @@ def difference(test: str) -> str | None:
 def certificate() -> tuple[Path, Path]:
     """Return a certificate for this machine and its key, made for this process."""
     directory = Path(tempfile.mkdtemp(prefix=f"tricorn-tls-{os.getpid()}-"))
-    return tls_tools.self_signed(directory)
+    return self_signed(directory)
 
 
 def options() -> list[str]:
@@ -55,7 +56,7 @@ def options() -> list[str]:
 def context() -> ssl.SSLContext:
     """Return what the clients speak."""
     made = ssl.create_default_context(cafile=str(certificate()[0]))
-    made.options &= ~tls_tools.IGNORE_UNEXPECTED_EOF
+    made.options &= ~IGNORE_UNEXPECTED_EOF
     return made
 
 

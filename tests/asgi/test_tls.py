@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from authority import self_signed
 from command import fails
 from harness import APPS, TIMEOUT, until
 from websockets.sync.client import connect
@@ -25,18 +26,7 @@ SIZE = 3_000_000
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory with a certificate for this machine, and its key."""
-    directory = tmp_path_factory.mktemp("tls")
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem"
-    )
-    names = "-days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
-    subprocess.run(
-        [*command.split(), *names.split()],
-        cwd=directory,
-        check=True,
-        capture_output=True,
-    )
-    return directory
+    return self_signed(tmp_path_factory.mktemp("tls"))[0].parent
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tls_tools
+from authority import self_signed
 from harness import APPS, TIMEOUT, Client, Serve, Server, until
+from tls_client import IGNORE_UNEXPECTED_EOF, dial
 
 APP = "bare:app"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -22,7 +23,7 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return a certificate for this machine, and its key."""
-    return tls_tools.self_signed(tmp_path_factory.mktemp("tls"))
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -41,14 +42,14 @@ def server(shared: Serve, library: str, options: list[str]) -> Server:
 def context(files: tuple[Path, Path]) -> ssl.SSLContext:
     """Return what a client that trusts the certificate speaks."""
     made = ssl.create_default_context(cafile=str(files[0]))
-    made.options &= ~tls_tools.IGNORE_UNEXPECTED_EOF  # an end that TLS does not tell of is an error
+    made.options &= ~IGNORE_UNEXPECTED_EOF  # an end that TLS does not tell of is an error
     return made
 
 
 @pytest.fixture
 def client(server: Server, context: ssl.SSLContext) -> Iterator[Client]:
     """Return a connection over TLS."""
-    with Client(tls_tools.dial(context, server.port)) as opened:
+    with Client(dial(context, server.port)) as opened:
         yield opened
 
 
@@ -74,7 +75,7 @@ def test_handshake_byte_by_byte_has_a_deadline(server: Server, context: ssl.SSLC
         assert slow.closed()
     assert 0.4 < time.monotonic() - began < 5
     until(lambda: "the TLS handshake was not over in time" in server.log(), "the log says why")
-    with Client(tls_tools.dial(context, server.port)) as client:
+    with Client(dial(context, server.port)) as client:
         assert client.ask().status == 200
 
 
@@ -116,14 +117,14 @@ def test_peers_that_go_in_their_handshake_are_not_logged(server: Server, context
     for sent in (b"", hello(context)[:50], hello(context)):
         with server.connect() as client:
             client.send(sent)
-    with Client(tls_tools.dial(context, server.port)) as client:
+    with Client(dial(context, server.port)) as client:
         assert client.ask().status == 200
     assert server.log() == before
 
 
 def test_client_that_does_not_trust_us_is_logged_in_words(server: Server) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
-        tls_tools.dial(ssl.create_default_context(), server.port)
+        dial(ssl.create_default_context(), server.port)
     until(lambda: "the client does not know who signed our certificate" in server.log(), "the log says why")
 
 
@@ -175,10 +176,10 @@ def test_upload_that_is_cut_is_a_disconnect(own: Serve, library: str, options: A
 def test_answer_that_is_cut_does_not_look_whole(own: Serve, library: str, options: Any, context: Any) -> None:
     """An answer of HTTP/1.0 that ends with its connection: TLS says that it has not ended."""
     server = own("cut:app", library, *options)
-    with tls_tools.dial(context, server.port) as connection:
+    with dial(context, server.port) as connection:
         connection.sendall(b"GET /whole HTTP/1.0\r\nHost: a\r\n\r\n")
         assert read_all(connection).endswith(b"\r\n\r\nhalf and half")
-    with tls_tools.dial(context, server.port) as connection:
+    with dial(context, server.port) as connection:
         connection.sendall(b"GET /half HTTP/1.0\r\nHost: a\r\n\r\n")
         with pytest.raises(ssl.SSLError, match=r"(?i)eof"):
             read_all(connection)
@@ -219,9 +220,9 @@ def test_proxy_header_comes_before_tls(run: Any, library: str, options: Any, con
 
 def test_connections_over_the_limit_are_told_so(own: Serve, library: str, options: Any, context: Any) -> None:
     server = own(APP, library, *options, "--limit-connections", "1")
-    with Client(tls_tools.dial(context, server.port)) as first:
+    with Client(dial(context, server.port)) as first:
         assert first.ask().status == 200
-        with Client(tls_tools.dial(context, server.port)) as second:
+        with Client(dial(context, server.port)) as second:
             assert second.answer().status == 503
         assert first.ask().status == 200
 
@@ -231,7 +232,7 @@ def test_many_handshakes_at_once_are_all_served(server: Server, context: ssl.SSL
     statuses: list[int] = []
 
     def ask() -> None:
-        with Client(tls_tools.dial(context, server.port)) as client:
+        with Client(dial(context, server.port)) as client:
             statuses.append(client.ask().status)
 
     threads = [threading.Thread(target=ask) for _ in range(50)]
@@ -246,7 +247,7 @@ def test_stop_ends_connections_that_are_idle_or_in_their_handshake(
     own: Serve, library: str, options: Any, context: Any
 ) -> None:
     server = own(APP, library, *options)
-    with server.connect() as shaking, Client(tls_tools.dial(context, server.port)) as idle:
+    with server.connect() as shaking, Client(dial(context, server.port)) as idle:
         shaking.send(hello(context)[:100])
         assert idle.ask().status == 200
         began = time.monotonic()

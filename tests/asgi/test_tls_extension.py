@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tls_tools
+from authority import Authority, self_signed
 from harness import TIMEOUT, Client, Serve, Server
+from tls_client import dial
 from websockets.sync.client import connect
 
 NONE_TOO = True
@@ -23,7 +23,7 @@ APP = "proxied:app"
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return a certificate for this machine, and its key."""
-    return tls_tools.self_signed(tmp_path_factory.mktemp("tls"))
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def context(files: tuple[Path, Path]) -> ssl.SSLContext:
 @pytest.fixture
 def client(server: Server, context: ssl.SSLContext) -> Iterator[Client]:
     """Return a connection over TLS."""
-    with Client(tls_tools.dial(context, server.port)) as opened:
+    with Client(dial(context, server.port)) as opened:
         yield opened
 
 
@@ -74,7 +74,7 @@ def test_E8_older_version_and_its_suites(
 ) -> None:
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(name)
-    with Client(tls_tools.dial(context, server.port)) as client:
+    with Client(dial(context, server.port)) as client:
         extension = told(client)
     assert (extension["tls_version"], extension["cipher_suite"]) == (0x0303, suite)
 
@@ -95,7 +95,7 @@ def test_each_request_of_a_connection_is_told_anew(shared: Serve, library: str, 
     server = shared("tls_changes:app", library, *options)
     context = ssl.create_default_context(cafile=str(files[0]))
     for _ in range(2):
-        with Client(tls_tools.dial(context, server.port)) as client:
+        with Client(dial(context, server.port)) as client:
             assert [client.ask().json() for _ in range(3)] == [[None, []]] * 3
 
 
@@ -107,7 +107,7 @@ def test_connections_at_once_are_told_their_own(server: Server, files: tuple[Pat
     def ask(version: ssl.TLSVersion) -> None:
         context = ssl.create_default_context(cafile=str(files[0]))
         context.minimum_version = context.maximum_version = version
-        with Client(tls_tools.dial(context, server.port)) as client:
+        with Client(dial(context, server.port)) as client:
             seen.extend((version.value, told(client)["tls_version"]) for _ in range(20))
 
     threads = [threading.Thread(target=ask, args=[version]) for version in versions]
@@ -132,26 +132,14 @@ class Certified:
 def certified(tmp_path_factory: pytest.TempPathFactory, files: tuple[Path, Path]) -> Certified:
     """Return a certificate whose name has what must be escaped, signed by an authority in between."""
     directory = tmp_path_factory.mktemp("clients")
-    tls_tools.authority(directory)
-    ca = (
-        "-extfile",
-        str(directory / "signer.ext"),
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca-key.pem",
-        "-CAcreateserial",
-    )
-    (directory / "signer.ext").write_text("basicConstraints=critical,CA:TRUE\n")
-    request = ("-keyout", "signer-key.pem", "-out", "signer.csr", "-subj", "/CN=Signer")
-    tls_tools.openssl(directory, "req", "-new", *tls_tools.EC, *request)
-    tls_tools.openssl(directory, "x509", "-req", "-in", "signer.csr", "-days", "2", "-out", "signer.pem", *ca)
-    own, key = tls_tools.issue(directory, "client", "/C=CZ/O=Luči, s.r.o./CN=Jiří \\+1", signer="signer")
+    root = Authority(directory / "root", "Tests")
+    signer = Authority(directory / "signer", "Signer", root)
+    own, key = signer.issue("client", subject="/C=CZ/O=Luči, s.r.o./CN=Jiří \\+1")
     chain = directory / "chain.pem"
-    chain.write_text(own.read_text() + (directory / "signer.pem").read_text())
+    chain.write_text(own.read_text() + signer.certificate.read_text())
     options = ("--ssl-certfile", str(files[0]), "--ssl-keyfile", str(files[1]), "--ssl-cert-reqs", "1")
-    ours = ("--ssl-ca-certs", str(directory / "ca.pem"), "--ssl-cert-errors", "tell")
-    return Certified((*options, *ours), chain, key, directory / "signer.pem")
+    ours = ("--ssl-ca-certs", str(root.certificate), "--ssl-cert-errors", "tell")
+    return Certified((*options, *ours), chain, key, signer.certificate)
 
 
 def test_E8_certificate_of_the_client(
@@ -160,7 +148,7 @@ def test_E8_certificate_of_the_client(
     """The chain begins with the client's own; the name is as RFC 4514 has it."""
     server = shared(APP, library, *certified.options)
     context.load_cert_chain(certified.own, certified.key)
-    with Client(tls_tools.dial(context, server.port)) as client:
+    with Client(dial(context, server.port)) as client:
         first, second = told(client), told(client)
     assert first == second
     assert "".join(first["client_cert_chain"]) == certified.own.read_text()
@@ -175,10 +163,10 @@ def test_E8_certificate_that_is_not_good(
 ) -> None:
     """It is told why, where the server is to serve such clients; those without a certificate are served, too."""
     server = shared(APP, library, *certified.options)
-    with Client(tls_tools.dial(context, server.port)) as client:
+    with Client(dial(context, server.port)) as client:
         assert told(client)["client_cert_chain"] == []
     context.load_cert_chain(*files)
-    with Client(tls_tools.dial(context, server.port)) as client:
+    with Client(dial(context, server.port)) as client:
         extension = told(client)
     assert extension["client_cert_chain"] == [files[0].read_text()]
     assert extension["client_cert_name"] == "CN=localhost"
@@ -193,11 +181,9 @@ def test_E8_session_that_goes_on(
     server = shared(APP, library, *certified.options)
     context.minimum_version = context.maximum_version = version
     context.load_cert_chain(certified.own, certified.key)
-    with Client(tls_tools.dial(context, server.port)) as client:
+    with Client(dial(context, server.port)) as client:
         first = told(client)
         session = client.socket.session  # type: ignore[attr-defined]
-    plain = socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT)
-    resumed = context.wrap_socket(plain, server_hostname="localhost", session=session)
-    with Client(resumed) as client:
+    with Client(dial(context, server.port, session=session)) as client:
         again = told(client)
     assert again == first and len(again["client_cert_chain"]) == 2

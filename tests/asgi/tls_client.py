@@ -10,6 +10,9 @@ from harness import TIMEOUT
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
+IGNORE_UNEXPECTED_EOF = 1 << 7
+"""OpenSSL's option, which Python switches on: an end that TLS does not tell of is none."""
+
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 import httpx
+from authority import self_signed
 
 APPS = Path(__file__).parent / "apps"
 
@@ -59,12 +60,7 @@ class Identity:
 
 def make_identity(directory: Path) -> Identity:
     """Write a certificate for ``127.0.0.1`` and ``localhost`` into a directory."""
-    made = Identity(directory / "cert.pem", directory / "key.pem")
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", os.fspath(made.key))
-    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
-    command = ["openssl", "req", "-x509", *key, *names, "-days", "2", "-out", os.fspath(made.certificate)]
-    subprocess.run(command, check=True, capture_output=True)
-    return made
+    return Identity(*self_signed(directory))
 
 
 class Site:
