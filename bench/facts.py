@@ -1,4 +1,4 @@
-"""Where and how figures were measured, and when two runs may stand in one table."""
+"""Where and how figures were measured, and when figures of two runs may be compared."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bench.environments import ROOT, run_checked
 MEASURED = (
     *("src", "python", "meson.build", "meson.options", "bench"),
     *(":!bench/results", ":!bench/notes", ":!bench/README.md", ":!bench/instructions.json"),
-    *(":!bench/report.py", ":!bench/verdicts.py", ":!bench/plot.py"),
+    *(":!bench/report.py", ":!bench/verdicts.py", ":!bench/plot.py", ":!bench/store.py"),
 )
 """What figures depend on, as git's path specifications."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Where and how the figures were measured. Figures of runs with equal facts may be compared."""
+    """Where and how the figures of a row were measured. Figures of runs with equal facts may be compared."""
 
     commit: str
     machine: str

@@ -1,7 +1,7 @@
 """The command `bench/run`: every chosen workload on every server, interleaved, then the report.
 
-The rows of earlier runs stay in the report as long as the same code was measured in the same way on the same machine,
-so that a long measurement may be made in parts.
+The rows of earlier runs stay in the report, which tells where and how each was measured, so that a long measurement may
+be made in parts. Within a row all servers are of one run.
 """
 
 from __future__ import annotations
@@ -54,7 +54,11 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help=f"rows {','.join(MAIN_ROWS)}, one round of a second, into build/bench/quick, unless told otherwise",
     )
-    parser.add_argument("--missing", action="store_true", help="only rows that the report does not have yet")
+    parser.add_argument(
+        "--missing",
+        action="store_true",
+        help="only rows that the report does not have of this code, machine and way of measuring",
+    )
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no row after so many minutes")
     parser.add_argument("--fresh", action="store_true", help="forget the rows of earlier runs")
     parser.add_argument(
@@ -111,6 +115,11 @@ class Bench:
     faults: dict[str, str]
     python: str
 
+    def gather(self, options: argparse.Namespace) -> facts.Facts:
+        """Return what a run with these options is measured with."""
+        interpreter = environments.same_interpreter(self.ready)
+        return facts.gather(interpreter, options.rounds, options.seconds)
+
     def versions(self, workload: Workload) -> dict[str, str]:
         """Return the versions of a workload's servers."""
         return {
@@ -147,7 +156,9 @@ def show(subject: Subject, number: int, outcome: Sample | str) -> None:
     print(f"row {subject.workload.row:3} round {number} {subject.server.name:16} {shown}", flush=True)
 
 
-def measure_row(workload: Workload, bench: Bench, options: argparse.Namespace) -> Measured:
+def measure_row(
+    workload: Workload, bench: Bench, known: facts.Facts, options: argparse.Namespace
+) -> Measured:
     """Measure a workload's servers in turn, round after round."""
     path = environments.framework_path(bench.python, workload.packages) if workload.packages else ""
     named = [name for name in workload.servers if name in bench.servers]
@@ -161,7 +172,7 @@ def measure_row(workload: Workload, bench: Bench, options: argparse.Namespace) -
                 outcome = attempt(subject, options.seconds)
                 samples[name].append(outcome)
                 show(subject, number, outcome)
-    return Measured(workload.row, samples, bench.versions(workload), facts.now(), options.command)
+    return Measured(workload.row, known, samples, bench.versions(workload), facts.now(), options.command)
 
 
 def build_rows(measured: dict[str, Measured]) -> list[figures.Row]:
@@ -178,13 +189,12 @@ def build_rows(measured: dict[str, Measured]) -> list[figures.Row]:
     return rows
 
 
-def write_report(folder: Path, known: facts.Facts, measured: dict[str, Measured], python: str) -> None:
+def write_report(folder: Path, measured: dict[str, Measured], python: str) -> None:
     """Write latest.md, latest.json, and the plots of all rows and of the main ones."""
     rows = build_rows(measured)
-    commands = list(dict.fromkeys(found.command for found in measured.values()))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "latest.md").write_text(report.markdown(rows, known, commands))
-    (folder / "latest.json").write_text(store.record(rows, known, measured))
+    (folder / "latest.md").write_text(report.markdown(rows, measured))
+    (folder / "latest.json").write_text(store.record(rows, measured))
     if folder.resolve() == ROOT / "bench" / "results":
         page = ROOT / "README.md"
         page.write_text(report.into_readme(page.read_text(), report.overview(rows)))
@@ -197,8 +207,7 @@ def renew(options: argparse.Namespace) -> int:
     path = options.out / "latest.json"
     if not path.exists():
         raise Unusable(f"there is no {path}")
-    known, measured = store.read(path)
-    write_report(options.out, known, measured, options.python)
+    write_report(options.out, store.read(path), options.python)
     return 0
 
 
@@ -219,17 +228,16 @@ def run(words: Sequence[str]) -> int:
     environments.socket_load_generator()
     environments.http2_load_generator()
     bench = prepare(choose_servers(workloads, options.servers), options.python)
-    interpreter = environments.same_interpreter(bench.ready)
-    known = facts.gather(interpreter, options.rounds, options.seconds)
-    path = options.out / "latest.json"
-    measured = {} if options.fresh else store.kept(path, known)
-    wanted = [workload for workload in workloads if not (options.missing and workload.row in measured)]
+    known = bench.gather(options)
+    measured = {} if options.fresh else store.kept(options.out / "latest.json")
+    there = {row for row, found in measured.items() if options.missing and found.facts == known}
+    wanted = [workload for workload in workloads if workload.row not in there]
     fresh: dict[str, Measured] = {}
     deadline = time.monotonic() + 60 * options.minutes
     for workload in wanted:
         if time.monotonic() < deadline:
-            fresh[workload.row] = measured[workload.row] = measure_row(workload, bench, options)
-            write_report(options.out, known, measured, options.python)
+            fresh[workload.row] = measured[workload.row] = measure_row(workload, bench, known, options)
+            write_report(options.out, measured, options.python)
     if options.missing and not wanted:
         print("no row is missing")
     if left := [workload.row for workload in wanted if workload.row not in fresh]:

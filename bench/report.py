@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench import kinds, verdicts
 from bench.environments import ROOT
 from bench.facts import Facts
 from bench.figures import Cell, Row, Verdict
 from bench.kinds import KINDS, Column
+from bench.store import Measured
 from bench.verdicts import METRICS
 
 NOTES = ROOT / "bench" / "notes"
@@ -159,15 +159,32 @@ def into_readme(readme: str, table: str) -> str:
     return f"{before}{begin}\n{table}\n{end}{after}" if begin and end else readme
 
 
-def markdown(rows: Sequence[Row], facts: Facts, commands: Sequence[str]) -> str:
+def sources(measured: Mapping[str, Measured]) -> list[str]:
+    """Format where and how the rows were measured: a line for those of one run, on the same code and machine."""
+    runs: dict[tuple[Facts, str], list[Measured]] = {}
+    for found in measured.values():
+        runs.setdefault((found.facts, found.command), []).append(found)
+    lines = ["| rows | begun | rounds | commit | machine | python | command |"]
+    lines += ["| --- | --- | ---: | --- | --- | --- | --- |"]
+    for (facts, command), run in runs.items():
+        names = ", ".join(found.row for found in run)
+        rounds = f"{facts.rounds} of {facts.seconds:g} s"
+        place = f"{facts.machine}, {facts.kernel} | {facts.python}"
+        date = min(found.date for found in run)
+        lines.append(f"| {names} | {date} | {rounds} | {facts.commit} | {place} | `{command}` |")
+    return lines
+
+
+def markdown(rows: Sequence[Row], measured: Mapping[str, Measured]) -> str:
     """Format the whole report."""
     lines = [
         "# Benchmarks",
         "",
-        f"CPU time is that of the server's whole process tree, median of {facts.rounds} interleaved rounds of "
-        f"{facts.seconds:g} s. One worker on one core, the load generator on another; every status, length and body is "
+        "CPU time is that of the server's whole process tree, median of rounds in which the servers take turns. One "
+        "worker on one core, the load generator on another; every status, length and body is "
         "checked, and one wrong answer voids the line. Requests per second depend on what else the machine "
-        "does. Memory is what processes have in user space besides files. Instructions are counted by callgrind.",
+        "does. Memory is what processes have in user space besides files. Instructions are counted by callgrind. "
+        "Servers of one row can be compared; where and how each row was measured is told at the end.",
         "",
         "## Targets",
         "",
@@ -180,8 +197,5 @@ def markdown(rows: Sequence[Row], facts: Facts, commands: Sequence[str]) -> str:
     ]
     for row in rows:
         lines += row_section(row)
-    lines += ["## Where and how", "", "| | |", "| --- | --- |"]
-    known = dataclasses.asdict(facts)
-    lines += [f"| {name} | {known[name]} |" for name in ("commit", "machine", "kernel", "python")]
-    lines += [f"| command | `{command}` |" for command in commands]
+    lines += ["## Where and how", "", *sources(measured)]
     return "\n".join(lines) + "\n"

@@ -20,6 +20,7 @@ class Measured:
     """One row's samples, by the server's name; a text in place of a sample says what went wrong."""
 
     row: str
+    facts: Facts
     samples: Mapping[str, Sequence[Sample | str]]
     versions: Mapping[str, str]
     date: str
@@ -49,32 +50,25 @@ def row_record(row: Row, measured: Measured) -> dict[str, Any]:
     }
 
 
-def record(rows: Sequence[Row], facts: Facts, measured: Mapping[str, Measured]) -> str:
+def record(rows: Sequence[Row], measured: Mapping[str, Measured]) -> str:
     """Return everything as JSON."""
     plain = [row_record(row, measured[row.workload.row]) for row in rows]
-    return json.dumps({"facts": dataclasses.asdict(facts), "rows": plain}, indent=1) + "\n"
+    return json.dumps({"rows": plain}, indent=1) + "\n"
 
 
-def read(path: Path) -> tuple[Facts, dict[str, Measured]]:
+def read(path: Path) -> dict[str, Measured]:
     """Return what a record holds. KeyError or TypeError when it is of another form."""
-    stored = json.loads(path.read_text())
     names = [field.name for field in dataclasses.fields(Measured)]
-    measured = [Measured(**{name: row[name] for name in names}) for row in stored["rows"]]
-    return Facts(**stored["facts"]), {each.row: each for each in measured}
+    found = [{name: row[name] for name in names} for row in json.loads(path.read_text())["rows"]]
+    return {row["row"]: Measured(**row | {"facts": Facts(**row["facts"])}) for row in found}
 
 
-def kept(path: Path, facts: Facts) -> dict[str, Measured]:
-    """Return the rows of an earlier run, if the same was measured in the same way; else say why they are dropped."""
+def kept(path: Path) -> dict[str, Measured]:
+    """Return the rows of earlier runs, each with the facts of its own."""
     if not path.exists():
         return {}
     try:
-        before, measured = read(path)
+        return read(path)
     except (KeyError, TypeError):
         print(f"{path} is of another form: its rows are dropped", file=sys.stderr)
         return {}
-    if before == facts:
-        return measured
-    now, then = dataclasses.asdict(facts), dataclasses.asdict(before)
-    differing = ", ".join(f"{name} {then[name]} (now {now[name]})" for name in now if now[name] != then[name])
-    print(f"the rows of the earlier run are dropped, as they were measured with {differing}", file=sys.stderr)
-    return {}
