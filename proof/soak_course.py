@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -30,6 +31,10 @@ STEADY = 100
 """Looks at the descriptors, 5 ms apart, in which nothing changes."""
 CLOSING = 10.0
 """Seconds within which a descriptor must be closed that was open at a rest, but not at the first."""
+LOOKS = 100
+"""Connections, at most, until each worker has told what it holds."""
+QUIET = 120.0
+"""Seconds within which a server must come to rest."""
 SETTLING = 1.5
 """Seconds without traffic before a server is looked at: pools keep what half a second has needed."""
 
@@ -170,22 +175,30 @@ class Course:
         self._traffic.rest()
 
     def _rest(self) -> Rest:
-        """Wait until the server has nothing to do, and return what it holds."""
+        """Wait until the server has nothing to do, its workers stay, and return what it holds."""
         server = self._server
         time.sleep(SETTLING)
-        until(lambda: len(server.pids()) == (2 if server.workers else 1), "the workers are replaced", 60)
-        pids = server.pids()
-        found: dict[int, dict[str, int]] = {}
+        deadline = time.monotonic() + QUIET
+        while time.monotonic() < deadline:
+            pids = server.pids()
+            with suppress(FileNotFoundError, ProcessLookupError):  # a worker that is being replaced has ended
+                rest = self._look(pids, [server.process.pid] if server.workers else [])
+                if rest is not None and server.pids() == pids:
+                    return rest
+            time.sleep(0.1)
+        raise AssertionError(f"not within {QUIET:g} s: the server rests")
 
-        def all_quiet() -> bool:
-            known = server.facts(collect=True)
+    def _look(self, pids: Sequence[int], parent: Sequence[int]) -> Rest | None:
+        """Return what is held; ``None`` while applications work, or workers come and go."""
+        found: dict[int, dict[str, int]] = {}
+        for _ in range(LOOKS):
+            known = self._server.facts(collect=True)
             if known["active"] == 1:
                 found[known["pid"]] = known
-            return sorted(found) == pids
-
-        until(all_quiet, "the server has nothing to do", 60)
-        parent = [server.process.pid] if server.workers else []
-        open_now = self._descriptors(pids, parent)
+            if len(found) >= len(pids):
+                break
+        if sorted(found) != pids or len(pids) != (2 if self._server.workers else 1):
+            return None
 
         def total(key: str) -> int:
             return sum(one[key] for one in found.values())
@@ -193,7 +206,7 @@ class Course:
         return Rest(
             answers=self._traffic.right.total(),
             memory=sum(map(anonymous, pids)),
-            descriptors=open_now,
+            descriptors=self._descriptors(pids, parent),
             threads=sum(map(threads, pids)),
             objects=total("objects"),
             blocks=total("blocks"),
