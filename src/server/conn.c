@@ -392,15 +392,44 @@ static enum read_outcome read_once(tri_conn *conn)
     return n == TRI_SERVER_READ && wants_read(conn) ? READ_FULL : READ_SOME;
 }
 
+/* Whether enough was inflated in this turn: few bytes may become many, and who sends no messages is not to wait. */
+static bool has_inflated(const tri_server *server)
+{
+    return server->ws.inflated >= TRI_SERVER_INFLATED;
+}
+
+/* Whether a connection has a WebSocket, or a stream that is one. */
+static bool has_websocket(const tri_conn *conn)
+{
+    for (const tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next)
+        if (TRI_CONTAINER(node, tri_exchange, link)->ws != NULL)
+            return true;
+    return false;
+}
+
+/* Leaves the rest to the next turn: the descriptor stays readable, and what TLS has already is remembered */
+static void put_off(tri_conn *conn)
+{
+    if (conn->tls == NULL || !tri_tls_has_pending(conn->tls))
+        return;
+    if (tri_list_empty(&conn->resume))
+        tri_list_append(&conn->server->later, &conn->resume);
+    tri_reactor_wake(conn->server->reactor); /* there is no other end of the next wait */
+}
+
 /* The socket is readable: what has come is read and parsed, but only so much before others have their turn. */
 void tri_conn_readable(tri_conn *conn)
 {
+    if (has_inflated(conn->server) && has_websocket(conn)) {
+        put_off(conn);
+        return;
+    }
     if (conn->tls != NULL && !tri_conn_tls_ready(conn))
         return;
     enum read_outcome outcome = read_once(conn);
     if (outcome == READ_NOTHING)
         return;
-    for (unsigned reads = 1; reads < TRI_SERVER_READS && outcome == READ_FULL; reads++)
+    for (unsigned reads = 1; reads < TRI_SERVER_READS && outcome == READ_FULL && !has_inflated(conn->server); reads++)
         outcome = read_once(conn);
     settle(conn);
 }

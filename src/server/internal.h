@@ -20,19 +20,20 @@
 #include "ws/ws.h"
 
 enum {
-    TRI_SERVER_READ = 65536,      /* bytes of the shared read buffer */
-    TRI_SERVER_READS = 4,         /* times that it is filled from one socket in a turn */
-    TRI_SERVER_EVENTS = 256,      /* descriptors of one turn */
-    TRI_SERVER_ACCEPTS = 64,      /* connections accepted from one listener in a turn */
-    TRI_SERVER_SHAKES = 16,       /* steps of TLS handshakes in a turn, up to a millisecond each */
-    TRI_SERVER_REFUSALS = 64,     /* records that wait for the log */
-    TRI_SERVER_FLUSH = 65536,     /* waiting bytes that are written even while corked */
-    TRI_SERVER_IN_ROW = 64,       /* pipelined requests of a connection before others have their turn */
-    TRI_SERVER_AHEAD = 16384,     /* bytes of pipelined requests that are read ahead */
-    TRI_SERVER_SPARE = 64,        /* idle objects that a pool keeps for good */
-    TRI_SERVER_TRIM_MS = 500,     /* until those beyond go back to the system */
-    TRI_SERVER_RETRY_MS = 100,    /* until accepting is tried again when out of descriptors */
-    TRI_SERVER_SHORT_MS = 60000,  /* without such a pause, until the next one is news for the log */
+    TRI_SERVER_READ = 65536,       /* bytes of the shared read buffer */
+    TRI_SERVER_READS = 4,          /* times that it is filled from one socket in a turn */
+    TRI_SERVER_EVENTS = 256,       /* descriptors of one turn */
+    TRI_SERVER_ACCEPTS = 64,       /* connections accepted from one listener in a turn */
+    TRI_SERVER_SHAKES = 16,        /* steps of TLS handshakes in a turn, up to a millisecond each */
+    TRI_SERVER_INFLATED = 1048576, /* bytes of messages that are inflated in a turn; the rest waits for the next */
+    TRI_SERVER_REFUSALS = 64,      /* records that wait for the log */
+    TRI_SERVER_FLUSH = 65536,      /* waiting bytes that are written even while corked */
+    TRI_SERVER_IN_ROW = 64,        /* pipelined requests of a connection before others have their turn */
+    TRI_SERVER_AHEAD = 16384,      /* bytes of pipelined requests that are read ahead */
+    TRI_SERVER_SPARE = 64,         /* idle objects that a pool keeps for good */
+    TRI_SERVER_TRIM_MS = 500,      /* until those beyond go back to the system */
+    TRI_SERVER_RETRY_MS = 100,     /* until accepting is tried again when out of descriptors */
+    TRI_SERVER_SHORT_MS = 60000,   /* without such a pause, until the next one is news for the log */
     TRI_SERVER_INFLIGHT_MS = 250, /* at a stop, how long a connection used a moment ago may bring a request under way */
     TRI_SERVER_RELIEVED_MS = 1000, /* the same where others serve on, and nobody waits for the stop */
     TRI_SERVER_LOG_MS = 50,        /* until lines of the access log are written that no turn has taken along */
@@ -173,6 +174,8 @@ struct tri_server {
     tri_list flush;
     tri_list resume;
     unsigned shakes;          /* steps of handshakes in this turn */
+    tri_list later;           /* connections for `resume` in the next turn */
+    unsigned first;           /* of what is ready, to begin a turn with, so that nobody is always the last */
     uint32_t handshakes;      /* completed since memory last went back to the system */
     uint32_t handshakes_seen; /* of them before the last look */
     unsigned in_row;          /* exchanges taken one after another from `resume` */

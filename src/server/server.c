@@ -41,6 +41,7 @@ static void init_lists(tri_server *server)
     tri_list_init(&server->woken);
     tri_list_init(&server->flush);
     tri_list_init(&server->resume);
+    tri_list_init(&server->later);
 }
 
 /* What the board says of this server. */
@@ -335,12 +336,23 @@ static void arm(tri_server *server)
     tri_reactor_arm(server->reactor, earlier(next, earlier(server->retry_at, server->trim_at)));
 }
 
+/* Begins anew to count what is inflated in a turn; what was put off in the last one comes first. */
+static void go_on_inflating(tri_server *server)
+{
+    tri_list *node;
+    server->first += server->ws.inflated >= TRI_SERVER_INFLATED;
+    server->ws.inflated = 0;
+    while ((node = tri_list_shift(&server->later)) != NULL)
+        tri_list_append(&server->resume, node);
+}
+
 int tri_server_turn(tri_server *server, int timeout_ms)
 {
     tri_ready ready[TRI_SERVER_EVENTS];
     bool waited = server->asleep;
     server->asleep = false;
     server->shakes = 0;
+    go_on_inflating(server);
     bury(server);
     if (timeout_ms != 0)
         arm(server);
@@ -351,8 +363,8 @@ int tri_server_turn(tri_server *server, int timeout_ms)
     if (server->lag.on)
         beat(server, waited || timeout_ms != 0);
     server->corks++;
-    for (int i = 0; i < n; i++)
-        dispatch(server, &ready[i]);
+    for (unsigned i = 0; i < (unsigned)n; i++)
+        dispatch(server, &ready[(server->first + i) % (unsigned)n]);
     fire_timers(server);
     server->corks--;
     return 0;

@@ -225,6 +225,7 @@ static int inflate_into(tri_ws *self, tri_span bytes, bool end)
 {
     size_t from = self->message->n;
     int error = tri_ws_deflate_inflate(&self->deflate, bytes, end, &self->message, self->shared->limits->ws_message);
+    self->shared->inflated += self->message->n - from;
     if (error != TRI_ENOMEM)
         check_text(self, from); /* what came before the error, which may be wrong as well */
     return error == TRI_OK || self->pending == TRI_WS_EVENT_FAIL ? TRI_OK : fail_of(self, error);

@@ -15,6 +15,7 @@ typedef struct tri_ws_shared {
     const tri_limits *limits;
     tri_chain_pool *chains;
     tri_ws_deflate_shared deflate;
+    size_t inflated; /* bytes that messages have come to since the owner last set it to 0 */
 } tri_ws_shared;
 
 /* One socket's state, embedded; between messages it holds no memory but what its compression keeps. */

