@@ -30,7 +30,7 @@ SAMPLING = 1.0
 STEADY = 100
 """Looks at the descriptors, 5 ms apart, in which nothing changes."""
 CLOSING = 10.0
-"""Seconds within which a descriptor must be closed that was open at a rest, but not at the first."""
+"""Seconds within which descriptors must be closed and threads have ended that a rest has beyond the first."""
 LOOKS = 100
 """Connections, at most, until each worker has told what it holds."""
 QUIET = 120.0
@@ -203,11 +203,12 @@ class Course:
         def total(key: str) -> int:
             return sum(one[key] for one in found.values())
 
+        open_files, running = self._held(pids, parent)
         return Rest(
             answers=self._traffic.right.total(),
             memory=sum(map(anonymous, pids)),
-            descriptors=self._descriptors(pids, parent),
-            threads=sum(map(threads, pids)),
+            descriptors=open_files,
+            threads=running,
             objects=total("objects"),
             blocks=total("blocks"),
             heap=total("heap"),
@@ -215,15 +216,14 @@ class Course:
             parent=sum(map(anonymous, parent)),
         )
 
-    def _descriptors(self, pids: Sequence[int], parent: Sequence[int]) -> tuple[int, ...]:
-        """Return how many descriptors are open, once those that the first rest had not had time to close."""
-        found = settled_all(pids, parent)
+    def _held(self, pids: Sequence[int], parent: Sequence[int]) -> tuple[tuple[int, ...], int]:
+        """Return how many descriptors and threads there are, once those that the first rest had not had time to end."""
+        firsts = [(rest.descriptors, rest.threads) for rest in self._record.rests[:1]]
         deadline = time.monotonic() + CLOSING
-        while (
-            self._record.rests and found != self._record.rests[0].descriptors and time.monotonic() < deadline
-        ):
-            found = settled_all(pids, parent)
-        return found
+        while True:
+            found = settled_all(pids, parent), sum(map(threads, pids))
+            if firsts in ([], [found]) or time.monotonic() >= deadline:
+                return found
 
 
 def settled_all(pids: Sequence[int], parent: Sequence[int]) -> tuple[int, ...]:
