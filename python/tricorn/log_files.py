@@ -13,7 +13,6 @@ import stat
 import sys
 import time
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TextIO
@@ -76,8 +75,9 @@ class LogFile:
         """
         rest = memoryview(b"\n" + data if self.within else data)
         while rest:
-            rest = rest[os.write(self.fd, rest) :]
-            self.within = bool(rest)
+            took = os.write(self.fd, rest)
+            self.within = _ends_within(rest, took)
+            rest = rest[took:]
 
     def close(self) -> None:
         """Close it; once it is closed, this does nothing."""
@@ -117,15 +117,19 @@ class FileHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
         try:
-            text = _behind_lost(self.format, record, self._lost, self._why) + "\n"
-            self.file.append(text.encode("utf-8", "backslashreplace"))
+            text = self.format(record)
+            if self._lost:
+                self._append(self.format(_of_lost(record, self._lost, self._why)))
+                self._lost = 0
+            self._append(text)
         except OSError as error:  # there is nowhere to say so now
             self._lost += 1
             self._why = error.strerror or "it cannot be written"
         except Exception:
             self.handleError(record)
-        else:
-            self._lost = 0
+
+    def _append(self, text: str) -> None:
+        self.file.append(f"{text}\n".encode("utf-8", "backslashreplace"))
 
     def close(self) -> None:
         """Close the file as well."""
@@ -133,15 +137,15 @@ class FileHandler(logging.Handler):
         super().close()
 
 
-def _behind_lost(
-    form: Callable[[logging.LogRecord], str], record: logging.LogRecord, lost: int, why: str
-) -> str:
-    """Return a record's text, behind a line about those that were lost before it."""
-    if not lost:
-        return form(record)
+def _of_lost(record: logging.LogRecord, lost: int, why: str) -> logging.LogRecord:
+    """Return a record that says how many were lost before another one."""
     problem = "%d message(s) were lost: %s"
-    missing = logging.LogRecord(record.name, logging.WARNING, "", 0, problem, (lost, why), None)
-    return form(missing) + "\n" + form(record)
+    return logging.LogRecord(record.name, logging.WARNING, "", 0, problem, (lost, why), None)
+
+
+def _ends_within(data: memoryview, took: int) -> bool:
+    """Tell whether a write that took so many bytes has ended within a line."""
+    return took > 0 and data[took - 1] != ord("\n")
 
 
 class StreamHandler(logging.StreamHandler[TextIO]):
@@ -167,12 +171,17 @@ class StreamHandler(logging.StreamHandler[TextIO]):
         try:
             if self._outlet.is_file:
                 self._flush_others()
-            text = _behind_lost(self.format, record, self._outlet.lost, self._outlet.why) + self.terminator
-            self._outlet.write(text.encode("utf-8", "backslashreplace"))
+            text = self.format(record)
+            if self._outlet.lost:
+                self._write(self._outlet, self.format(_of_lost(record, self._outlet.lost, self._outlet.why)))
+            self._write(self._outlet, text)
         except OSError:
             pass  # there is nowhere to say so
         except Exception:
             self.handleError(record)
+
+    def _write(self, outlet: _Outlet, text: str) -> None:
+        outlet.write(f"{text}{self.terminator}".encode("utf-8", "backslashreplace"))
 
     def _flush_others(self) -> None:
         """Have what the application has written to the stream come first; a file keeps nobody waiting."""
@@ -196,7 +205,8 @@ class _Outlet:
     """A descriptor whose reader may be slow, or whose disk full.
 
     Args:
-        fd: The descriptor, one of our own; a write to it never waits.
+        fd: The descriptor, one of our own but for a file's, which follows its stream when that is redirected; a write
+            to it never waits.
         mode: What it is; of a socket each call has to say that it does not wait.
 
     Attributes:
@@ -222,8 +232,9 @@ class _Outlet:
         rest = memoryview(b"\n" + data if self._within else data)
         try:
             while rest:
-                rest = rest[self._write_some(rest, until) :]
-                self._within = bool(rest)
+                took = self._write_some(rest, until)
+                self._within = _ends_within(rest, took)
+                rest = rest[took:]
         except OSError as error:
             self.lost += 1
             slow = isinstance(error, BlockingIOError)
@@ -245,10 +256,10 @@ class _Outlet:
                     raise
 
     def close(self) -> None:
-        """Close the descriptor, once."""
+        """Close the descriptor if it is ours, once."""
         if self._socket is not None:
             self._socket.close()
-        else:
+        elif not self.is_file:
             os.close(self._fd)
 
 
@@ -258,7 +269,9 @@ def _outlet(stream: TextIO) -> _Outlet | None:
         stream.flush()
         fd = stream.fileno()
         mode = os.fstat(fd).st_mode
-        if stat.S_ISSOCK(mode) or stat.S_ISREG(mode):
+        if stat.S_ISREG(mode):
+            return _Outlet(fd, mode)
+        if stat.S_ISSOCK(mode):
             return _Outlet(os.dup(fd), mode)
         own = _unblocked(fd)
     except (OSError, ValueError, AttributeError):

@@ -24,9 +24,8 @@ static const char *shortage(int number)
 static void tell_shortage(tri_server *server, int number)
 {
     bool again = server->short_at != 0 && server->now - server->short_at < TRI_SERVER_SHORT_MS;
-    server->short_at = server->now;
-    if (!again)
-        tri_refuse_shortage(server, shortage(number));
+    if (again || tri_refuse_shortage(server, shortage(number)))
+        server->short_at = server->now;
 }
 
 /* Watches for what others hand over; when that cannot be done it is tried again later. */

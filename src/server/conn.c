@@ -407,23 +407,18 @@ static bool has_websocket(const tri_conn *conn)
     return false;
 }
 
-/* Leaves the rest to the next turn: the descriptor stays readable, and what TLS has already is remembered */
+/* Leaves the rest to the next turns, behind what was left before. */
 static void put_off(tri_conn *conn)
 {
-    if (conn->tls == NULL || !tri_tls_has_pending(conn->tls))
-        return;
     if (tri_list_empty(&conn->resume))
         tri_list_append(&conn->server->later, &conn->resume);
-    tri_reactor_wake(conn->server->reactor); /* there is no other end of the next wait */
+    if (conn->tls != NULL && tri_tls_has_pending(conn->tls))
+        tri_reactor_wake(conn->server->reactor); /* the descriptor does not tell of it */
 }
 
-/* The socket is readable: what has come is read and parsed, but only so much before others have their turn. */
-void tri_conn_readable(tri_conn *conn)
+/* Reads and parses what has come, whatever was inflated in this turn. */
+void tri_conn_read_now(tri_conn *conn)
 {
-    if (has_inflated(conn->server) && has_websocket(conn)) {
-        put_off(conn);
-        return;
-    }
     if (conn->tls != NULL && !tri_conn_tls_ready(conn))
         return;
     enum read_outcome outcome = read_once(conn);
@@ -432,6 +427,26 @@ void tri_conn_readable(tri_conn *conn)
     for (unsigned reads = 1; reads < TRI_SERVER_READS && outcome == READ_FULL && !has_inflated(conn->server); reads++)
         outcome = read_once(conn);
     settle(conn);
+}
+
+/* The socket is readable: that is read, but of WebSockets only so much before others have their turn. */
+void tri_conn_readable(tri_conn *conn)
+{
+    if (has_inflated(conn->server) && has_websocket(conn))
+        put_off(conn);
+    else
+        tri_conn_read_now(conn);
+}
+
+/* Its turn has come, after it was put off. */
+void tri_conn_go_on(tri_conn *conn)
+{
+    if (wants_read(conn))
+        tri_conn_read_now(conn);
+    else
+        settle(conn);
+    if (!(conn->flags & TRI_CONN_CLOSED))
+        tri_conn_queue_resume(conn); /* what was read ahead meanwhile */
 }
 
 /* An exchange before them is complete: the bytes that were read ahead are parsed. */

@@ -204,7 +204,7 @@ void tri_conn_streams_expire(tri_conn *conn)
     if (conn->flags & (TRI_CONN_ENDING | TRI_CONN_LINGERING))
         return;
     if (now >= tri_conn_streams_body_deadline(conn) && (conn->source.interest & TRI_READ))
-        tri_conn_readable(conn); /* what has come in time counts, however late we are */
+        tri_conn_read_now(conn); /* what has come in time counts, however late we are */
     if (!(conn->flags & TRI_CONN_CLOSED))
         expire_bodies(conn);
     if (!(conn->flags & TRI_CONN_CLOSED))

@@ -85,7 +85,7 @@ typedef struct tri_conn {
     tri_source source;
     tri_list link;      /* in server->conns, or in server->graves once closed */
     tri_list flush;     /* in server->flush while an answer waits */
-    tri_list resume;    /* in server->resume while bytes that were read ahead may be parsed */
+    tri_list resume;    /* in server->resume while bytes that were read ahead may be parsed, or in server->later */
     tri_list exchanges; /* those not yet complete */
     tri_timer timer;
     tri_server *server;
@@ -174,8 +174,7 @@ struct tri_server {
     tri_list flush;
     tri_list resume;
     unsigned shakes;          /* steps of handshakes in this turn */
-    tri_list later;           /* connections for `resume` in the next turn */
-    unsigned first;           /* of what is ready, to begin a turn with, so that nobody is always the last */
+    tri_list later;           /* connections that wait for a turn in which less is inflated, the first first */
     uint32_t handshakes;      /* completed since memory last went back to the system */
     uint32_t handshakes_seen; /* of them before the last look */
     unsigned in_row;          /* exchanges taken one after another from `resume` */
@@ -229,6 +228,8 @@ void tri_accept_close(tri_server *server, tri_listener *listener);
 /* conn.c */
 void tri_conn_open(tri_server *server, int fd, const tri_addr *peer, const tri_listener *listener);
 void tri_conn_readable(tri_conn *conn);
+void tri_conn_read_now(tri_conn *conn);
+void tri_conn_go_on(tri_conn *conn);
 void tri_conn_resume(tri_conn *conn);
 void tri_conn_watch(tri_conn *conn);
 void tri_conn_queue_resume(tri_conn *conn);
@@ -314,7 +315,7 @@ void tri_refuse_head(tri_conn *conn, const tri_event *event, int status, const c
 /* The same for the request of one stream, while others go on. */
 void tri_refuse_exchange(tri_exchange *exchange, int status, const char *reason);
 void tri_refuse_record(tri_conn *conn, int status, const char *reason);
-void tri_refuse_shortage(tri_server *server, const char *reason);
+bool tri_refuse_shortage(tri_server *server, const char *reason);
 
 /* exchange.c */
 TRI_NODISCARD int tri_exchange_open(tri_conn *conn, const tri_event *event, bool websocket);

@@ -4,27 +4,28 @@
 #include "http/http_reason.h"
 #include "server/internal.h"
 
-/* Notes something for the log, unless too much waits already. */
-static void note(tri_server *server, const tri_addr *client, int status, const char *reason)
+/* Notes something for the log; false when too much waits already. */
+static bool note(tri_server *server, const tri_addr *client, int status, const char *reason)
 {
     if (server->refusal_count == TRI_SERVER_REFUSALS)
-        return;
+        return false;
     uint32_t at = (server->refusal_head + server->refusal_count++) % TRI_SERVER_REFUSALS;
     server->refusals[at] = (tri_refusal){ *client, status, reason };
     tri_server_work(server);
+    return true;
 }
 
 /* Notes a refusal for the log; when too many wait, they are only counted. */
 static void record(tri_server *server, const tri_addr *client, int status, const char *reason)
 {
     server->counters.refusals++;
-    note(server, client, status, reason);
+    (void)note(server, client, status, reason);
 }
 
-/* Notes for the log that connections wait to be accepted. */
-void tri_refuse_shortage(tri_server *server, const char *reason)
+/* Notes for the log that connections wait to be accepted; false when too much waits for it already. */
+bool tri_refuse_shortage(tri_server *server, const char *reason)
 {
-    note(server, &(tri_addr){ .family = TRI_FAMILY_NONE }, TRI_REFUSAL_WAIT, reason);
+    return note(server, &(tri_addr){ .family = TRI_FAMILY_NONE }, TRI_REFUSAL_WAIT, reason);
 }
 
 /* Whose request is at work, or else who is at the other end. */

@@ -336,14 +336,14 @@ static void arm(tri_server *server)
     tri_reactor_arm(server->reactor, earlier(next, earlier(server->retry_at, server->trim_at)));
 }
 
-/* Begins anew to count what is inflated in a turn; what was put off in the last one comes first. */
+/* What was put off comes first, in the order in which it was, as far as this turn's share goes. */
 static void go_on_inflating(tri_server *server)
 {
-    tri_list *node;
-    server->first += server->ws.inflated >= TRI_SERVER_INFLATED;
     server->ws.inflated = 0;
-    while ((node = tri_list_shift(&server->later)) != NULL)
-        tri_list_append(&server->resume, node);
+    while (server->ws.inflated < TRI_SERVER_INFLATED && !tri_list_empty(&server->later))
+        tri_conn_go_on(TRI_CONTAINER(tri_list_shift(&server->later), tri_conn, resume));
+    if (!tri_list_empty(&server->later))
+        tri_reactor_wake(server->reactor);
 }
 
 int tri_server_turn(tri_server *server, int timeout_ms)
@@ -352,7 +352,6 @@ int tri_server_turn(tri_server *server, int timeout_ms)
     bool waited = server->asleep;
     server->asleep = false;
     server->shakes = 0;
-    go_on_inflating(server);
     bury(server);
     if (timeout_ms != 0)
         arm(server);
@@ -363,8 +362,9 @@ int tri_server_turn(tri_server *server, int timeout_ms)
     if (server->lag.on)
         beat(server, waited || timeout_ms != 0);
     server->corks++;
-    for (unsigned i = 0; i < (unsigned)n; i++)
-        dispatch(server, &ready[(server->first + i) % (unsigned)n]);
+    go_on_inflating(server);
+    for (int i = 0; i < n; i++)
+        dispatch(server, &ready[i]);
     fire_timers(server);
     server->corks--;
     return 0;

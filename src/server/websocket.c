@@ -485,7 +485,7 @@ static void keep_alive(tri_exchange *exchange)
             return;
         }
         if (conn->source.interest & TRI_READ)
-            tri_conn_readable(conn); /* what has come in time counts, however late we are */
+            tri_conn_read_now(conn); /* what has come in time counts, however late we are */
         if ((ws->flags & FLAG_PINGED) && ws->state == STATE_OPEN)
             fail(exchange, TRI_WS_INTERNAL, TRI_SPAN("keepalive ping timeout"));
         return;

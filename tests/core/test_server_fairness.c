@@ -116,8 +116,34 @@ static void test_bombs_of_many(void)
     serving_http2 = false;
 }
 
+/* Who has answered its ping in time lives on, though the turn that sees it is late and another's bomb has used it up.
+ */
+static void test_bomb_beside_a_pong(void)
+{
+    serving s;
+    tri_limits limits = short_limits();
+    limits.ws_ping_ms = 200;
+    limits.ws_pong_ms = 200;
+    serving_http2 = true;
+    serving_init(&s, &limits, sockets_or_hello);
+    open_peers(&s);
+    SERVE_UNTIL(&s, client_has(&peers[PEERS - 1], "\x89"));
+    send_bomb(&peers[0]);
+    for (int i = 1; i < PEERS; i++)
+        CHECK(send(peers[i].fd, "\x8a\x80\0\0\0\0", 6, MSG_NOSIGNAL) == 6);
+    poll(NULL, 0, 260); /* beyond the deadline */
+    serving_turn(&s, 0);
+    serving_turn(&s, 0);
+    CHECK(s.refusals == 0);
+    for (int i = 0; i < PEERS; i++)
+        client_close(&peers[i]);
+    serving_fini(&s);
+    serving_http2 = false;
+}
+
 int main(void)
 {
     test_bombs_of_many();
+    test_bomb_beside_a_pong();
     return check_report();
 }

@@ -6,7 +6,9 @@ import errno
 import io
 import logging
 import os
+import resource
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -211,6 +213,39 @@ def test_a_message_that_was_cut_short_keeps_its_line(monkeypatch: pytest.MonkeyP
         handler.handle(record("next"))
         assert read_up(reader) == "\n1 message(s) were lost: nobody read them\nnext\n"
         handler.close()
+
+
+def test_messages_follow_a_stream_that_is_redirected(tmp_path: Path) -> None:
+    """As a wrapper does that rotates what it takes standard error to."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    with first.open("w") as stream, second.open("w") as other:
+        handler = log_files.StreamHandler(stream)
+        handler.handle(record("one"))
+        os.dup2(other.fileno(), stream.fileno())
+        handler.handle(record("two"))
+        handler.close()
+        stream.write("open\n")
+    assert (first.read_text(), second.read_text()) == ("one\n", "two\nopen\n")
+
+
+def test_a_count_of_lost_messages_is_told_once(tmp_path: Path) -> None:
+    """Also when there is room for it, and none for the message behind it; what was cut leaves no empty line."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    past = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    file = log_files.LogFile(str(tmp_path / "log"))
+    handler = log_files.FileHandler(file)
+    try:
+        for room, text in ((30, "a" * 20), (30, "cut " * 5), (30, "lost"), (31, "lost"), (90, "b" * 60)):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, limit[1]))
+            handler.handle(record(text))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, past)
+    handler.handle(record("end"))
+    handler.close()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[:3] == ["a" * 20, "cut cut c", "3 message(s) were lost: File too large"]
+    assert "" not in lines and lines[-2:] == ["1 message(s) were lost: File too large", "end"]
 
 
 def test_a_message_waits_for_a_reader_that_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
