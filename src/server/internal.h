@@ -173,8 +173,8 @@ struct tri_server {
     tri_list woken;
     tri_list flush;
     tri_list resume;
-    unsigned shakes;          /* steps of handshakes in this turn */
     tri_list later;           /* connections that wait for a turn in which less is inflated, the first first */
+    unsigned shakes;          /* steps of handshakes in this turn */
     uint32_t handshakes;      /* completed since memory last went back to the system */
     uint32_t handshakes_seen; /* of them before the last look */
     unsigned in_row;          /* exchanges taken one after another from `resume` */
