@@ -18,7 +18,7 @@ import pytest
 from authority import self_signed
 from command import fails
 from harness import APPS, TIMEOUT, until
-from websockets.sync.client import connect
+from tls_client import first_message
 
 SIZE = 3_000_000
 
@@ -111,8 +111,7 @@ def test_client_that_names_no_protocol_we_speak_is_refused(
 
 def test_websocket_over_tls_has_the_scheme_wss(serve: Any, context: ssl.SSLContext) -> None:
     _, port = serve("proxied:app")
-    with connect(f"wss://localhost:{port}/", ssl=context, open_timeout=TIMEOUT) as websocket:
-        assert json.loads(websocket.recv(TIMEOUT))["scheme"] == "wss"
+    assert first_message(context, port)["scheme"] == "wss"
 
 
 def pieces_of(body: bytes) -> Iterator[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 import threading
 from collections.abc import Iterator
@@ -12,9 +11,8 @@ from typing import Any
 
 import pytest
 from authority import Authority, self_signed
-from harness import TIMEOUT, Client, Serve, Server
-from tls_client import dial
-from websockets.sync.client import connect
+from harness import Client, Serve, Server
+from tls_client import dial, first_message
 
 NONE_TOO = True
 APP = "proxied:app"
@@ -80,9 +78,7 @@ def test_E8_older_version_and_its_suites(
 
 
 def test_E8_websockets_are_told_the_same(server: Server, context: ssl.SSLContext, client: Client) -> None:
-    with connect(f"wss://localhost:{server.port}/", ssl=context, open_timeout=TIMEOUT) as websocket:
-        scope = json.loads(websocket.recv(TIMEOUT))
-    assert scope["extensions"]["tls"] == told(client)
+    assert first_message(context, server.port)["extensions"]["tls"] == told(client)
 
 
 def test_E8_nothing_is_told_without_tls(shared: Serve, library: str) -> None:
@@ -154,8 +150,7 @@ def test_E8_certificate_of_the_client(
     assert "".join(first["client_cert_chain"]) == certified.own.read_text()
     assert first["client_cert_name"] == "CN=Jiří \\+1,O=Luči\\, s.r.o.,C=CZ"
     assert first["client_cert_error"] is None
-    with connect(f"wss://localhost:{server.port}/", ssl=context, open_timeout=TIMEOUT) as websocket:
-        assert json.loads(websocket.recv(TIMEOUT))["extensions"]["tls"] == first
+    assert first_message(context, server.port)["extensions"]["tls"] == first
 
 
 def test_E8_certificate_that_is_not_good(

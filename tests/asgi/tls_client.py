@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 from pathlib import Path
+from typing import Any
 
 from harness import TIMEOUT
+from websocket_client import Peer
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -50,6 +53,14 @@ def dial(
     """Open a connection over TLS, perhaps by resuming a session."""
     plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
     return context.wrap_socket(plain, server_hostname=name, session=session)
+
+
+def first_message(context: ssl.SSLContext, port: int) -> Any:
+    """Open a WebSocket and return the first message, which is JSON."""
+    with Peer(dial(context, port)) as peer:
+        peer.ask_upgrade("/")
+        peer.opened()
+        return json.loads(peer.message())
 
 
 def exchange(connection: ssl.SSLSocket, request: bytes = REQUEST) -> bytes:

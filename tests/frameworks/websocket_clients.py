@@ -37,6 +37,10 @@ class ByWebsockets:
     """
 
     def __init__(self, url: str, *subprotocols: Any, trust: ssl.SSLContext | None = None) -> None:
+        if trust is not None:
+            # It reads and writes in two threads, and OpenSSL may lose its place when tickets of TLS 1.3 come
+            # meanwhile: one handshake of a hundred is not answered then, whatever the server is.
+            trust.maximum_version = ssl.TLSVersion.TLSv1_2
         try:
             opening = connect(
                 url, ssl=trust, subprotocols=subprotocols or None, proxy=None, open_timeout=TIMEOUT
