@@ -225,12 +225,15 @@ static int begin(tri_http2 *self, tri_http2_stream *stream, size_t n, bool end)
     struct tri_http2_held *held = stream->held;
     bool none = has_no_body(stream);
     bool bodiless = held->status == 204 || held->status == 205 || held->status == 304;
+    const size_t fields = held->n;
     if (end && !held->length && !bodiless && (!none || n > 0))
         add_whole_length(held, n);
     nghttp2_data_provider source = tri_http2_output_source(stream);
     bool data = !none && !(end && n == 0);
-    if (nghttp2_submit_response(self->session, (int32_t)stream->id, held->nv, held->n, data ? &source : NULL) != 0)
+    if (nghttp2_submit_response(self->session, (int32_t)stream->id, held->nv, held->n, data ? &source : NULL) != 0) {
+        held->n = fields; /* it may be tried again, with another length */
         return TRI_ENOMEM;
+    }
     stream->marks &= ~(unsigned)TRI_HTTP2_HELD;
     stream->marks |= TRI_HTTP2_STARTED;
     stream->marks |= none ? TRI_HTTP2_NO_BODY : held->length ? TRI_HTTP2_PROMISED : 0;

@@ -275,6 +275,27 @@ static void test_failed(void)
     stop(&self);
 }
 
+/* An answer that could not be begun for want of memory may be begun again: its length is told once. */
+static void test_begun_again(void)
+{
+    pair self;
+    start(&self, 0);
+    self.by_hand = true;
+    CHECK(get(&self) == 1);
+    carry(&self, SIZE_MAX);
+    CHECK(begin(&self, 1, 200) == 0);
+    self.mem.fail_more = SIZE_MAX / 2;
+    self.mem.fail_at = self.mem.requests + 1;
+    for (int i = 0; i < 20; i++)
+        CHECK(put(&self, 1, "hello", true) == TRI_ENOMEM);
+    self.mem.fail_at = 0;
+    CHECK(put(&self, 1, "hi", true) == 0);
+    carry(&self, SIZE_MAX);
+    CHECK(saw(self.answers, "1 content-length=2\n") && times(self.answers, "content-length") == 1);
+    CHECK(saw(self.answers, "1 body hi\n") && saw(self.answers, "1 closed 0\n"));
+    stop(&self);
+}
+
 /* While a body waits to be told of, nothing more is read. */
 static void test_untold(void)
 {
@@ -487,6 +508,7 @@ int main(void)
 {
     test_faults();
     test_failed();
+    test_begun_again();
     test_untold();
     test_no_stream();
     test_names_alike();
