@@ -106,12 +106,22 @@ static PyObject *shared_by(tri_py_server *server, tri_tls_facts *facts)
     return kept;
 }
 
+/* A list of what a tuple holds. PySequence_List loses the tuple when its memory runs out, in Python 3.11. */
+static PyObject *list_of(PyObject *tuple)
+{
+    Py_ssize_t n = PyTuple_GET_SIZE(tuple);
+    PyObject *list = PyList_New(n);
+    for (Py_ssize_t i = 0; i < n && list != NULL; i++)
+        PyList_SET_ITEM(list, i, Py_NewRef(PyTuple_GET_ITEM(tuple, i)));
+    return list;
+}
+
 int tri_tls_scope_add(tri_py_server *server, PyObject *extensions, const tri_exchange *exchange)
 {
     const tri_state *state = server->state;
     PyObject *shared = shared_by(server, tri_exchange_tls(exchange));
     PyObject *own = shared == NULL ? NULL : PyDict_Copy(shared);
-    PyObject *chain = own == NULL ? NULL : PySequence_List(PyDict_GetItem(shared, state->names.client_cert_chain));
+    PyObject *chain = own == NULL ? NULL : list_of(PyDict_GetItem(shared, state->names.client_cert_chain));
     int error = -1;
     if (chain != NULL)
         error = PyDict_SetItem(own, state->names.client_cert_chain, chain);

@@ -41,7 +41,11 @@ class Faults:
         path.write_bytes(bytes(LAYOUT.size))
         with path.open("r+b") as file:
             self._memory = mmap.mmap(file.fileno(), LAYOUT.size)
-        self.environment = {"LD_PRELOAD": str(library()), "TRICORN_TEST_FAULTS": str(path)}
+        before = os.environ.get("LD_PRELOAD", "").split()  # a sanitizer has to come first
+        self.environment = {
+            "LD_PRELOAD": " ".join([*before, str(library())]),
+            "TRICORN_TEST_FAULTS": str(path),
+        }
         """What the server's environment needs."""
 
     def _put(self, at: int, form: str, value: int) -> None:
