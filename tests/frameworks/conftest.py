@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "asgi"))  # authority, http2_client
+
 from go_client import build
 from serving import APPS, STACKS, Identity, Site, make_identity
-
-sys.path.append(str(Path(__file__).parents[1] / "asgi"))  # http2_client
 
 
 @pytest.fixture(
