@@ -13,8 +13,6 @@ from tricorn.config import Config
 FINISH_MS: Final = 1_000
 """Milliseconds that the lines of a server that has stopped wait for a reader that is slow."""
 
-_UVICORN: Final = {"uvicorn": "tricorn", "uvicorn.error": "tricorn.error", "uvicorn.access": "tricorn.access"}
-
 _logger = logging.getLogger("tricorn.error")
 
 
@@ -76,17 +74,19 @@ def _own_handler() -> logging.Handler | None:
 def adopt() -> None:
     """Do to our loggers what an application has done to those of uvicorn: filters, handlers, levels.
 
-    Applications that were written for uvicorn keep health checks out of its access log in this way, for example.
+    Applications that were written for uvicorn keep health checks out of its access log in this way, for example. It is
+    for loggers that :func:`tricorn.logs.share` has found.
     """
-    for theirs, ours in _UVICORN.items():
-        source = logging.root.manager.loggerDict.get(theirs)
-        if not isinstance(source, logging.Logger):
+    for theirs, ours in logs.UVICORN.items():
+        source, target = logging.root.manager.loggerDict.get(theirs), logging.getLogger(ours)
+        if not isinstance(source, logging.Logger) or source is target:
             continue
-        target = logging.getLogger(ours)
         for one in source.filters:
             target.addFilter(one)
-        for handler in source.handlers:
+        for handler in list(source.handlers):
             target.addHandler(handler)
+            if source.propagate and source.parent is target:
+                source.removeHandler(handler)  # it would see what is passed on twice
         if source.level:
             target.setLevel(source.level)
         target.disabled = target.disabled or source.disabled

@@ -7,6 +7,7 @@ import types
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 
+from tricorn import logs
 from tricorn._backends.base import Backend, Parking, TaskGroup
 from tricorn.importer import Application
 
@@ -207,8 +208,10 @@ class Lifespan:
         except BaseException as error:
             if self._ending() or isinstance(error, GeneratorExit):
                 raise
+            logs.enable()  # it may have set up logging for itself
             self._raised(error)
         else:
+            logs.enable()
             if not self._complete and not self._failed:
                 self._unsupported("it returned before lifespan.startup.complete", None)
         finally:
@@ -249,6 +252,7 @@ class Lifespan:
 
     async def _send(self, message: Message) -> None:
         """Take the application's answer to an event."""
+        logs.enable()
         kind = message["type"]
         starting = not self._started.happened
         if kind not in {

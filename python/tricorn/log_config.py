@@ -21,7 +21,6 @@ from typing import Any, Final, Literal
 from tricorn import logs
 from tricorn.errors import UsageError
 
-_LOGGERS: Final = {"uvicorn": "tricorn", "uvicorn.error": "tricorn.error", "uvicorn.access": "tricorn.access"}
 _HERE: Final = "tricorn.log_config"
 _CLASSES: Final = {
     "uvicorn.logging.DefaultFormatter": f"{_HERE}.DefaultFormatter",
@@ -184,8 +183,8 @@ def _renamed(config: Any, use_colors: bool | None) -> dict[str, Any]:
     renamed = dict(_checked(config))
     loggers = renamed.get("loggers")
     if isinstance(loggers, dict):
-        meant = {_LOGGERS[name]: one for name, one in loggers.items() if name in _LOGGERS}
-        renamed["loggers"] = meant | {name: one for name, one in loggers.items() if name not in _LOGGERS}
+        meant = {logs.UVICORN[name]: one for name, one in loggers.items() if name in logs.UVICORN}
+        renamed["loggers"] = meant | {name: one for name, one in loggers.items() if name not in logs.UVICORN}
     formatters = renamed.get("formatters")
     if isinstance(formatters, dict):
         renamed["formatters"] = {name: _formatter(one, use_colors) for name, one in formatters.items()}
@@ -213,6 +212,6 @@ def _renamed_parser(config: configparser.RawConfigParser) -> configparser.RawCon
             renamed.add_section(section)
         for key in values:
             raw = config.get(section, key, raw=True)
-            name = _LOGGERS.get(raw, raw) if key == "qualname" else _class(raw)
+            name = logs.UVICORN.get(raw, raw) if key == "qualname" else _class(raw)
             renamed.set(section, key, name)
     return renamed

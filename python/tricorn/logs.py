@@ -30,6 +30,9 @@ logger: Final = logging.getLogger("tricorn.error")
 
 LOGGERS: Final = ("tricorn", "tricorn.error", "tricorn.access")
 
+UVICORN: Final = {"uvicorn": "tricorn", "uvicorn.error": "tricorn.error", "uvicorn.access": "tricorn.access"}
+"""The loggers of uvicorn, and which of ours each one is."""
+
 _ACCESS_FORMAT: Final = '%s - "%s %s HTTP/%s" %d'
 _WEBSOCKET_FORMAT: Final = '%s - "WebSocket %s" %s'
 _PHRASES: Final = {int(status): status.phrase for status in http.HTTPStatus}
@@ -51,6 +54,21 @@ def enable() -> None:
     """Switch the loggers on again that another configuration of logging has switched off."""
     for name in LOGGERS:
         logging.getLogger(name).disabled = False
+
+
+def share() -> None:
+    """Have the names of uvicorn's loggers mean ours, in a process that is the server's.
+
+    What an application says by them is logged then, and what it does to them is done to ours. A logger of such a name
+    that is there already passes its records on.
+    """
+    known = logging.root.manager.loggerDict
+    for theirs, name in UVICORN.items():
+        there, ours = known.get(theirs), logging.getLogger(name)
+        if not isinstance(there, logging.Logger):
+            known[theirs] = ours
+        elif there is not ours:
+            there.parent = ours
 
 
 class Formatter(logging.Formatter):

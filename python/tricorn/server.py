@@ -156,6 +156,7 @@ def prepare(config: Config, app: importer.Application | None = None) -> tuple[im
         UsageError: The application's name cannot be meant.
     """
     _core.keep_memory()
+    logs.share()
     known = config.library != "auto" and not config.loop_factory  # a factory may be the application's own
     backend = load(config.library) if known else None
     if app is None:

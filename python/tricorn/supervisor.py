@@ -117,6 +117,7 @@ def _preload(config: Config) -> Application | None:
     """Import the application for all workers, if the options say so."""
     if not config.preload:
         return None
+    logs.share()
     app = importer.load(
         config.app, factory=config.factory, app_dir=config.app_dir, interface=config.interface
     )

@@ -189,6 +189,17 @@ def test_filters_for_uvicorn(own: Serve, library: str) -> None:
     assert '"GET /plain?open HTTP/1.1" 200 OK' in lines_of(server, 1)[0]
 
 
+def test_words_by_uvicorns_loggers(own: Serve, library: str) -> None:
+    """They are logged, each once, and what is done to those loggers counts; nothing of it silences the server."""
+    server = own("logged:talking_app", library, "--factory")
+    server.ask(target="/plain")
+    assert re.fullmatch(r'mine: 127\.0\.0\.1:\d+ - "GET /plain HTTP/1\.1" 200', lines_of(server, 1)[0])
+    log = server.log().splitlines()
+    words = ["INFO:     Said by the factory", "WARNING:  Said at the start", "INFO:     Said by a request"]
+    assert [line for line in log if "Said" in line] == words
+    assert any("does not support lifespan" in line for line in log), "said after its logging was set up"
+
+
 def test_format_through_logging(own: Serve, library: str, tmp_path: Path) -> None:
     """With a configuration of the user's, a finished line is the record's message."""
     config = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import logging.config
+from typing import Any
 
 import aio
 from kit import Exchange, application
@@ -74,3 +76,20 @@ def filtered_app() -> object:
     """Return the application with a filter on uvicorn's logger."""
     logging.getLogger("uvicorn.access").addFilter(Filter())
     return app
+
+
+def talking_app() -> object:
+    """Return the application with words of its own, by uvicorn's loggers, and logging that it sets up at its start."""
+    logging.getLogger("uvicorn.error").info("Said by the factory")
+
+    async def talking(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            logging.getLogger("uvicorn").warning("Said at the start")
+            form = logging.Formatter("mine: %(message)s")
+            logging.getLogger("uvicorn.access").handlers[0].setFormatter(form)
+            logging.config.dictConfig({"version": 1})  # which switches off whatever it does not name
+        else:
+            logging.getLogger("uvicorn.error").info("Said by a request")
+        await app(scope, receive, send)
+
+    return talking
