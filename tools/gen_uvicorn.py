@@ -54,6 +54,7 @@ NOTES = {
     "forwarded-allow-ips": "`unix` trusts peers over Unix sockets",
     "workers": "from `WEB_CONCURRENCY`, too",
     "timeout-worker-healthcheck": "the loop itself shows that it lives, no thread",
+    "root-path": "begins with a slash and does not end with one",
     "app-dir": "empty is the current directory",
 }
 """What differs, or is worth knowing, by names."""

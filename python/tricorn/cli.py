@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
@@ -91,7 +92,7 @@ class _Argument(_FromVariables, click.Argument):
 def _split(text: str, name: str) -> list[str]:
     """Split the values of a variable: at line breaks, and in those of uvicorn where uvicorn does."""
     if not name.startswith(uvicorn_options.ENV_PREFIX):
-        return text.split("\n")
+        return [line for line in text.split("\n") if line.strip()]
     option = name.removeprefix(uvicorn_options.ENV_PREFIX).lower().replace("_", "-")
     return text.split(uvicorn_options.SPLITTERS.get(option))
 
@@ -426,7 +427,10 @@ def _usage_text(error: click.UsageError) -> str:
 
 
 def _fail(message: str) -> None:
-    """Print an error as the log would, whatever the log level is."""
+    """Print an error as the log would, whatever the log level is; where nobody can read it, the exit code says it."""
+    if sys.stderr is None:
+        return
     colors = logs.use_colors(None, sys.stderr)
     line = " ".join(message.split())
-    click.echo(logs.Formatter(colors).level("ERROR", 40) + line, err=True, color=colors)
+    with suppress(OSError):
+        click.echo(logs.Formatter(colors).level("ERROR", 40) + line, err=True, color=colors)

@@ -55,7 +55,7 @@ class RunningServer:
             ValueError: It does not listen on a port.
         """
         scheme, _, rest = self.url.partition("://")
-        if scheme != "http":
+        if scheme not in {"http", "https"}:
             raise ValueError(f"{self.url} has no port")
         return int(rest.rpartition(":")[2])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import glob
 import importlib
 import inspect
 import logging
@@ -198,8 +199,9 @@ def _missing_module(missing: str, wanted: str, directory: Path) -> StartupError:
 
 def _directory_below(module: str, directory: Path) -> Path | None:
     """Return the child of ``directory`` that holds a module or package of that name, relative to it."""
-    files = sorted(directory.glob(f"*/{module}.py"))
-    packages = sorted(directory.glob(f"*/{module}/__init__.py"))
+    pattern = glob.escape(module)
+    files = sorted(directory.glob(f"*/{pattern}.py"))
+    packages = sorted(directory.glob(f"*/{pattern}/__init__.py"))
     found = [file.parent for file in files] + [file.parent.parent for file in packages]
     return found[0].relative_to(directory) if found else None
 
@@ -209,16 +211,34 @@ def _walk(module: ModuleType, path: str) -> object:
     target: object = module
     where = f"module {module.__name__!r}"
     for part in path.split("."):
-        try:
-            target = getattr(target, part)
-        except AttributeError:
-            names = [name for name in dir(target) if not name.startswith("_")]
-            close = difflib.get_close_matches(part, names, n=3, cutoff=0.4)
-            guess = f"did you mean {' or '.join(map(repr, close))}?"
-            remedy = guess if close else "name the attribute that is the application"
-            raise StartupError(f"{where} has no attribute {part!r}", remedy) from None
+        target = _step(target, part, where)
         where = f"{part!r} in {where}"
     return target
+
+
+def _step(target: object, part: str, where: str) -> object:
+    """Return an attribute of ``target``, which is called ``where``; it may be made by code of the application's."""
+    try:
+        return getattr(target, part)
+    except AttributeError as error:
+        if error.name in (None, part):
+            raise _missing_attribute(target, part, where) from None
+        failure: Exception = error  # of that code's own
+    except Exception as error:
+        failure = error
+    _log_traceback(failure)
+    raise StartupError(
+        f"the attribute {part!r} of {where} is not to be had: {_describe(failure)}", _SEE_TRACEBACK
+    ) from failure
+
+
+def _missing_attribute(target: object, part: str, where: str) -> StartupError:
+    """Return the error for an attribute that is not there, with those whose names are close."""
+    names = [name for name in dir(target) if not name.startswith("_")]
+    close = difflib.get_close_matches(part, names, n=3, cutoff=0.4)
+    guess = f"did you mean {' or '.join(map(repr, close))}?"
+    remedy = guess if close else "name the attribute that is the application"
+    return StartupError(f"{where} has no attribute {part!r}", remedy)
 
 
 def _make(name: str, target: object) -> Application:
@@ -237,6 +257,11 @@ def _make(name: str, target: object) -> Application:
         raise StartupError(
             f"the factory {name!r} failed: {_describe(error)}",
             _SEE_TRACEBACK,
+        ) from error
+    except SystemExit as error:
+        raise StartupError(
+            f"the factory {name!r} ended the program with exit code {error.code}",
+            "have it return the application",
         ) from error
     if inspect.iscoroutine(made):
         made.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tricorn.config import Config
+from tricorn.errors import UsageError
 
 INCLUDED: Final = ("*.py",)
 EXCLUDED: Final = (".*", ".py[cod]", ".sw.*", "~*")
@@ -67,8 +68,15 @@ class Filter:
 
 
 def directories(config: Config, matters: Filter) -> list[Path]:
-    """Return what the options say to watch, none of them inside another."""
+    """Return what the options say to watch, none of them inside another.
+
+    Raises:
+        UsageError: One of them is not there.
+    """
     named = config.reload_dir or ("", *((config.app_dir,) if config.app_dir else ()))
+    missing = next((one for one in named if not Path(one).exists()), None)
+    if missing is not None:
+        raise UsageError(f"there is no {missing!r} to watch", "name a directory with --reload-dir")
     found = {Path(one).resolve() for one in named} | set(matters.directories)
     return sorted(one for one in found if not any(other in one.parents for other in found))
 

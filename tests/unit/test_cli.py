@@ -389,6 +389,8 @@ def test_several_fields(invoke: Invoke, server: FakeServer) -> None:
 def test_several_fields_from_the_environment(invoke: Invoke, server: FakeServer) -> None:
     config = config_of(invoke("main:app", TRICORN_HEADER="X-A:b\nX-C: d e"), server)
     assert config.header == ("X-A:b", "X-C: d e")
+    config = config_of(invoke("main:app", TRICORN_HEADER="X-A:b\n\nX-C: d e\n"), server)
+    assert config.header == ("X-A:b", "X-C: d e"), "a block of YAML ends with a line break"
 
 
 def test_uvicorns_name_for_the_head(invoke: Invoke, server: FakeServer) -> None:
@@ -590,6 +592,16 @@ def test_module_usage_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("ERROR:    APP is missing")
     assert done.stderr.endswith("see 'python -m tricorn --help'\n")
+
+
+@pytest.mark.parametrize("stderr", ["&-", "/dev/full"])
+@pytest.mark.parametrize(("args", "code"), [("", 2), ("not_there:app --port 0", 3)])
+def test_exit_code_where_the_error_cannot_be_printed(
+    tmp_path: Path, stderr: str, args: str, code: int
+) -> None:
+    """Whoever watches the process goes by it."""
+    command = f"exec {sys.executable} -m tricorn {args} 2>{stderr}"
+    assert subprocess.run(["sh", "-c", command], check=False, cwd=tmp_path).returncode == code
 
 
 def test_module_does_not_need_the_core_for_help(tmp_path: Path) -> None:

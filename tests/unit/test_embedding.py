@@ -23,6 +23,7 @@ import trio
 import uvloop
 
 import tricorn
+from tricorn import dev_cert, versions
 from tricorn._backends._curio_import import import_curio
 from tricorn.errors import StartupError, UsageError
 
@@ -580,3 +581,11 @@ def test_a_server_on_a_unix_socket_has_no_port(app: App, tmp_path: Any) -> None:
         with pytest.raises(ValueError, match="no port"):
             server.port  # noqa: B018
     assert not (tmp_path / "socket").exists()
+
+
+@pytest.mark.skipif(not versions.has_tls(), reason="this build has no TLS")
+def test_a_server_that_speaks_tls_has_a_port(app: App, tmp_path: Path) -> None:
+    """The one of its URL."""
+    certificate, key = dev_cert.write(tmp_path, (), 1)
+    with tricorn.running(app, port=0, ssl_certfile=certificate, ssl_keyfile=key) as server:
+        assert server.url == f"https://127.0.0.1:{server.port}"

@@ -218,6 +218,33 @@ def test_interrupt_is_let_through(project: Project) -> None:
         load(f"{name}:app", app_dir="")
 
 
+@pytest.mark.parametrize("module", ["**", "[a-", "?"])
+def test_a_module_that_is_named_like_a_pattern(project: Project, module: str) -> None:
+    """It is only a name, also where it is looked for below."""
+    project(APP, "below_d/other.py")
+    assert failure(f"{module}:app").startswith(f"there is no module '{module}' ")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("def __getattr__(name):\n    import not_installed\n", "No module named 'not_installed'"),
+        ("def __getattr__(name):\n    raise OSError('no\\nsettings')\n", "OSError: no settings"),
+        ("def __getattr__(name):\n    return None.other\n", "has no attribute 'other'"),
+    ],
+)
+def test_an_attribute_that_fails(
+    project: Project, caplog: pytest.LogCaptureFixture, text: str, problem: str
+) -> None:
+    """What makes it lazily is the application's own code."""
+    name = project(text)
+    line = failure(f"{name}:app")
+    assert line.startswith(f"the attribute 'app' of module '{name}' is not to be had: ")
+    assert problem in line
+    assert f"{name}.py" in caplog.text
+    assert "in _step" not in caplog.text
+
+
 def test_wrong_attribute(project: Project) -> None:
     name = project(APP)
     assert failure(f"{name}:ap") == f"module '{name}' has no attribute 'ap'; did you mean 'app'?"
@@ -353,6 +380,12 @@ def test_factory_fails(project: Project, caplog: pytest.LogCaptureFixture) -> No
     assert line.startswith(f"the factory '{name}:make' failed: OSError: no settings; see the traceback")
     assert "raise OSError('no settings')" in caplog.text
     assert "in _make" not in caplog.text
+
+
+def test_factory_that_exits(project: Project) -> None:
+    name = project("import sys\ndef make():\n    sys.exit(0)\n")
+    line = failure(f"{name}:make", factory=True)
+    assert line.startswith(f"the factory '{name}:make' ended the program with exit code 0; ")
 
 
 def test_factory_is_the_application_itself(project: Project) -> None:

@@ -13,6 +13,7 @@ from uvicorn.config import Config as UvicornConfig
 from uvicorn.supervisors.watchfilesreload import FileFilter
 
 from tricorn.config import Config
+from tricorn.errors import UsageError
 from tricorn.watching import Filter, Watcher, directories
 
 NAMES = (
@@ -69,6 +70,13 @@ def test_directories_are_not_watched_twice(tmp_path: Path, monkeypatch: pytest.M
     assert found == [tmp_path / "other", tmp_path / "src"]
     found = directories(Config("a:b", reload_dirs="src"), Filter(("other",), ()))
     assert found == [tmp_path / "other", tmp_path / "src"]
+
+
+def test_a_directory_that_is_not_there_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would ever change in it."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="no 'src' to watch; name a directory with --reload-dir"):
+        directories(Config("a:b", reload_dirs=["src"]), Filter((), ()))
 
 
 def test_a_directory_may_be_left_out_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
