@@ -20,7 +20,6 @@
 #include "load_tls.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,51 +46,40 @@ typedef struct conn {
     char head[HEAD_MAX];
 } conn;
 
-/* What to do, from the command line. */
+/* What to do besides the task, from the command line. */
 static struct {
-    unsigned port, connections, depth, status;
-    uint64_t requests;
-    double seconds, warm;
+    unsigned depth, status;
     size_t length, upload;
-    bool has_length, close, tls, gate;
-    blob request, body, batch;
-} plan = { .connections = 1, .depth = 1, .status = 200 };
+    bool has_length, close, tls;
+    blob body, batch;
+} plan = { .depth = 1, .status = 200 };
 
 static unsigned closing; /* answered connections that the server has yet to close */
-static int epoll_fd;
 static conn *conns;
-
-/* Registers the connection for reading, and for writing while it is blocked. */
-static void conn_watch(conn *c, int operation)
-{
-    struct epoll_event event = { .events = EPOLLIN | (c->blocked ? (uint32_t)EPOLLOUT : 0U), .data.ptr = c };
-    if (epoll_ctl(epoll_fd, operation, c->fd, &event))
-        die("epoll_ctl: %s", strerror(errno));
-}
 
 /* Connects to the server. */
 static void conn_open(conn *c)
 {
-    c->fd = connect_to(plan.port);
+    c->fd = connect_to(task.port);
     make_nonblocking(c->fd);
     if (plan.tls)
         c->tls = tls_open(c->fd);
     c->state = CONN_HEAD;
     c->blocked = false;
-    conn_watch(c, EPOLL_CTL_ADD);
+    watch(EPOLL_CTL_ADD, c->fd, c, c->blocked);
 }
 
 /* The bytes that are to be sent in all for the running batch. */
 static size_t conn_end(const conn *c)
 {
-    return c->batch * (plan.request.n + plan.upload);
+    return c->batch * (task.request.n + plan.upload);
 }
 
 /* The bytes that come next: of the batch, then of what is uploaded. */
 static size_t conn_rest(const conn *c, const char **rest)
 {
     static const char uploaded[UPLOAD_MAX];
-    size_t left = conn_end(c) - c->sent, heads = c->batch * plan.request.n;
+    size_t left = conn_end(c) - c->sent, heads = c->batch * task.request.n;
     *rest = c->sent < heads ? plan.batch.p + c->sent : uploaded;
     if (c->sent < heads)
         return heads - c->sent;
@@ -115,7 +103,7 @@ static void conn_write(conn *c)
     }
     if (c->blocked != (c->sent < end && !(c->tls && SSL_want_read(c->tls)))) {
         c->blocked = !c->blocked;
-        conn_watch(c, EPOLL_CTL_MOD);
+        watch(EPOLL_CTL_MOD, c->fd, c, c->blocked);
     }
 }
 
@@ -261,7 +249,7 @@ static void conn_read(conn *c)
 static void phase_run(uint64_t limit, double seconds)
 {
     phase_begin(limit, seconds);
-    for (unsigned i = 0; i < plan.connections; i++)
+    for (unsigned i = 0; i < task.connections; i++)
         conn_issue(&conns[i]);
     while (phase.answered < phase.issued || closing > 0) {
         struct epoll_event events[EVENTS_MAX];
@@ -283,29 +271,23 @@ static void phase_run(uint64_t limit, double seconds)
 /* The batch: as many copies of the request as one write carries. */
 static void batch_make(void)
 {
-    plan.batch.n = plan.request.n * plan.depth;
+    plan.batch.n = task.request.n * plan.depth;
     plan.batch.p = malloc(plan.batch.n);
     if (!plan.batch.p)
         die("out of memory");
     for (unsigned i = 0; i < plan.depth; i++)
-        memcpy(plan.batch.p + i * plan.request.n, plan.request.p, plan.request.n);
+        memcpy(plan.batch.p + i * task.request.n, task.request.p, task.request.n);
 }
 
 static const struct option option_table[] = {
-    { "port", required_argument, NULL, 'p' },
-    { "request", required_argument, NULL, 'r' },
+    TASK_OPTIONS,
     { "body", required_argument, NULL, 'b' },
     { "length", required_argument, NULL, 'l' },
     { "upload", required_argument, NULL, 'u' },
     { "status", required_argument, NULL, 's' },
-    { "connections", required_argument, NULL, 'c' },
     { "depth", required_argument, NULL, 'd' },
-    { "requests", required_argument, NULL, 'n' },
-    { "seconds", required_argument, NULL, 't' },
-    { "warm", required_argument, NULL, 'w' },
     { "close", no_argument, NULL, 'C' },
     { "tls", no_argument, NULL, 'T' },
-    { "gate", no_argument, NULL, 'G' },
     { NULL, 0, NULL, 0 },
 };
 
@@ -313,12 +295,6 @@ static const struct option option_table[] = {
 static void plan_set(int option, const char *value)
 {
     switch (option) {
-    case 'p':
-        plan.port = (unsigned)strtoul(value, NULL, 10);
-        break;
-    case 'r':
-        plan.request = read_file(value);
-        break;
     case 'b':
         plan.body = read_file(value);
         break;
@@ -331,20 +307,8 @@ static void plan_set(int option, const char *value)
     case 's':
         plan.status = (unsigned)strtoul(value, NULL, 10);
         break;
-    case 'c':
-        plan.connections = (unsigned)strtoul(value, NULL, 10);
-        break;
     case 'd':
         plan.depth = (unsigned)strtoul(value, NULL, 10);
-        break;
-    case 'n':
-        plan.requests = strtoull(value, NULL, 10);
-        break;
-    case 't':
-        plan.seconds = strtod(value, NULL);
-        break;
-    case 'w':
-        plan.warm = strtod(value, NULL);
         break;
     case 'C':
         plan.close = true;
@@ -352,27 +316,19 @@ static void plan_set(int option, const char *value)
     case 'T':
         plan.tls = true;
         break;
-    case 'G':
-        plan.gate = true;
-        break;
-    default:
-        die("unknown option; the head of bench/load.c tells them");
     }
 }
 
 /* Reads the command line; what cannot be run ends the program. */
 static void plan_read(int argc, char **argv)
 {
-    for (int option; (option = getopt_long(argc, argv, "", option_table, NULL)) != -1;)
-        plan_set(option, optarg);
+    task_read(argc, argv, option_table, plan_set);
     if (!plan.has_length)
         plan.length = plan.body.n;
-    if (plan.port == 0 || plan.port > 65535 || !plan.request.n || !plan.connections || !plan.depth)
-        die("--port and --request are needed; --connections and --depth are at least 1");
+    if (!plan.depth)
+        die("--depth is at least 1");
     if (plan.length > 0 && plan.body.n == 0)
         die("--body is needed to check %zu bytes", plan.length);
-    if (plan.requests == 0 && plan.seconds <= 0)
-        die("--requests or --seconds is needed");
     if ((plan.close || plan.upload) && plan.depth > 1)
         die("--close and --upload take one request at a time");
 }
@@ -381,39 +337,20 @@ static void plan_read(int argc, char **argv)
 static void conns_check_open(void)
 {
     char byte;
-    for (unsigned i = 0; i < plan.connections; i++)
+    for (unsigned i = 0; i < task.connections; i++)
         if (recv(conns[i].fd, &byte, 1, MSG_PEEK) >= 0 || errno != EAGAIN)
             die("an idle connection was closed");
-}
-
-/* Waits for a line of the caller. */
-static void gate_wait(void)
-{
-    char line[16];
-    if (plan.gate && !fgets(line, sizeof line, stdin))
-        exit(0);
 }
 
 int main(int argc, char **argv)
 {
     plan_read(argc, argv);
     batch_make();
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    conns = calloc(plan.connections, sizeof *conns);
-    if (epoll_fd < 0 || !conns)
-        die("out of memory or descriptors");
-    for (unsigned i = 0; i < plan.connections; i++)
+    conns = task_open(sizeof *conns);
+    for (unsigned i = 0; i < task.connections; i++)
         conn_open(&conns[i]);
-    if (plan.warm > 0)
-        phase_run(0, plan.warm);
-    if (plan.gate && (puts("ready"), fflush(stdout)))
-        die("the caller is gone");
-    gate_wait();
-    uint64_t start = now_ns();
-    phase_run(plan.requests, plan.seconds);
-    phase_print(start);
-    gate_wait();
-    if (plan.gate && !plan.close)
+    task_run(phase_run, gate_wait);
+    if (task.gate && !plan.close)
         conns_check_open();
     return 0;
 }

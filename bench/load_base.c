@@ -9,12 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 
 enum { SLOTS = 32, BUCKETS = 64 * SLOTS };
 
+load_task task = { .connections = 1 };
 load_phase phase;
+int epoll_fd;
 static uint64_t latency_max, latency[BUCKETS];
 
 void die(const char *format, ...)
@@ -42,7 +45,7 @@ blob read_file(const char *path)
         die("%s: %s", path, strerror(errno));
     long size = ftell(file);
     rewind(file);
-    blob content = { malloc((size_t)size + 1), (size_t)size };
+    blob content = { calloc(1, (size_t)size + 1), (size_t)size };
     if (!content.p || fread(content.p, 1, content.n, file) != content.n)
         die("%s: cannot be read", path);
     fclose(file);
@@ -65,6 +68,88 @@ void make_nonblocking(int fd)
 {
     if (fcntl(fd, F_SETFL, O_NONBLOCK))
         die("socket: %s", strerror(errno));
+}
+
+void watch(int operation, int fd, void *owner, bool blocked)
+{
+    struct epoll_event event = { .events = EPOLLIN | (blocked ? (uint32_t)EPOLLOUT : 0U), .data.ptr = owner };
+    if (epoll_ctl(epoll_fd, operation, fd, &event))
+        die("epoll_ctl: %s", strerror(errno));
+}
+
+/* Stores one option, if it is one of every generator. */
+static bool task_set(int option, const char *value)
+{
+    switch (option) {
+    case 'p':
+        task.port = (unsigned)strtoul(value, NULL, 10);
+        return true;
+    case 'r':
+        task.request = read_file(value);
+        return true;
+    case 'c':
+        task.connections = (unsigned)strtoul(value, NULL, 10);
+        return true;
+    case 'n':
+        task.requests = strtoull(value, NULL, 10);
+        return true;
+    case 't':
+        task.seconds = strtod(value, NULL);
+        return true;
+    case 'w':
+        task.warm = strtod(value, NULL);
+        return true;
+    case 'G':
+        task.gate = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+void task_read(int argc, char **argv, const struct option *table, void (*set)(int option, const char *value))
+{
+    for (int option; (option = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+        if (option == '?')
+            die("unknown option; the head of the program's source tells them");
+        if (!task_set(option, optarg))
+            set(option, optarg);
+    }
+    if (task.port == 0 || task.port > 65535 || !task.request.n || !task.connections)
+        die("--port and --request are needed; --connections is at least 1");
+    if (task.requests == 0 && task.seconds <= 0)
+        die("--requests or --seconds is needed");
+}
+
+void *task_open(size_t size)
+{
+    void *connections = calloc(task.connections, size);
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0 || !connections)
+        die("out of memory or descriptors");
+    return connections;
+}
+
+void gate_wait(void)
+{
+    char line[16];
+    if (!fgets(line, sizeof line, stdin))
+        exit(0);
+}
+
+void task_run(void (*run)(uint64_t requests, double seconds), void (*wait)(void))
+{
+    if (task.warm > 0)
+        run(0, task.warm);
+    if (task.gate && (puts("ready"), fflush(stdout)))
+        die("the caller is gone");
+    if (task.gate)
+        wait();
+    uint64_t start = now_ns();
+    run(task.requests, task.seconds);
+    phase_print(start);
+    if (task.gate)
+        wait();
 }
 
 /* The histogram's bucket of a latency: 32 to each power of two, so the error is at most 3 %. */

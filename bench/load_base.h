@@ -1,7 +1,8 @@
-/* What the load generators share: files, the clock, the connection, the counts and latencies of a phase. */
+/* What the load generators share: options, files, the clock, connections, the counts and latencies of a phase. */
 #ifndef LOAD_BASE_H
 #define LOAD_BASE_H
 
+#include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,26 @@ typedef struct blob {
     size_t n;
 } blob;
 
+/* What every generator is told by its command line. */
+typedef struct load_task {
+    unsigned port, connections;
+    uint64_t requests;
+    double seconds, warm;
+    bool gate;
+    blob request;
+} load_task;
+
+extern load_task task;
+
+/* The options of that, of which a generator's own table has more. */
+#define TASK_OPTIONS                                                                                   \
+    { "port", required_argument, NULL, 'p' }, { "request", required_argument, NULL, 'r' },             \
+        { "connections", required_argument, NULL, 'c' }, { "requests", required_argument, NULL, 'n' }, \
+        { "seconds", required_argument, NULL, 't' }, { "warm", required_argument, NULL, 'w' },         \
+    {                                                                                                  \
+        "gate", no_argument, NULL, 'G'                                                                 \
+    }
+
 /* The running phase: what was issued and seen. It ends after `limit` requests or at `deadline`. */
 typedef struct load_phase {
     uint64_t limit, deadline;
@@ -20,6 +41,8 @@ typedef struct load_phase {
 } load_phase;
 
 extern load_phase phase;
+
+extern int epoll_fd;
 
 /* Ends the program with one line that says what was wrong. */
 void __attribute__((noreturn, format(printf, 1, 2))) die(const char *format, ...);
@@ -31,6 +54,18 @@ blob read_file(const char *path);
 int connect_to(unsigned port);
 /* Has no call on the socket wait any more. */
 void make_nonblocking(int fd);
+/* Registers a descriptor for reading, and for writing while that is `blocked`. */
+void watch(int operation, int fd, void *owner, bool blocked);
+
+/* Reads the command line: the options of `table`, of which `set` stores those that are not of every generator. What
+   cannot be run ends the program. */
+void task_read(int argc, char **argv, const struct option *table, void (*set)(int option, const char *value));
+/* `size` zeroed bytes for each connection, and the descriptor to wait on. */
+void *task_open(size_t size);
+/* Warms up, runs the phase and prints its figures; with --gate, `wait` is called before and after. */
+void task_run(void (*run)(uint64_t requests, double seconds), void (*wait)(void));
+/* Waits for a line of the caller; the program ends with the input. */
+void gate_wait(void);
 
 /* Begins a phase; 0 requests or seconds are no limit. */
 void phase_begin(uint64_t requests, double seconds);

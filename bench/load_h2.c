@@ -13,7 +13,6 @@
 #include "load_base.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,26 +38,15 @@ typedef struct stream {
     bool ok;   /* its status was the right one */
 } stream;
 
+/* What to do besides the task, from the command line. */
 static struct {
-    unsigned port, connections, depth;
-    uint64_t requests;
-    double seconds, warm;
-    bool gate;
-    blob request, body;
+    unsigned depth;
+    blob body;
     nghttp2_nv fields[FIELDS_MAX];
     size_t n_fields;
-} plan = { .connections = 1, .depth = 1 };
+} plan = { .depth = 1 };
 
-static int epoll_fd;
 static conn *conns;
-
-/* Registers the connection for reading, and for writing while it is blocked. */
-static void conn_watch(conn *c, int operation)
-{
-    struct epoll_event event = { .events = EPOLLIN | (c->blocked ? (uint32_t)EPOLLOUT : 0U), .data.ptr = c };
-    if (epoll_ctl(epoll_fd, operation, c->fd, &event))
-        die("epoll_ctl: %s", strerror(errno));
-}
 
 /* Sends one request, unless the phase has issued enough. */
 static void conn_issue(conn *c)
@@ -142,7 +130,7 @@ static void conn_write(conn *c)
     }
     if (c->blocked != full) {
         c->blocked = full;
-        conn_watch(c, EPOLL_CTL_MOD);
+        watch(EPOLL_CTL_MOD, c->fd, c, c->blocked);
     }
 }
 
@@ -178,16 +166,16 @@ static void conn_open(conn *c)
         || nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, WINDOW))
         die("out of memory");
     nghttp2_session_callbacks_del(callbacks);
-    c->fd = connect_to(plan.port);
+    c->fd = connect_to(task.port);
     make_nonblocking(c->fd);
-    conn_watch(c, EPOLL_CTL_ADD);
+    watch(EPOLL_CTL_ADD, c->fd, c, c->blocked);
 }
 
 /* Runs one phase to its end: every request that was issued is answered. */
 static void phase_run(uint64_t limit, double seconds)
 {
     phase_begin(limit, seconds);
-    for (unsigned i = 0; i < plan.connections; i++) {
+    for (unsigned i = 0; i < task.connections; i++) {
         for (unsigned k = 0; k < plan.depth; k++)
             conn_issue(&conns[i]);
         conn_write(&conns[i]);
@@ -236,8 +224,8 @@ static void plan_line(char *line, size_t n)
 static void plan_fields(void)
 {
     static char method[] = ":method", path[] = ":path", scheme[] = ":scheme", http[] = "http";
-    char *p = plan.request.p, *end = memmem(p, plan.request.n, "\r\n", 2);
-    char *target = memchr(p, ' ', plan.request.n), *rest = target ? strchr(target + 1, ' ') : NULL;
+    char *p = task.request.p, *end = memmem(p, task.request.n, "\r\n", 2);
+    char *target = memchr(p, ' ', task.request.n), *rest = target ? strchr(target + 1, ' ') : NULL;
     if (!end || !target || !rest || rest > end)
         die("not a request");
     plan_field(method, 7, p, (size_t)(target - p));
@@ -248,81 +236,34 @@ static void plan_fields(void)
 }
 
 static const struct option option_table[] = {
-    { "port", required_argument, NULL, 'p' },    { "request", required_argument, NULL, 'r' },
-    { "body", required_argument, NULL, 'b' },    { "connections", required_argument, NULL, 'c' },
-    { "depth", required_argument, NULL, 'd' },   { "requests", required_argument, NULL, 'n' },
-    { "seconds", required_argument, NULL, 't' }, { "warm", required_argument, NULL, 'w' },
-    { "gate", no_argument, NULL, 'G' },          { NULL, 0, NULL, 0 },
+    TASK_OPTIONS,
+    { "body", required_argument, NULL, 'b' },
+    { "depth", required_argument, NULL, 'd' },
+    { NULL, 0, NULL, 0 },
 };
 
 /* Stores one option of the command line. */
 static void plan_set(int option, const char *value)
 {
     switch (option) {
-    case 'p':
-        plan.port = (unsigned)strtoul(value, NULL, 10);
-        break;
-    case 'r':
-        plan.request = read_file(value);
-        plan.request.p[plan.request.n] = '\0';
-        break;
     case 'b':
         plan.body = read_file(value);
-        break;
-    case 'c':
-        plan.connections = (unsigned)strtoul(value, NULL, 10);
         break;
     case 'd':
         plan.depth = (unsigned)strtoul(value, NULL, 10);
         break;
-    case 'n':
-        plan.requests = strtoull(value, NULL, 10);
-        break;
-    case 't':
-        plan.seconds = strtod(value, NULL);
-        break;
-    case 'w':
-        plan.warm = strtod(value, NULL);
-        break;
-    case 'G':
-        plan.gate = true;
-        break;
-    default:
-        die("unknown option; the head of bench/load_h2.c tells them");
     }
-}
-
-/* Waits for a line of the caller. */
-static void gate_wait(void)
-{
-    char line[16];
-    if (plan.gate && !fgets(line, sizeof line, stdin))
-        exit(0);
 }
 
 int main(int argc, char **argv)
 {
-    for (int option; (option = getopt_long(argc, argv, "", option_table, NULL)) != -1;)
-        plan_set(option, optarg);
-    if (plan.port == 0 || plan.port > 65535 || !plan.request.n || !plan.body.n || !plan.connections || !plan.depth)
-        die("--port, --request and --body are needed; --connections and --depth are at least 1");
-    if (plan.requests == 0 && plan.seconds <= 0)
-        die("--requests or --seconds is needed");
+    task_read(argc, argv, option_table, plan_set);
+    if (!plan.body.n || !plan.depth)
+        die("--body is needed; --depth is at least 1");
     plan_fields();
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    conns = calloc(plan.connections, sizeof *conns);
-    if (epoll_fd < 0 || !conns)
-        die("out of memory or descriptors");
-    for (unsigned i = 0; i < plan.connections; i++)
+    conns = task_open(sizeof *conns);
+    for (unsigned i = 0; i < task.connections; i++)
         conn_open(&conns[i]);
-    if (plan.warm > 0)
-        phase_run(0, plan.warm);
-    if (plan.gate && (puts("ready"), fflush(stdout)))
-        die("the caller is gone");
-    gate_wait();
-    uint64_t start = now_ns();
-    phase_run(plan.requests, plan.seconds);
-    phase_print(start);
-    gate_wait();
+    task_run(phase_run, gate_wait);
     return 0;
 }

@@ -25,7 +25,6 @@
 #include "load_base.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,17 +67,14 @@ typedef struct sock {
     char stamp[STAMP + 1]; /* how the message that is to come begins */
 } sock;
 
-/* What to do, from the command line. */
+/* What to do besides the task, from the command line. */
 static struct {
-    unsigned port, connections, fragments;
-    uint64_t requests;
-    double seconds, warm;
-    bool deflate, fresh, broadcast, gate;
-    blob request, message;
+    unsigned fragments;
+    bool deflate, fresh, broadcast;
+    blob message;
     const char *accept;
-} plan = { .connections = 1, .fragments = 1 };
+} plan = { .fragments = 1 };
 
-static int epoll_fd;
 static sock *socks;
 static unsigned to_come; /* sockets that have yet to get the broadcast */
 static unsigned serial;  /* of the last message */
@@ -96,14 +92,6 @@ static void sock_reserve(sock *s, size_t more)
         die("out of memory");
 }
 
-/* Registers the socket for reading, and for writing while it is blocked. */
-static void sock_watch(sock *s, int operation)
-{
-    struct epoll_event event = { .events = EPOLLIN | (s->blocked ? (uint32_t)EPOLLOUT : 0U), .data.ptr = s };
-    if (epoll_ctl(epoll_fd, operation, s->fd, &event))
-        die("epoll_ctl: %s", strerror(errno));
-}
-
 /* Writes what the socket takes; the rest goes when it is writable again. */
 static void sock_write(sock *s)
 {
@@ -117,7 +105,7 @@ static void sock_write(sock *s)
     }
     if (s->blocked != (s->sent < s->out_size)) {
         s->blocked = !s->blocked;
-        sock_watch(s, EPOLL_CTL_MOD);
+        watch(EPOLL_CTL_MOD, s->fd, s, s->blocked);
     }
 }
 
@@ -242,11 +230,11 @@ static void issue(sock *s)
     phase.issued++;
     serial++;
     if (plan.broadcast)
-        for (unsigned i = 0; i < plan.connections; i++)
+        for (unsigned i = 0; i < task.connections; i++)
             sock_expect(&socks[i], s->index, now);
     else
         sock_expect(s, s->index, now);
-    to_come = plan.connections;
+    to_come = task.connections;
     sock_send(s);
 }
 
@@ -446,7 +434,7 @@ static int turn(int timeout_ms)
 static void phase_run(uint64_t requests, double seconds)
 {
     phase_begin(requests, seconds);
-    for (unsigned i = 0; i < (plan.broadcast ? 1 : plan.connections); i++)
+    for (unsigned i = 0; i < (plan.broadcast ? 1 : task.connections); i++)
         issue(&socks[i]);
     while (phase.answered < phase.issued)
         if (turn(SILENCE_MS) == 0)
@@ -454,14 +442,12 @@ static void phase_run(uint64_t requests, double seconds)
 }
 
 /* Waits for a line of the caller; meanwhile sockets stay open, and pings are answered. */
-static void gate_wait(void)
+static void gate_wait_open(void)
 {
     struct pollfd both[] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = epoll_fd, .events = POLLIN } };
-    char line[16];
-    while (plan.gate && poll(both, 2, -1) > 0 && !both[0].revents)
+    while (poll(both, 2, -1) > 0 && !both[0].revents)
         turn(0);
-    if (plan.gate && !fgets(line, sizeof line, stdin))
-        exit(0);
+    gate_wait();
 }
 
 /* The value of a head's field, up to the end of its line; NULL when it has none. `name` ends with a colon. */
@@ -510,10 +496,10 @@ static void sock_open(sock *s, unsigned index)
     char head[HEAD_MAX + 1];
     size_t size = 0;
     s->index = index;
-    s->fd = connect_to(plan.port);
+    s->fd = connect_to(task.port);
     struct timeval patience = { .tv_sec = SILENCE_MS / 1000 };
     if (setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience)
-        || send(s->fd, plan.request.p, plan.request.n, MSG_NOSIGNAL) != (ssize_t)plan.request.n)
+        || send(s->fd, task.request.p, task.request.n, MSG_NOSIGNAL) != (ssize_t)task.request.n)
         die("send: %s", strerror(errno));
     do {
         ssize_t n = recv(s->fd, head + size, HEAD_MAX - size, 0);
@@ -526,23 +512,17 @@ static void sock_open(sock *s, unsigned index)
         die("bytes after the handshake");
     sock_check_head(s, head);
     make_nonblocking(s->fd);
-    sock_watch(s, EPOLL_CTL_ADD);
+    watch(EPOLL_CTL_ADD, s->fd, s, s->blocked);
 }
 
 static const struct option option_table[] = {
-    { "port", required_argument, NULL, 'p' },
-    { "request", required_argument, NULL, 'r' },
+    TASK_OPTIONS,
     { "accept", required_argument, NULL, 'a' },
     { "message", required_argument, NULL, 'm' },
-    { "connections", required_argument, NULL, 'c' },
     { "fragments", required_argument, NULL, 'f' },
-    { "requests", required_argument, NULL, 'n' },
-    { "seconds", required_argument, NULL, 't' },
-    { "warm", required_argument, NULL, 'w' },
     { "deflate", no_argument, NULL, 'D' },
     { "fresh", no_argument, NULL, 'F' },
     { "broadcast", no_argument, NULL, 'B' },
-    { "gate", no_argument, NULL, 'G' },
     { NULL, 0, NULL, 0 },
 };
 
@@ -550,32 +530,14 @@ static const struct option option_table[] = {
 static void plan_set(int option, const char *value)
 {
     switch (option) {
-    case 'p':
-        plan.port = (unsigned)strtoul(value, NULL, 10);
-        break;
-    case 'r':
-        plan.request = read_file(value);
-        break;
     case 'a':
         plan.accept = value;
         break;
     case 'm':
         plan.message = read_file(value);
         break;
-    case 'c':
-        plan.connections = (unsigned)strtoul(value, NULL, 10);
-        break;
     case 'f':
         plan.fragments = (unsigned)strtoul(value, NULL, 10);
-        break;
-    case 'n':
-        plan.requests = strtoull(value, NULL, 10);
-        break;
-    case 't':
-        plan.seconds = strtod(value, NULL);
-        break;
-    case 'w':
-        plan.warm = strtod(value, NULL);
         break;
     case 'D':
         plan.deflate = true;
@@ -586,27 +548,17 @@ static void plan_set(int option, const char *value)
     case 'B':
         plan.broadcast = true;
         break;
-    case 'G':
-        plan.gate = true;
-        break;
-    default:
-        die("unknown option; the head of bench/load_ws.c tells them");
     }
 }
 
 /* Reads the command line; what cannot be run ends the program. */
 static void plan_read(int argc, char **argv)
 {
-    for (int option; (option = getopt_long(argc, argv, "", option_table, NULL)) != -1;)
-        plan_set(option, optarg);
-    if (plan.port == 0 || plan.port > 65535 || !plan.request.n || !plan.accept || !plan.connections)
-        die("--port, --request and --accept are needed; --connections is at least 1");
-    if (plan.message.n < STAMP)
-        die("--message is needed, of at least %d bytes", STAMP);
+    task_read(argc, argv, option_table, plan_set);
+    if (!plan.accept || plan.message.n < STAMP)
+        die("--accept is needed, and --message, of at least %d bytes", STAMP);
     if (plan.fragments == 0 || plan.fragments > plan.message.n || (plan.fragments > 1 && plan.deflate))
         die("--fragments is 1 to the message's bytes, and more than 1 does not go with --deflate");
-    if (plan.requests == 0 && plan.seconds <= 0)
-        die("--requests or --seconds is needed");
     if (plan.fresh && !plan.deflate)
         die("--fresh goes with --deflate");
 }
@@ -614,20 +566,9 @@ static void plan_read(int argc, char **argv)
 int main(int argc, char **argv)
 {
     plan_read(argc, argv);
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    socks = calloc(plan.connections, sizeof *socks);
-    if (epoll_fd < 0 || !socks)
-        die("out of memory or descriptors");
-    for (unsigned i = 0; i < plan.connections; i++)
+    socks = task_open(sizeof *socks);
+    for (unsigned i = 0; i < task.connections; i++)
         sock_open(&socks[i], i);
-    if (plan.warm > 0)
-        phase_run(0, plan.warm);
-    if (plan.gate && (puts("ready"), fflush(stdout)))
-        die("the caller is gone");
-    gate_wait();
-    uint64_t start = now_ns();
-    phase_run(plan.requests, plan.seconds);
-    phase_print(start);
-    gate_wait();
+    task_run(phase_run, gate_wait_open);
     return 0;
 }

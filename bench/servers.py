@@ -119,6 +119,25 @@ def tricorn(loop: str, library: str) -> Server:
     )
 
 
+def hypercorn(name: str, environment: str, library: str, loop: str, *parts: str) -> Server:
+    """hypercorn with one class of workers; `parts` are further distributions that belong in the report."""
+    return Server(
+        name,
+        environment,
+        library,
+        packages=(f"hypercorn[{loop}]",),
+        shown=("hypercorn", loop, *parts),
+        command=(
+            *("{bin}/python", "-m", "hypercorn", "--worker-class", loop, "--workers", "1"),
+            *("--log-level", "warning", "--keep-alive", str(KEEP_ALIVE)),
+            *("--config", "python:bench.hypercorn_settings"),
+            *("--bind", "127.0.0.1:{port}", "{app}"),
+        ),
+        tls=with_credentials("--certfile", "--keyfile"),
+        pair=PAIR,
+    )
+
+
 SERVERS = {
     server.name: server
     for server in (
@@ -142,36 +161,8 @@ SERVERS = {
             tls=with_credentials("--ssl-certfile", "--ssl-keyfile"),
             pair=PAIR,
         ),
-        Server(
-            name="hypercorn-trio",
-            environment="hypercorn",
-            library="trio",
-            packages=("hypercorn[trio]",),
-            shown=("hypercorn", "trio", "h11", "wsproto"),
-            command=(
-                *("{bin}/python", "-m", "hypercorn", "--worker-class", "trio", "--workers", "1"),
-                *("--log-level", "warning", "--keep-alive", str(KEEP_ALIVE)),
-                *("--config", "python:bench.hypercorn_settings"),
-                *("--bind", "127.0.0.1:{port}", "{app}"),
-            ),
-            tls=with_credentials("--certfile", "--keyfile"),
-            pair=PAIR,
-        ),
-        Server(
-            name="hypercorn",
-            environment="hypercorn-uvloop",
-            library="asyncio",
-            packages=("hypercorn[uvloop]",),
-            shown=("hypercorn", "uvloop", "h2"),
-            command=(
-                *("{bin}/python", "-m", "hypercorn", "--worker-class", "uvloop", "--workers", "1"),
-                *("--log-level", "warning", "--keep-alive", str(KEEP_ALIVE)),
-                *("--config", "python:bench.hypercorn_settings"),
-                *("--bind", "127.0.0.1:{port}", "{app}"),
-            ),
-            tls=with_credentials("--certfile", "--keyfile"),
-            pair=PAIR,
-        ),
+        hypercorn("hypercorn-trio", "hypercorn", "trio", "trio", "h11", "wsproto"),
+        hypercorn("hypercorn", "hypercorn-uvloop", "asyncio", "uvloop", "h2"),
         Server(
             name="peregrine",
             environment="peregrine",
@@ -202,16 +193,8 @@ SERVERS = {
             shown=("granian", "uvloop"),
             command=(
                 *("{bin}/granian", "--interface", "asgi", "--loop", "uvloop", "--workers", "1"),
-                *(
-                    "--no-access-log",
-                    "--log-level",
-                    "warning",
-                    "--backlog",
-                    "4096",
-                    "--backpressure",
-                    "20000",
-                ),
-                *("--port", "{port}", "{app}"),
+                *("--no-access-log", "--log-level", "warning", "--backlog", "4096"),
+                *("--backpressure", "20000", "--port", "{port}", "{app}"),
             ),
             tls=with_credentials("--ssl-certificate", "--ssl-keyfile"),
             http2=("--http", "2"),

@@ -7,7 +7,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from bench.environments import credentials, load_generator
+from loopback import listening
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 
@@ -43,25 +43,12 @@ def server(
 ) -> Iterator[int]:
     """Listen on a port of the loopback interface while the block runs."""
 
-    def accept() -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=quietly, args=(client,), daemon=True).start()
+    def serve(client: socket.socket) -> None:
+        spoken = tls.wrap_socket(client, server_side=True) if tls is not None else client
+        serve_one(spoken, answer, piece, close)
 
-    def quietly(client: socket.socket) -> None:
-        try:
-            spoken = tls.wrap_socket(client, server_side=True) if tls is not None else client
-            serve_one(spoken, answer, piece, close)
-        except OSError:
-            return
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
+    with listening(serve) as port:
+        yield port
 
 
 def load(

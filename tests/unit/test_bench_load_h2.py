@@ -6,7 +6,6 @@ import json
 import shutil
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import h2.events
 import pytest
 from bench.environments import http2_load_generator
 from bench.workloads import BROWSER
+from loopback import listening
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 
@@ -60,26 +60,8 @@ def serve_one(client: socket.socket, answer: Answer, seen: Seen) -> None:
 def server(answer: Answer) -> Iterator[tuple[int, Seen]]:
     """Listen on a port of the loopback interface while the block runs."""
     seen = Seen()
-
-    def accept() -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=quietly, args=(client,), daemon=True).start()
-
-    def quietly(client: socket.socket) -> None:
-        try:
-            with client:
-                serve_one(client, answer, seen)
-        except OSError:
-            return
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1], seen
-        listener.shutdown(socket.SHUT_RDWR)
+    with listening(lambda client: serve_one(client, answer, seen)) as port:
+        yield port, seen
 
 
 def load(tmp_path: Path, port: int, *options: str) -> subprocess.CompletedProcess[str]:

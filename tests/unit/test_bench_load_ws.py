@@ -6,16 +6,15 @@ import json
 import shutil
 import socket
 import subprocess
-import threading
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from bench.environments import socket_load_generator
 from bench.workloads import ACCEPT, OFFER, UPGRADE, telegram
+from loopback import listening
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 
@@ -106,30 +105,6 @@ class Peer:
                 each.sendall(sent[at : at + self.piece])
 
 
-@contextmanager
-def running(peer: Peer) -> Iterator[int]:
-    """Listen on a port of the loopback interface while the block runs."""
-
-    def accept() -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=quietly, args=(client,), daemon=True).start()
-
-    def quietly(client: socket.socket) -> None:
-        try:
-            peer.serve(client)
-        except OSError:
-            return
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-
-
 def command(tmp_path: Path, port: int, message: bytes, *options: str) -> list[str]:
     """Return the load generator's command."""
     (tmp_path / "request").write_bytes(OFFER if "--deflate" in options else UPGRADE)
@@ -154,7 +129,7 @@ def test_echoes_in_any_pieces_are_counted(tmp_path: Path, piece: int, size: int)
         piece = 1001
     message = telegram(size)
     peer = Peer(piece=piece)
-    with running(peer) as port:
+    with listening(peer.serve) as port:
         done = load(tmp_path, port, "--requests", "5", "--connections", "2", message=message)
     assert done.stderr == ""
     found = json.loads(done.stdout)
@@ -180,7 +155,7 @@ def fragments(text: bytes) -> bytes:
 
 def test_fragments_are_joined_and_pings_answered(tmp_path: Path) -> None:
     peer = Peer(fragments)
-    with running(peer) as port:
+    with listening(peer.serve) as port:
         assert load(tmp_path, port).returncode == 0
     assert peer.pongs[:4] == [b"hello", b"", b"hello", b""]
 
@@ -219,14 +194,14 @@ def test_deflated_messages_go_both_ways(
     tmp_path: Path, size: int, split: bool, parameters: str, bits: int, keep: bool, options: tuple[str, ...]
 ) -> None:
     peer = Peer(Deflating(bits, keep, split), extension=DEFLATE + parameters)
-    with running(peer) as port:
+    with listening(peer.serve) as port:
         done = load(tmp_path, port, "--deflate", *options, "--requests", "4", message=telegram(size))
     assert done.stderr == ""
     assert {text[16:] for text in peer.seen} == {telegram(size)[16:]}
 
 
 def test_answers_need_not_be_deflated(tmp_path: Path) -> None:
-    with running(Peer(extension=DEFLATE)) as port:
+    with listening(Peer(extension=DEFLATE).serve) as port:
         assert load(tmp_path, port, "--deflate", "--connections", "3").returncode == 0
 
 
@@ -242,7 +217,7 @@ def test_a_message_of_the_agreed_window_refers_no_further_back(tmp_path: Path) -
 
     noise = bytes(33 + (at * at * 7919 >> 5) % 90 for at in range(600))
     for bits in (9, 15):
-        with running(Weighing(extension=f"{DEFLATE}; client_max_window_bits={bits}")) as port:
+        with listening(Weighing(extension=f"{DEFLATE}; client_max_window_bits={bits}").serve) as port:
             assert load(tmp_path, port, "--deflate", "--requests", "1", message=noise * 2).returncode == 0
     assert sizes[0] > 1.5 * sizes[1]
 
@@ -250,7 +225,7 @@ def test_a_message_of_the_agreed_window_refers_no_further_back(tmp_path: Path) -
 @pytest.mark.parametrize(("fragments", "sizes"), [(2, [32, 32]), (5, [12, 12, 12, 12, 16]), (64, [1] * 64)])
 def test_a_message_goes_in_fragments(tmp_path: Path, fragments: int, sizes: list[int]) -> None:
     peer = Peer(fragmented=True)
-    with running(peer) as port:
+    with listening(peer.serve) as port:
         done = load(tmp_path, port, "--requests", "2", f"--fragments={fragments}")
     assert done.returncode == 0, done.stderr
     firsts = [TEXT, *[0] * (fragments - 2), 0x80]
@@ -260,7 +235,7 @@ def test_a_message_goes_in_fragments(tmp_path: Path, fragments: int, sizes: list
 
 def test_a_broadcast_is_one_request(tmp_path: Path) -> None:
     peer = Peer(broadcast=True)
-    with running(peer) as port:
+    with listening(peer.serve) as port:
         done = load(tmp_path, port, "--broadcast", "--connections", "10", "--requests", "7")
     found = json.loads(done.stdout)
     assert found["requests"] == len(peer.seen) == 7
@@ -274,13 +249,13 @@ def test_a_broadcast_must_reach_every_socket(tmp_path: Path) -> None:
                 self.sockets.pop().shutdown(socket.SHUT_RDWR)
             super().take(client, text)
 
-    with running(Forgetful(broadcast=True)) as port:
+    with listening(Forgetful(broadcast=True).serve) as port:
         done = load(tmp_path, port, "--broadcast", "--connections", "5")
     assert done.returncode == 1
 
 
 def test_a_phase_may_end_by_the_clock(tmp_path: Path) -> None:
-    with running(Peer()) as port:
+    with listening(Peer().serve) as port:
         done = load(tmp_path, port, "--seconds", "0.1", "--warm", "0.05")
     assert json.loads(done.stdout)["seconds"] >= 0.1
 
@@ -312,7 +287,7 @@ def stale(text: bytes) -> bytes:
     ],
 )
 def test_a_wrong_answer_ends_the_run(tmp_path: Path, answer: Callable[[bytes], bytes], reason: str) -> None:
-    with running(Peer(answer)) as port:
+    with listening(Peer(answer).serve) as port:
         done = load(tmp_path, port)
     assert done.returncode == 1
     assert done.stdout == ""
@@ -332,7 +307,7 @@ def test_a_wrong_answer_ends_the_run(tmp_path: Path, answer: Callable[[bytes], b
 def test_a_wrong_deflated_answer_ends_the_run(
     tmp_path: Path, answer: Callable[[bytes], bytes], reason: str
 ) -> None:
-    with running(Peer(answer, extension=DEFLATE)) as port:
+    with listening(Peer(answer, extension=DEFLATE).serve) as port:
         done = load(tmp_path, port, "--deflate")
     assert done.returncode == 1
     assert reason in done.stderr
@@ -353,7 +328,7 @@ def test_a_wrong_deflated_answer_ends_the_run(
 def test_a_wrong_handshake_or_a_lost_connection_ends_the_run(
     tmp_path: Path, peer: Peer, options: tuple[str, ...], reason: str
 ) -> None:
-    with running(peer) as port:
+    with listening(peer.serve) as port:
         done = load(tmp_path, port, *options)
     assert done.returncode == 1
     assert any(part in done.stderr for part in reason.split("|"))
@@ -381,7 +356,7 @@ def test_a_short_message_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("close", "code"), [(False, 0), (True, 1)])
 def test_idle_sockets_answer_pings_and_must_stay_open(tmp_path: Path, close: bool, code: int) -> None:
     peer = Peer()
-    with running(peer) as port:
+    with listening(peer.serve) as port:
         words = command(tmp_path, port, telegram(64), "--requests", "1", "--gate")
         with subprocess.Popen(
             words, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
