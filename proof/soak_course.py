@@ -19,9 +19,11 @@ from types import FrameType
 from harness import until
 
 from proof.soak_http import SCENES, Scene, Told
+from proof.soak_http2 import HTTP2_SCENES
 from proof.soak_server import Soaked, anonymous, descriptors, threads
-from proof.soak_streams import HTTP2_SCENES, TLS_SCENES, WEBSOCKET_SCENES
+from proof.soak_tls import TLS_SCENES
 from proof.soak_verdict import SIXTHS, Record, Rest, Sample, judge
+from proof.soak_websockets import WEBSOCKET_SCENES
 from proof.table import Line
 
 MOST_SAMPLES = 360
