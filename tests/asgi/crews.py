@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,7 +57,36 @@ def kill(pid: int, number: int) -> None:
     os.kill(pid, number)
 
 
-class Load:
+class Clients:
+    """Threads that ask again and again until they are told that it is over.
+
+    Args:
+        runs: What each of them does, until :meth:`over`.
+    """
+
+    def __init__(self, runs: Iterable[Callable[[], None]]) -> None:
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=run, daemon=True) for run in runs]
+
+    def over(self) -> bool:
+        """Tell whether they are to end."""
+        return self._over.is_set()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Have the clients ask while the context lasts."""
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            for thread in self._threads:
+                thread.join(30)
+                assert not thread.is_alive(), "a client hangs"
+
+
+class Load(Clients):
     """Clients that ask again and again, on connections that they keep as long as the server does.
 
     Attributes:
@@ -74,21 +103,7 @@ class Load:
         self.failures: list[str] = []
         self.halves: list[str] = []
         self.served_by: list[int | None] = []
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Have the clients ask while the context lasts."""
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            for thread in self._threads:
-                thread.join(20)
-                assert not thread.is_alive(), "a client hangs"
+        super().__init__([self._run] * clients)
 
     def more(self, count: int) -> None:
         """Wait for so many more answers."""
@@ -96,7 +111,7 @@ class Load:
         until(lambda: self.answers.total() >= before + count, f"{count} more answers", 30)
 
     def _run(self) -> None:
-        while not self._over.is_set():
+        while not self.over():
             try:
                 with open_url(self.url) as client:
                     self._keep_asking(client)
@@ -113,7 +128,7 @@ class Load:
     def _keep_asking(self, client: Client) -> None:
         asked = 0
         pid: int | None = None
-        while not self._over.is_set():
+        while not self.over():
             try:
                 answer = client.ask(target=self.target)
             except (Closed, OSError, AssertionError) as error:

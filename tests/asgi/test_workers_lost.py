@@ -10,18 +10,16 @@ import re
 import signal
 import socket
 import ssl
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 import secure
 import tls_client
 from command import Command, Run
-from crews import children, gone, kill, ready
+from crews import Clients, children, gone, kill, ready
 from harness import APPS, Client, Closed, until
 from http2_client import Http2
 
@@ -49,7 +47,7 @@ KINDS: dict[str, tuple[str, str, Speak]] = {
 """What each kind of client speaks: a version of TLS, a protocol, and what makes a client of a connection."""
 
 
-class Crowd:
+class Crowd(Clients):
     """Clients of each kind that ask again and again.
 
     Args:
@@ -68,25 +66,7 @@ class Crowd:
         self.lost: list[int] = []
         self.strangers: list[str] = []
         self.unconnected: list[str] = []
-        self._over = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(kind,), daemon=True)
-            for kind in KINDS
-            for _ in range(EACH)
-        ]
-
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Have them ask while the context lasts."""
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            for thread in self._threads:
-                thread.join(30)
-                assert not thread.is_alive(), "a client hangs"
+        super().__init__(partial(self._run, kind) for kind in KINDS for _ in range(EACH))
 
     def more(self, each: int) -> None:
         """Wait until each kind has had so many more answers."""
@@ -102,7 +82,7 @@ class Crowd:
     def _run(self, kind: str) -> None:
         version, protocol, speak = KINDS[kind]
         context = tls_client.client(secure.certificate()[0], version, alpn=(protocol,))
-        while not self._over.is_set():
+        while not self.over():
             try:
                 connection = tls_client.dial(context, self._port)
             except ConnectionRefusedError as error:
@@ -147,7 +127,7 @@ def serve(run: Run, library: str, *more: str) -> tuple[Command, Crowd]:
 def test_only_those_of_a_killed_worker_are_lost(run: Run, library: str, record_property: Record) -> None:
     server, crowd = serve(run, library)
     killed = set()
-    with crowd.asking():
+    with crowd.running():
         for round_ in range(2):
             crowd.more(60)
             victim = children(server.process.pid)[0]
@@ -172,7 +152,7 @@ def test_a_worker_that_is_stopped_for_a_while_loses_nobody(
     run: Run, library: str, record_property: Record
 ) -> None:
     server, crowd = serve(run, library)
-    with crowd.asking():
+    with crowd.running():
         for worker in children(server.process.pid):
             crowd.more(30)
             kill(worker, signal.SIGSTOP)
@@ -190,7 +170,7 @@ def test_a_worker_that_is_stopped_for_good_is_replaced(
 ) -> None:
     """Who asks the others is answered meanwhile; who waits to be accepted is served by the successor."""
     server, crowd = serve(run, library, "--timeout-worker-healthcheck", "3")
-    with crowd.asking():
+    with crowd.running():
         crowd.more(60)
         victim = children(server.process.pid)[0]
         kill(victim, signal.SIGSTOP)

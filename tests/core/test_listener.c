@@ -488,60 +488,63 @@ static int connect_to(uint16_t port)
     return client;
 }
 
+enum { LISTENER, CLIENT, ACCEPTED };
+
+/* A listener of ours, a client, and what is accepted of it. */
+static void accept_one(int all[3])
+{
+    int fds[TRI_LISTENER_MAX];
+    tri_addr peer;
+    CHECK(tri_listener_tcp("127.0.0.1", 0, 5, fds) == 1);
+    all[LISTENER] = fds[0];
+    all[CLIENT] = connect_to(port_of(fds[0]));
+    all[ACCEPTED] = tri_socket_accept(fds[0], &peer);
+}
+
 /* What is accepted from a listener of ours inherits the bound on what the kernel holds unsent. */
 static void test_unsent_bound(void)
 {
-    int fds[TRI_LISTENER_MAX];
-    CHECK(tri_listener_tcp("127.0.0.1", 0, 5, fds) == 1);
-    int client = connect_to(port_of(fds[0]));
-    tri_addr peer;
-    int accepted = tri_socket_accept(fds[0], &peer), value = -1;
+    int all[3], value = -1;
+    accept_one(all);
     socklen_t size = sizeof value;
-    CHECK(getsockopt(accepted, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &size) == 0 && value == TRI_LISTENER_UNSENT);
-    int all[] = { fds[0], client, accepted };
+    CHECK(getsockopt(all[ACCEPTED], IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &size) == 0
+          && value == TRI_LISTENER_UNSENT);
     close_all(all, 3);
 }
 
 /* The kernel is told how long to wait where the peer has not taken all, and only there. */
 static void test_forsake(void)
 {
-    int fds[TRI_LISTENER_MAX];
-    CHECK(tri_listener_tcp("127.0.0.1", 0, 5, fds) == 1);
-    int client = connect_to(port_of(fds[0]));
-    tri_addr peer;
-    int accepted = tri_socket_accept(fds[0], &peer), value = -1;
+    int all[3], value = -1;
+    accept_one(all);
     socklen_t size = sizeof value;
-    tri_socket_forsake(accepted, 1500);
-    CHECK(getsockopt(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &size) == 0 && value == 0);
+    tri_socket_forsake(all[ACCEPTED], 1500);
+    CHECK(getsockopt(all[ACCEPTED], IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &size) == 0 && value == 0);
     static char bytes[1 << 20];
     struct iovec iov = { bytes, sizeof bytes };
-    while (tri_socket_writev(accepted, &iov, 1) > 0)
+    while (tri_socket_writev(all[ACCEPTED], &iov, 1) > 0)
         continue;
-    tri_socket_forsake(accepted, 1500);
-    CHECK(getsockopt(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &size) == 0 && value == 1500);
-    int all[] = { fds[0], client, accepted };
+    tri_socket_forsake(all[ACCEPTED], 1500);
+    CHECK(getsockopt(all[ACCEPTED], IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &size) == 0 && value == 1500);
     close_all(all, 3);
 }
 
 /* A connection that is discarded is reset, and the kernel keeps nothing of what the peer has not taken. */
 static void test_discard(void)
 {
-    int fds[TRI_LISTENER_MAX];
-    CHECK(tri_listener_tcp("127.0.0.1", 0, 5, fds) == 1);
-    int client = connect_to(port_of(fds[0]));
-    tri_addr peer;
-    int accepted = tri_socket_accept(fds[0], &peer);
+    int all[3];
+    accept_one(all);
     static char bytes[100000];
     struct iovec iov = { bytes, sizeof bytes };
-    CHECK(tri_socket_writev(accepted, &iov, 1) > 0);
-    tri_socket_discard(accepted);
-    tri_socket_close(accepted);
+    CHECK(tri_socket_writev(all[ACCEPTED], &iov, 1) > 0);
+    tri_socket_discard(all[ACCEPTED]);
+    tri_socket_close(all[ACCEPTED]);
     ssize_t got = 1;
     while (got > 0)
-        got = recv(client, bytes, sizeof bytes, 0);
+        got = recv(all[CLIENT], bytes, sizeof bytes, 0);
     CHECK(got < 0 && errno == ECONNRESET);
-    close(client);
-    close(fds[0]);
+    close(all[CLIENT]);
+    close(all[LISTENER]);
 }
 
 static void test_adopt_refused(void)
