@@ -126,7 +126,7 @@ class Server:
         asgi: dict[str, Any],
         root_path: str,
         on_error: Callable[[BaseException | None, bool, bool, int, bool], None],
-        on_refusal: Callable[[tuple[str, int] | None, int, str], None],
+        on_refusal: Callable[[tuple[str, int] | None, int, str, int], None],
         access_log: Callable[[Any, str, str, str, int], None] | None,
         date: bool,
         server: bytes,

@@ -19,6 +19,7 @@ from tricorn import (
     _core,
     access,
     banner,
+    failures,
     importer,
     libraries,
     listening,
@@ -52,12 +53,8 @@ THREAD_GRACE = 1.0
 
 THREAD_LOOKS = 100
 
-INTERRUPT = 1
 DRAINED = 2
 LIMIT = 3
-
-CANCELLED_LEFT = 1
-CANCELLED_TIMEOUT = 2
 
 SPEC_VERSION = "2.5"
 
@@ -268,14 +265,14 @@ class Service:
             scope=_common_scope(config),
             asgi=asgi,
             root_path=config.root_path,
-            on_error=self._on_error,
-            on_refusal=_on_refusal,
+            on_error=failures.Failures(config, backend.name, lambda: self._ending()).failed,
+            on_refusal=failures.refused,
             access_log=None,
             date=config.sends_date,
             server=config.server_name,
             parser=self._parser(config),
             extensions=extensions,
-            cancels=_causes(config),
+            cancels=failures.causes(config),
             websockets=config.websockets,
             ws_protocol=_ws_protocol(config),
             http2=_http2_unasked(config),
@@ -319,7 +316,7 @@ class Service:
             config.limit_request_head, config.limit_trailers, config.limit_chunk_extensions
         )
         answer = protocols.Answer if hasattr(make, "submit_head") else None
-        return protocols.Binding(partial(make, limits), _on_parser_error, answer=answer)
+        return protocols.Binding(partial(make, limits), failures.parser_failed, answer=answer)
 
     @contextmanager
     def signals(self, numbers: Sequence[int] = (signal.SIGINT, signal.SIGTERM)) -> Iterator[None]:
@@ -621,81 +618,6 @@ class Service:
         for line in lines:
             _logger.info("%s", line)
 
-    def _on_error(
-        self, error: BaseException | None, gone: bool, started: bool, cancelled: int, websocket: bool
-    ) -> None:
-        """Log what an application did wrong; a client that has gone is not the application's fault."""
-        if cancelled:
-            self._on_cancelled(cancelled)
-            error = _failure(error)
-            if error is None:
-                return
-        if error is None:
-            if not gone:
-                what = "completing response" if started else "starting response"
-                what = "completing handshake" if websocket and not started else what
-                _logger.error("ASGI callable returned without %s.", what)
-        elif not isinstance(error, Exception) and self._ending():
-            _logger.warning("A request was cancelled: the server is stopping.")
-        elif gone and _from_disconnect(error):
-            _logger.debug("Exception in ASGI application whose client had gone\n", exc_info=error)
-        else:
-            _logger.error("Exception in ASGI application\n", exc_info=error)
-            self._explain(error)
-
-    def _on_cancelled(self, cause: int) -> None:
-        """Log that a request was cancelled, and has ended."""
-        if cause == CANCELLED_TIMEOUT:
-            _logger.warning("A request was cancelled: it took more than %g s.", self._config.request_timeout)
-        else:
-            _logger.debug("A request was cancelled: its client has gone.")
-
-    def _explain(self, error: BaseException) -> None:
-        """Say so where an application has used another async library than the one that runs it."""
-        meant = libraries.mistaken(error, self.backend.name)
-        if meant is not None:
-            _logger.error(
-                "The application uses %s, and %s runs it: serve it with --async-library %s",
-                meant,
-                self.backend.name,
-                meant,
-            )
-
-
-def _from_disconnect(error: BaseException) -> bool:
-    """Tell whether an exception, or every one of a group behind it, came of sending to a client that was gone."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, _core.ClientDisconnected):
-            return True
-        if isinstance(seen, BaseExceptionGroup):
-            return all(_from_disconnect(inner) for inner in seen.exceptions)
-        seen = seen.__cause__ or seen.__context__
-    return False
-
-
-def _failure(error: BaseException | None) -> BaseException | None:
-    """Return what an application that was cancelled has failed of besides; trio raises both in one group."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(Exception)
-    return error if isinstance(error, Exception) else None
-
-
-def _causes(config: Config) -> int:
-    """Return for what every request is cancelled, as the core counts it."""
-    left = CANCELLED_LEFT if config.cancel_on_disconnect else 0
-    return left | (CANCELLED_TIMEOUT if config.request_timeout is not None else 0)
-
-
-def _on_refusal(client: logs.Client, status: int, reason: str) -> None:
-    """Log a request that the core answered itself, a connection that it gave up, or that it cannot accept any."""
-    if status < 0:
-        _logger.error("Connections wait to be accepted: %s", reason)
-    elif status:
-        _logger.warning("Refused a request from %s with %d: %s", logs.client_text(client), status, reason)
-    else:
-        _logger.warning("Closed the connection of %s: %s", logs.client_text(client), reason)
-
 
 def on_reopen(_number: int, _frame: FrameType | None) -> None:
     """Reopen the log files, after a rotation."""
@@ -703,20 +625,10 @@ def on_reopen(_number: int, _frame: FrameType | None) -> None:
         _logger.error("%s", problem)
 
 
-def _on_parser_error(error: BaseException) -> None:
-    """Log what a parser written in Python did wrong."""
-    _logger.error("Exception in the HTTP parser\n", exc_info=error)
-
-
 def _ws_protocol(config: Config) -> websocket.Binding | None:
     """Return what reads and writes the frames of WebSockets, ``None`` for the code in C."""
     make = websocket.load(config.ws)
-    return None if make is None else websocket.Binding(partial(make, config.frames), _on_ws_error)
-
-
-def _on_ws_error(error: BaseException) -> None:
-    """Log what a WebSocket's code in Python did wrong."""
-    _logger.error("Exception in the WebSocket's code\n", exc_info=error)
+    return None if make is None else websocket.Binding(partial(make, config.frames), failures.frames_failed)
 
 
 def _spare_the_collector() -> None:

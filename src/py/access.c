@@ -99,6 +99,7 @@ PyObject *tri_access_finish(PyObject *op, PyObject *milliseconds)
         return NULL;
     tri_server_log_finish(self->core, ms < 0 || ms > INT_MAX ? INT_MAX : (int)ms);
     tell_lost(self, true);
+    tri_server_type_last_refusals(self);
     Py_RETURN_NONE;
 }
 

@@ -79,7 +79,7 @@ typedef struct tri_py_server {
     PyObject *on_lost;        /* callable(lines of the access log that were lost, errno), or NULL */
     uint8_t access;           /* enum tri_access_way */
     PyObject *on_error;       /* callable(exception or None, gone, started, cause of a cancellation) */
-    PyObject *on_refusal;     /* callable(client, status, reason) */
+    PyObject *on_refusal;     /* callable(client, status, reason, others that were left out) */
     PyObject *spawn;          /* callables of the backend; NULL until attach() */
     PyObject *wait;
     PyObject *park;
@@ -202,6 +202,8 @@ int tri_message_send(tri_py_exchange *exchange, PyObject *message, bool *end);
 /* server_type.c: calls that may fail in ways that only the log cares about. */
 void tri_server_type_error(tri_py_exchange *exchange, PyObject *exception);
 void tri_server_type_refusals(tri_py_server *server);
+/* The same when the server ends, which leaves nothing out. */
+void tri_server_type_last_refusals(tri_py_server *server);
 /* Moves those who wait for a notice to to_wake if there is one. */
 void tri_server_type_notices(tri_py_server *server);
 /* The notice that is due: 0 for none. */

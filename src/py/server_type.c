@@ -39,19 +39,32 @@ void tri_server_type_error(tri_py_exchange *exchange, PyObject *exception)
     Py_XDECREF(told);
 }
 
+/* Tells of one refusal. */
+static void tell_refusal(tri_py_server *server, const tri_refusal *refusal)
+{
+    PyObject *peer = tri_scope_address(&refusal->peer);
+    PyObject *told = NULL;
+    if (peer != NULL)
+        told = PyObject_CallFunction(server->on_refusal, "OisK", peer, refusal->status, refusal->reason,
+                                     (unsigned long long)refusal->more);
+    if (told == NULL)
+        PyErr_WriteUnraisable(server->on_refusal);
+    Py_XDECREF(told);
+    Py_XDECREF(peer);
+}
+
 void tri_server_type_refusals(tri_py_server *server)
 {
     tri_refusal refusal;
-    while (tri_server_next_refusal(server->core, &refusal)) {
-        PyObject *peer = tri_scope_address(&refusal.peer);
-        PyObject *told = NULL;
-        if (peer != NULL)
-            told = PyObject_CallFunction(server->on_refusal, "Ois", peer, refusal.status, refusal.reason);
-        if (told == NULL)
-            PyErr_WriteUnraisable(server->on_refusal);
-        Py_XDECREF(told);
-        Py_XDECREF(peer);
-    }
+    while (tri_server_next_refusal(server->core, &refusal))
+        tell_refusal(server, &refusal);
+}
+
+void tri_server_type_last_refusals(tri_py_server *server)
+{
+    tri_refusal refusal;
+    while (tri_server_last_refusal(server->core, &refusal))
+        tell_refusal(server, &refusal);
 }
 
 bool tri_server_type_ending(tri_py_server *server)
@@ -660,7 +673,7 @@ static PyMethodDef server_methods[] = {
     { "finish_log", tri_access_finish, METH_O,
       PyDoc_STR(
           "finish_log($self, milliseconds, /)\n--\n\nWrite what waits for the access log's descriptor, for at most "
-          "so long.") },
+          "so long, and tell of the refusals that were left out.") },
     { "counters", server_counters, METH_NOARGS,
       PyDoc_STR("counters($self, /)\n--\n\nWhat was counted so far, a dict.") },
     { "report", server_report, METH_VARARGS,

@@ -24,7 +24,7 @@ static const char *shortage(int number)
 static void tell_shortage(tri_server *server, int number)
 {
     bool again = server->short_at != 0 && server->now - server->short_at < TRI_SERVER_SHORT_MS;
-    if (again || tri_refuse_shortage(server, shortage(number)))
+    if (again || tri_server_short(server, shortage(number)))
         server->short_at = server->now;
 }
 

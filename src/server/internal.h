@@ -26,7 +26,8 @@ enum {
     TRI_SERVER_ACCEPTS = 64,       /* connections accepted from one listener in a turn */
     TRI_SERVER_SHAKES = 16,        /* steps of TLS handshakes in a turn, up to a millisecond each */
     TRI_SERVER_INFLATED = 1048576, /* bytes of messages that are inflated in a turn; the rest waits for the next */
-    TRI_SERVER_REFUSALS = 64,      /* records that wait for the log */
+    TRI_SERVER_REFUSALS = 64,      /* records that wait for the log; as many may come at once */
+    TRI_SERVER_REFUSAL_MS = 1000,  /* after those, from one to the next */
     TRI_SERVER_FLUSH = 65536,      /* waiting bytes that are written even while corked */
     TRI_SERVER_IN_ROW = 64,        /* pipelined requests of a connection before others have their turn */
     TRI_SERVER_AHEAD = 16384,      /* bytes of pipelined requests that are read ahead */
@@ -150,6 +151,16 @@ struct tri_exchange {
     _Alignas(8) char inline_head[TRI_EXCHANGE_INLINE];
 };
 
+/* What the log is to be told of refusals. */
+typedef struct tri_refusals {
+    tri_refusal waiting[TRI_SERVER_REFUSALS]; /* a ring */
+    uint32_t first;
+    uint32_t n;
+    uint64_t paid_until; /* ms: by then those that were told are as many as one for each TRI_SERVER_REFUSAL_MS */
+    uint64_t tell_at;    /* ms: `last` is told then, with the number of those left out; 0 while none was */
+    tri_refusal last;
+} tri_refusals;
+
 struct tri_server {
     const tri_mem *mem;
     tri_limits limits;
@@ -203,9 +214,7 @@ struct tri_server {
     size_t lines_size;
     tri_span server_line;
     tri_span default_lines;
-    tri_refusal refusals[TRI_SERVER_REFUSALS];
-    uint32_t refusal_head;
-    uint32_t refusal_count;
+    tri_refusals refusals;
     tri_access_log *log; /* NULL: no line is written, or others make them */
     unsigned log_needs;  /* enum tri_access_need */
     unsigned log_sent;   /* fields of answers that it wants */
@@ -315,7 +324,6 @@ void tri_refuse_head(tri_conn *conn, const tri_event *event, int status, const c
 /* The same for the request of one stream, while others go on. */
 void tri_refuse_exchange(tri_exchange *exchange, int status, const char *reason);
 void tri_refuse_record(tri_conn *conn, int status, const char *reason);
-bool tri_refuse_shortage(tri_server *server, const char *reason);
 
 /* exchange.c */
 TRI_NODISCARD int tri_exchange_open(tri_conn *conn, const tri_event *event, bool websocket);
@@ -344,12 +352,33 @@ void tri_exchange_log_forget(tri_exchange *exchange);
 void tri_server_log_wait(tri_server *server);
 void tri_server_log_fini(tri_server *server);
 
-/* server.c */
-void tri_server_fill_response(tri_server *server, tri_response *response);
-void tri_server_work(tri_server *server);
-uint64_t tri_server_now(tri_server *server);
+/* server_refusals.c */
+
+/* Counts a refusal and has the log told, of this one or of a later one that counts it. */
+void tri_server_refused(tri_server *server, const tri_addr *client, int status, const char *reason);
+/* Has the log told that connections wait to be accepted; false when too much waits for it already. */
+bool tri_server_short(tri_server *server, const char *reason);
+/* Has it told of the last refusal that was left out, once it is time to. */
+void tri_server_tell_last(tri_server *server);
+
+/* server_stop.c */
+
 /* At a stop: for how long a connection may bring what is under way. */
 uint32_t tri_server_inflight_ms(const tri_server *server);
+
+/* server_trim.c */
+
+/* Some time after a rush, what it has left in the pools and nobody has needed since goes back to the system. */
+void tri_server_trim(tri_server *server);
+
+/* server.c */
+void tri_server_fill_response(tri_server *server, tri_response *response);
+/* Brings the time and the Date line up to now. */
+void tri_server_tick(tri_server *server);
+/* Has the board say whether new connections are welcome, and whether a stop was asked for. */
+void tri_server_show_flags(tri_server *server);
+void tri_server_work(tri_server *server);
+uint64_t tri_server_now(tri_server *server);
 /* The number of open connections has changed. */
 void tri_server_count_open(tri_server *server, int change);
 

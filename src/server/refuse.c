@@ -4,30 +4,6 @@
 #include "http/http_reason.h"
 #include "server/internal.h"
 
-/* Notes something for the log; false when too much waits already. */
-static bool note(tri_server *server, const tri_addr *client, int status, const char *reason)
-{
-    if (server->refusal_count == TRI_SERVER_REFUSALS)
-        return false;
-    uint32_t at = (server->refusal_head + server->refusal_count++) % TRI_SERVER_REFUSALS;
-    server->refusals[at] = (tri_refusal){ *client, status, reason };
-    tri_server_work(server);
-    return true;
-}
-
-/* Notes a refusal for the log; when too many wait, they are only counted. */
-static void record(tri_server *server, const tri_addr *client, int status, const char *reason)
-{
-    server->counters.refusals++;
-    (void)note(server, client, status, reason);
-}
-
-/* Notes for the log that connections wait to be accepted; false when too much waits for it already. */
-bool tri_refuse_shortage(tri_server *server, const char *reason)
-{
-    return note(server, &(tri_addr){ .family = TRI_FAMILY_NONE }, TRI_REFUSAL_WAIT, reason);
-}
-
 /* Whose request is at work, or else who is at the other end. */
 static const tri_addr *client_of(const tri_conn *conn)
 {
@@ -38,7 +14,7 @@ static const tri_addr *client_of(const tri_conn *conn)
 /* Notes for the log that the request at work, or the connection, was refused or given up. */
 void tri_refuse_record(tri_conn *conn, int status, const char *reason)
 {
-    record(conn->server, client_of(conn), status, reason);
+    tri_server_refused(conn->server, client_of(conn), status, reason);
 }
 
 /* Submits a short answer that ends the connection, or the stream. */
@@ -87,12 +63,12 @@ static bool answered(tri_conn *conn)
 static void refuse(tri_conn *conn, tri_addr client, int status, const char *reason)
 {
     if (conn->flags & TRI_CONN_STREAMS) {
-        record(conn->server, &client, 0, reason);
+        tri_server_refused(conn->server, &client, 0, reason);
         tri_conn_streams_end(conn);
         return;
     }
     int error = answered(conn) ? TRI_ESTATE : submit(conn, 0, status, NULL);
-    record(conn->server, &client, error == 0 ? status : 0, reason);
+    tri_server_refused(conn->server, &client, error == 0 ? status : 0, reason);
     if (error == TRI_ENOMEM)
         tri_conn_close(conn);
     else
@@ -128,7 +104,7 @@ void tri_refuse(tri_conn *conn, int status, const char *reason)
 void tri_refuse_text(tri_conn *conn, int status, const char *reason, const char *text)
 {
     int error = submit(conn, 0, status, text);
-    record(conn->server, &conn->peer, error == 0 ? status : 0, reason);
+    tri_server_refused(conn->server, &conn->peer, error == 0 ? status : 0, reason);
     if (error != 0)
         tri_conn_close(conn);
     else
@@ -145,7 +121,7 @@ void tri_refuse_exchange(tri_exchange *exchange, int status, const char *reason)
     uint32_t stream = exchange->stream;
     tri_addr client = exchange->peer;
     bool begun = displace(exchange);
-    record(conn->server, &client, begun ? 0 : status, reason);
+    tri_server_refused(conn->server, &client, begun ? 0 : status, reason);
     refuse_stream(conn, stream, status, begun);
 }
 
@@ -162,6 +138,6 @@ void tri_refuse_head(tri_conn *conn, const tri_event *event, int status, const c
         refuse(conn, client, status, reason);
         return;
     }
-    record(conn->server, &client, status, reason);
+    tri_server_refused(conn->server, &client, status, reason);
     refuse_stream(conn, event->stream, status, false);
 }

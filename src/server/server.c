@@ -5,7 +5,6 @@
 #include "net/clock.h"
 #include "server/date.h"
 #include "server/internal.h"
-#include "server/websocket.h"
 
 enum { KEEP_CONNS = 256, KEEP_EXCHANGES = 256, KEEP_SMALL = 256 };
 
@@ -45,7 +44,7 @@ static void init_lists(tri_server *server)
 }
 
 /* What the board says of this server. */
-static void show_flags(tri_server *server)
+void tri_server_show_flags(tri_server *server)
 {
     unsigned flags = (server->open_to_new ? TRI_BOARD_READY : 0U) | (server->leaving ? TRI_BOARD_STOPPING : 0U);
     if (server->board.own != NULL)
@@ -65,7 +64,7 @@ static void beat(tri_server *server, bool waited)
                                 .open = server->counters.open,
                                 .active = server->counters.active };
     tri_board_beat(&server->board, &values);
-    show_flags(server);
+    tri_server_show_flags(server);
 }
 
 void tri_server_count_open(tri_server *server, int change)
@@ -76,7 +75,7 @@ void tri_server_count_open(tri_server *server, int change)
 }
 
 /* Brings the Date line up to the second. */
-static void tick(tri_server *server)
+void tri_server_tick(tri_server *server)
 {
     server->now = tri_reactor_now();
     int64_t second = tri_clock_wall();
@@ -147,7 +146,7 @@ int tri_server_new(tri_server **out, const tri_settings *settings)
         tri_server_free(server);
         return error;
     }
-    tick(server);
+    tri_server_tick(server);
     tri_wheel_init(&server->wheel, server->now);
     *out = server;
     return 0;
@@ -268,45 +267,6 @@ static void dispatch(tri_server *server, const tri_ready *ready)
         tri_conn_lose(conn, NULL);
 }
 
-/* Whether more lies idle in the pools than is kept for good. */
-static bool has_spare(const tri_server *server)
-{
-    return server->conn_pool.idle > TRI_SERVER_SPARE || server->exchange_pool.idle > TRI_SERVER_SPARE
-           || server->handshakes >= TRI_SERVER_SPARE || server->chains.blocks.idle > TRI_SERVER_SPARE
-           || tri_small_has_spare(&server->small, TRI_SERVER_SPARE)
-           || tri_ws_deflate_shared_has_spare(&server->ws.deflate);
-}
-
-/* Whether a rush of handshakes is over, of which OpenSSL's buffers have left gaps everywhere between what is kept;
-   called once in a while. */
-static bool has_calmed(tri_server *server)
-{
-    bool calm = server->handshakes >= TRI_SERVER_SPARE && server->handshakes - server->handshakes_seen < 8;
-    server->handshakes_seen = server->handshakes;
-    if (calm)
-        server->handshakes = server->handshakes_seen = 0;
-    return calm;
-}
-
-/* Some time after a rush, what it has left in the pools and nobody has needed since goes back to the system. */
-static void trim_pools(tri_server *server)
-{
-    if (server->trim_at == 0 || server->now < server->trim_at) {
-        if (server->trim_at == 0 && has_spare(server))
-            server->trim_at = server->now + TRI_SERVER_TRIM_MS;
-        return;
-    }
-    bool conns = tri_pool_trim(&server->conn_pool, TRI_SERVER_SPARE);
-    bool exchanges = tri_pool_trim(&server->exchange_pool, TRI_SERVER_SPARE);
-    bool chains = tri_chain_pool_trim(&server->chains, TRI_SERVER_SPARE);
-    bool small = tri_small_trim(&server->small, TRI_SERVER_SPARE);
-    bool streams = tri_ws_deflate_shared_trim(&server->ws.deflate);
-    bool calm = has_calmed(server);
-    if ((conns || exchanges || chains || small || streams || calm) && server->mem->trim != NULL)
-        server->mem->trim(server->mem->context);
-    server->trim_at = has_spare(server) ? server->now + TRI_SERVER_TRIM_MS : 0;
-}
-
 /* Fires the timers that are due. */
 static void fire_timers(tri_server *server)
 {
@@ -319,7 +279,8 @@ static void fire_timers(tri_server *server)
         tri_conn_timeout(TRI_CONTAINER(timer, tri_conn, timer));
     }
     tri_accept_resume(server);
-    trim_pools(server);
+    tri_server_tell_last(server);
+    tri_server_trim(server);
 }
 
 /* The earlier of two deadlines, of which 0 is none. */
@@ -333,6 +294,7 @@ static void arm(tri_server *server)
 {
     uint64_t next = tri_wheel_next(&server->wheel);
     next = earlier(next, earlier(server->lag.due, server->log_at));
+    next = earlier(next, server->refusals.tell_at);
     tri_reactor_arm(server->reactor, earlier(next, earlier(server->retry_at, server->trim_at)));
 }
 
@@ -358,7 +320,7 @@ int tri_server_turn(tri_server *server, int timeout_ms)
     int n = tri_reactor_poll(server->reactor, ready, TRI_SERVER_EVENTS, timeout_ms);
     if (n < 0)
         return n;
-    tick(server);
+    tri_server_tick(server);
     if (server->lag.on)
         beat(server, waited || timeout_ms != 0);
     server->corks++;
@@ -402,20 +364,10 @@ tri_exchange *tri_server_next_woken(tri_server *server)
     return node == NULL ? NULL : TRI_CONTAINER(node, tri_exchange, queue);
 }
 
-bool tri_server_next_refusal(tri_server *server, tri_refusal *out)
-{
-    if (server->refusal_count == 0)
-        return false;
-    *out = server->refusals[server->refusal_head];
-    server->refusal_head = (server->refusal_head + 1) % TRI_SERVER_REFUSALS;
-    server->refusal_count--;
-    return true;
-}
-
 bool tri_server_pending(const tri_server *server)
 {
     return !tri_list_empty(&server->ready) || !tri_list_empty(&server->resume) || !tri_list_empty(&server->woken)
-           || !tri_list_empty(&server->flush) || server->refusal_count > 0;
+           || !tri_list_empty(&server->flush) || server->refusals.n > 0;
 }
 
 unsigned tri_server_waiting(const tri_server *server, unsigned most)
@@ -440,7 +392,7 @@ void tri_server_flush(tri_server *server)
 {
     if (tri_list_empty(&server->flush))
         return;
-    tick(server); /* applications may have taken long: idle times begin now */
+    tri_server_tick(server); /* applications may have taken long: idle times begin now */
     server->corks++;
     while (!tri_list_empty(&server->flush))
         tri_conn_flush(TRI_CONTAINER(server->flush.next, tri_conn, flush));
@@ -461,7 +413,7 @@ void tri_server_sleep(tri_server *server, bool asleep)
 void tri_server_set_ready(tri_server *server, bool ready)
 {
     server->open_to_new = ready;
-    show_flags(server);
+    tri_server_show_flags(server);
 }
 
 void tri_server_measure(tri_server *server)
@@ -475,7 +427,7 @@ int tri_server_report(tri_server *server, int fd, unsigned slot)
     int error = tri_board_attach(&server->board, fd, slot);
     if (error != 0)
         return error;
-    show_flags(server);
+    tri_server_show_flags(server);
     tri_server_measure(server);
     return 0;
 }
@@ -510,7 +462,7 @@ void tri_server_work(tri_server *server)
 {
     if (!server->asleep)
         return;
-    tick(server);
+    tri_server_tick(server);
     server->asleep = false;
     tri_reactor_wake(server->reactor);
 }
@@ -527,92 +479,10 @@ uint64_t tri_server_now(tri_server *server)
 void tri_server_fill_response(tri_server *server, tri_response *response)
 {
     if (server->asleep)
-        tick(server);
+        tri_server_tick(server);
     response->date = server->date_line;
     response->server = server->server_line;
     response->defaults = server->default_lines;
-}
-
-/* At a stop, tells the exchanges of a connection. */
-static void stop_exchanges(tri_conn *conn)
-{
-    tri_list *next;
-    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = next) {
-        tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
-        next = node->next;
-        if (exchange->ws != NULL)
-            tri_websocket_stop(exchange);
-        else
-            tri_exchange_dismiss(exchange);
-        if (conn->flags & TRI_CONN_CLOSED)
-            return;
-    }
-}
-
-/* At a stop: a connection that has a request at work goes on until what has arrived behind it is answered, too. */
-static void stop_busy(tri_conn *conn)
-{
-    if ((conn->source.interest & TRI_READ) && !(conn->flags & TRI_CONN_LINGERING))
-        tri_conn_readable(conn);
-    if (conn->flags & TRI_CONN_CLOSED)
-        return;
-    tri_conn_count_ahead(conn);
-    if (!tri_conn_has_more(conn))
-        conn->protocol->ops->shutdown(conn->protocol);
-    stop_exchanges(conn);
-}
-
-/* At a stop, of a connection that has streams: what has arrived is taken, and what is under way for a moment; whoever
-   is at work goes on to the end. */
-static void stop_streams(tri_server *server, tri_conn *conn)
-{
-    bool idle = tri_list_empty(&conn->exchanges) && !(conn->flags & TRI_CONN_IN_HEAD);
-    uint64_t idle_for = server->now + server->limits.keep_alive_ms - conn->deadline;
-    bool stale = idle && (conn->flags & TRI_CONN_USED) && idle_for > TRI_SERVER_RECENT_MS;
-    if (conn->source.interest & TRI_READ)
-        tri_conn_readable(conn);
-    if (conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING | TRI_CONN_LINGERING))
-        return;
-    tri_conn_streams_leave(conn);
-    if (stale && tri_list_empty(&conn->exchanges))
-        tri_conn_streams_end(conn);
-    else
-        stop_exchanges(conn);
-}
-
-/* At a stop: serves what has arrived on an idle connection, and closes it if nothing is likely to be under way. Only
-   the last answer of a connection says close. */
-static void stop_conn(tri_server *server, tri_conn *conn)
-{
-    if (conn->flags & TRI_CONN_STREAMS) {
-        stop_streams(server, conn);
-        return;
-    }
-    const unsigned not_idle = TRI_CONN_LINGERING | TRI_CONN_ENDING | TRI_CONN_IN_HEAD | TRI_CONN_BLOCKED | TRI_CONN_EOF;
-    bool idle = tri_list_empty(&conn->exchanges) && tri_list_empty(&conn->resume) && !(conn->flags & not_idle);
-    if (!idle || (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_IN_BODY)) {
-        stop_busy(conn);
-        return;
-    }
-    uint64_t idle_for = server->now + server->limits.keep_alive_ms - conn->deadline;
-    bool stale = (conn->flags & TRI_CONN_USED) && idle_for > TRI_SERVER_RECENT_MS;
-    tri_conn_readable(conn);
-    if (!(conn->flags & TRI_CONN_CLOSED) && !tri_conn_has_more(conn))
-        conn->protocol->ops->shutdown(conn->protocol);
-    bool quiet = tri_list_empty(&conn->exchanges) && tri_list_empty(&conn->flush) && tri_list_empty(&conn->resume);
-    if (!quiet || (conn->flags & (not_idle | TRI_CONN_CLOSED)))
-        return;
-    if (stale) {
-        tri_conn_close(conn);
-        return;
-    }
-    conn->deadline = server->now + tri_server_inflight_ms(server);
-    tri_conn_retime(conn);
-}
-
-void tri_server_dismiss(tri_server *server)
-{
-    server->dismissing = true;
 }
 
 void tri_server_limit(tri_server *server, uint64_t exchanges)
@@ -625,55 +495,9 @@ bool tri_server_limit_reached(const tri_server *server)
     return server->most != 0 && server->counters.exchanges >= server->most;
 }
 
-void tri_server_leave(tri_server *server)
-{
-    server->leaving = true;
-}
-
-uint32_t tri_server_inflight_ms(const tri_server *server)
-{
-    return server->relieved ? TRI_SERVER_RELIEVED_MS : TRI_SERVER_INFLIGHT_MS;
-}
-
-void tri_server_relieve(tri_server *server)
-{
-    server->relieved = true;
-}
-
-void tri_server_stop(tri_server *server)
-{
-    if (server->stopping)
-        return;
-    server->leaving = true;
-    server->open_to_new = false;
-    show_flags(server);
-    tick(server);
-    server->corks++;
-    tri_accept_drain(server);
-    server->stopping = true;
-    tri_list rest;
-    tri_list_init(&rest);
-    tri_list_take(&rest, &server->conns);
-    while (!tri_list_empty(&rest)) {
-        tri_conn *conn = TRI_CONTAINER(rest.next, tri_conn, link);
-        tri_list_remove(&conn->link);
-        tri_list_append(&server->conns, &conn->link);
-        stop_conn(server, conn);
-    }
-    server->corks--;
-    tri_server_work(server);
-    tri_reactor_wake(server->reactor);
-}
-
 int tri_server_deflate(tri_server *server, unsigned bits, tri_span message, tri_span *out)
 {
     return tri_ws_deflate_alone(&server->ws.deflate, bits, message, out);
-}
-
-bool tri_server_drained(const tri_server *server)
-{
-    bool accepting = !tri_list_empty(&server->listeners);
-    return server->stopping && !accepting && server->counters.open == 0 && server->counters.active == 0;
 }
 
 void tri_server_counters(const tri_server *server, tri_counters *out)

@@ -80,6 +80,7 @@ typedef struct tri_refusal {
     tri_addr peer;      /* the client, as far as it is known */
     int status;         /* what was answered, 0 when the connection was closed without an answer; TRI_REFUSAL_WAIT */
     const char *reason; /* static storage */
+    uint64_t more;      /* that were left out since the record before this one */
 } tri_refusal;
 
 typedef struct tri_counters {
@@ -123,8 +124,11 @@ TRI_NODISCARD int tri_server_turn(tri_server *server, int timeout_ms);
 tri_exchange *tri_server_next(tri_server *server);
 /* The next exchange on which tri_exchange_want was answered, or NULL; borrowed. */
 tri_exchange *tri_server_next_woken(tri_server *server);
-/* Takes the oldest record for the log into `out`; false when there is none. At most 64 wait; more are only counted. */
+/* Takes the oldest record for the log into `out`; false when there is none. 64 may come at once, then one in a second:
+   the last, with the number of the others. */
 bool tri_server_next_refusal(tri_server *server, tri_refusal *out);
+/* The same when the server ends: also the one whose second is not over. */
+bool tri_server_last_refusal(tri_server *server, tri_refusal *out);
 /* Whether the three above, or a flush, have something without a turn. */
 bool tri_server_pending(const tri_server *server);
 /* How many exchanges wait for tri_server_next(), at most `most`; costs as many steps. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -339,6 +340,25 @@ def test_stalled_reader_is_closed(shared: Serve, library: str) -> None:
         assert within(began)
         answer = client.answer()
         assert not answer.complete
+
+
+def test_messages_of_a_flood_are_few_and_count_the_others(own: Serve, library: str) -> None:
+    """The log has each of the first, then one in a second, which says how many were left out; the end says the rest."""
+    flood = 300
+    server = own(APP, library)
+    began = time.monotonic()
+    for _ in range(flood):
+        with server.connect() as client:
+            client.send(b"\0\r\n\r\n")
+            assert client.answer().status == 400
+    assert server.stop() == 0
+    messages = re.findall(
+        r"Refused a request from 127\.0\.0\.1:\d+ with 400: [^(\n]+(?: \(and (\d+) more since the message before\))?\n",
+        server.log(),
+    )
+    assert messages[:64] == [""] * 64
+    assert 64 < len(messages) <= 65 + time.monotonic() - began
+    assert len(messages) + sum(int(more or 0) for more in messages) == flood
 
 
 def test_slow_application_has_no_deadline(shared: Serve, library: str) -> None:

@@ -32,6 +32,7 @@ struct serving {
     unsigned turns;
     tri_refusal refusal; /* the last */
     unsigned refusals;
+    uint64_t left_out; /* others, of which one of these counted the number */
 };
 
 /* How many bytes the kernel holds for each peer; 0 leaves that to it. */
@@ -153,8 +154,10 @@ static inline void serving_work(serving *self)
     while (tri_server_pending(self->server)) {
         while (tri_server_next_woken(self->server) != NULL)
             self->woken++;
-        while (tri_server_next_refusal(self->server, &self->refusal))
+        while (tri_server_next_refusal(self->server, &self->refusal)) {
             self->refusals++;
+            self->left_out += self->refusal.more;
+        }
         tri_server_cork(self->server);
         while ((exchange = tri_server_next(self->server)) != NULL) {
             self->exchanges++;
@@ -304,6 +307,22 @@ static inline void client_forget(client *self)
     self->n = 0;
     self->reads = 0;
     self->in[0] = '\0';
+}
+
+/* A server and its first client. */
+static inline void serving_meet(serving *self, client *first, const tri_limits *limits,
+                                void (*app)(serving *, tri_exchange *))
+{
+    serving_init(self, limits, app);
+    client_open(first, self);
+}
+
+/* The last client leaves, and the server ends once it has closed the connection, too. */
+static inline void serving_part(serving *self, client *last)
+{
+    client_close(last);
+    SERVE_UNTIL(self, counters_of(self).open == 0);
+    serving_fini(self);
 }
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"

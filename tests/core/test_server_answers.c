@@ -163,9 +163,7 @@ static void test_endless_pipelining(void)
     unsigned answered = s.exchanges;
     SERVE_UNTIL(&s, (client_ended(&c), s.exchanges >= sent_all / (n / 100))); /* once it reads, all are served */
     CHECK(s.exchanges > answered && s.refusals == 0);
-    client_close(&c);
-    SERVE_UNTIL(&s, counters_of(&s).open == 0);
-    serving_fini(&s);
+    serving_part(&s, &c);
 }
 
 static void test_reset_at_work(void)
@@ -261,9 +259,7 @@ static void test_part_of_an_answer(void)
     CHECK(c.eof && !c.reset && client_has(&c, "transfer-encoding: chunked") && c.n > 60000);
     CHECK(c.n < 5 || memcmp(c.in + c.n - 5, "0\r\n\r\n", 5) != 0);
     CHECK(lent == 2 && released == 2 && counters_of(&s).active == 0);
-    client_close(&c);
-    SERVE_UNTIL(&s, counters_of(&s).open == 0);
-    serving_fini(&s);
+    serving_part(&s, &c);
 }
 
 /* What an application may not send is refused and takes nothing; it can do better, or gets its 500. */

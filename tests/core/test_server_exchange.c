@@ -25,8 +25,7 @@ static void test_one_get(void)
     serving s;
     client c;
     tri_limits limits = short_limits();
-    serving_init(&s, &limits, app_hello);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hello);
     client_send(&c, GET("/"));
     SERVE_UNTIL(&s, client_has(&c, "\r\n\r\nhello"));
     CHECK(client_has(&c, "HTTP/1.1 200 OK\r\n") && client_has(&c, "content-length: 5\r\n"));
@@ -50,8 +49,7 @@ static void test_pieces(void)
     serving s;
     client c;
     tri_limits limits = short_limits();
-    serving_init(&s, &limits, app_path);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_path);
     const char *text = GET("/piece") GET("/next");
     for (size_t i = 0; i < strlen(text); i++) {
         CHECK(send(c.fd, text + i, 1, MSG_NOSIGNAL) == 1);
@@ -69,8 +67,7 @@ static void test_pipelined(void)
     client c;
     char request[64], all[2048] = "";
     tri_limits limits = short_limits();
-    serving_init(&s, &limits, app_path);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_path);
     serve_for(&s, 20);
     for (int i = 0; i < 16; i++) {
         snprintf(request, sizeof request, "GET /%d HTTP/1.1\r\nHost: a\r\n\r\n", i);
@@ -86,9 +83,7 @@ static void test_pipelined(void)
         at = strstr(at, request);
     }
     CHECK(at != NULL);
-    client_close(&c);
-    SERVE_UNTIL(&s, counters_of(&s).open == 0);
-    serving_fini(&s);
+    serving_part(&s, &c);
 }
 
 /* Pipelined requests behind one that is still at work are read ahead, and answered in order. */
@@ -97,8 +92,7 @@ static void test_pipelined_behind(void)
     serving s;
     client c;
     tri_limits limits = short_limits();
-    serving_init(&s, &limits, app_hold);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hold);
     client_send(&c, GET("/1"));
     SERVE_UNTIL(&s, s.n_held == 1);
     client_send(&c, GET("/2") "GET /3 HTTP/1.1\r\nHo");
@@ -149,8 +143,7 @@ static void test_bodies(void)
     client c;
     char body[256] = "";
     tri_limits limits = short_limits();
-    serving_init(&s, &limits, app_hold);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hold);
     client_send(&c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
     SERVE_UNTIL(&s, s.n_held == 1);
     CHECK(!receive_some(s.held[0], body, sizeof body) && strcmp(body, "abc") == 0);
@@ -195,8 +188,7 @@ static void test_continue(void)
     char body[256] = "";
     tri_limits limits = short_limits();
     const char *head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
-    serving_init(&s, &limits, app_hold);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hold);
     client_send(&c, head);
     SERVE_UNTIL(&s, s.n_held == 1);
     serve_for(&s, 20);
@@ -228,8 +220,7 @@ static void test_early_small(void)
     serving s;
     client c;
     tri_limits limits = short_limits();
-    serving_init(&s, &limits, app_hello);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hello);
     client_send(&c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
     SERVE_UNTIL(&s, client_has(&c, "hello"));
     CHECK(!client_has(&c, "connection: close"));
@@ -293,8 +284,7 @@ static void test_close_while_pipelining(void)
     serving s;
     client c;
     tri_limits limits = short_limits();
-    serving_init(&s, &limits, app_hold);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hold);
     client_send(&c, GET("/1") GET("/2"));
     SERVE_UNTIL(&s, s.n_held == 1);
     tri_field_out field = { TRI_SPAN("connection"), TRI_SPAN("close") };
@@ -309,9 +299,7 @@ static void test_close_while_pipelining(void)
     client_send(&c, GET("/5"));
     SERVE_UNTIL(&s, client_ended(&c));
     CHECK(c.eof && !c.reset && client_has(&c, "\r\n\r\nlast") && s.exchanges == 1);
-    client_close(&c);
-    SERVE_UNTIL(&s, counters_of(&s).open == 0);
-    serving_fini(&s);
+    serving_part(&s, &c);
 }
 
 static void test_half_close(void)
@@ -319,8 +307,7 @@ static void test_half_close(void)
     serving s;
     client c;
     tri_limits limits = short_limits();
-    serving_init(&s, &limits, app_hold);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hold);
     client_send(&c, GET("/"));
     shutdown(c.fd, SHUT_WR); /* at once */
     SERVE_UNTIL(&s, s.n_held == 1);
@@ -351,9 +338,7 @@ static void test_half_close(void)
     shutdown(c.fd, SHUT_WR); /* before any request */
     SERVE_UNTIL(&s, client_ended(&c));
     CHECK(c.n == 0 && !c.reset && s.refusals == 0);
-    client_close(&c);
-    SERVE_UNTIL(&s, counters_of(&s).open == 0);
-    serving_fini(&s);
+    serving_part(&s, &c);
 }
 
 /* A client that ends its side within the body of an early answer still gets that answer. */
@@ -362,15 +347,12 @@ static void test_half_close_in_dropped_body(void)
     serving s;
     client c;
     tri_limits limits = short_limits();
-    serving_init(&s, &limits, app_hello);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hello);
     client_send(&c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
     shutdown(c.fd, SHUT_WR);
     SERVE_UNTIL(&s, client_ended(&c));
     CHECK(!c.reset && client_count(&c, "HTTP/1.1") == 1);
-    client_close(&c);
-    SERVE_UNTIL(&s, counters_of(&s).open == 0);
-    serving_fini(&s);
+    serving_part(&s, &c);
 }
 
 /* That the peer has left is told once, to those who ask, at any time; after the answer it does not matter. */

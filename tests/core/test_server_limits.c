@@ -31,8 +31,7 @@ static void check_refused(const refused *one)
     client c;
     char expected[64];
     tri_limits limits = narrow_limits();
-    serving_init(&s, &limits, app_hello);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hello);
     client_send(&c, one->request);
     client_send(&c, GET("/behind"));
     SERVE_UNTIL(&s, client_ended(&c));
@@ -101,8 +100,7 @@ static void test_refused_after_answer_began(void)
     serving s;
     client c;
     tri_limits limits = narrow_limits();
-    serving_init(&s, &limits, app_hold);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hold);
     client_send(&c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     SERVE_UNTIL(&s, s.n_held == 1);
     tri_response response = { .status = 200 };
@@ -154,23 +152,67 @@ static void test_too_many(void)
     serving_fini(&s);
 }
 
+/* Opens a server that bears one connection, and has 99 refused. */
+static void begin_flood(serving *s, client c[100])
+{
+    tri_limits limits = short_limits();
+    limits.connections = 1;
+    serving_init(s, &limits, app_hello);
+    for (int i = 0; i < 100; i++)
+        client_open(&c[i], s);
+    SERVE_UNTIL(s, counters_of(s).connections == 100);
+    serving_work(s);
+    CHECK(counters_of(s).refusals == 99);
+}
+
+static void end_flood(serving *s, client c[100])
+{
+    for (int i = 0; i < 100; i++)
+        client_close(&c[i]);
+    SERVE_UNTIL(s, counters_of(s).open == 0);
+    serving_fini(s);
+}
+
 /* Of a flood, only some are told: the others are closed, and lingering does not hold their descriptors. */
 static void test_flood(void)
 {
     static client c[100];
     serving s;
-    tri_limits limits = short_limits();
-    limits.connections = 1;
-    serving_init(&s, &limits, app_hello);
-    for (int i = 0; i < 100; i++)
-        client_open(&c[i], &s);
-    SERVE_UNTIL(&s, counters_of(&s).connections == 100);
-    serving_work(&s);
-    CHECK(counters_of(&s).open == 65 && counters_of(&s).refusals == 99);
-    for (int i = 0; i < 100; i++)
-        client_close(&c[i]);
-    SERVE_UNTIL(&s, counters_of(&s).open == 0);
-    serving_fini(&s);
+    begin_flood(&s, c);
+    CHECK(counters_of(&s).open == 65);
+    end_flood(&s, c);
+}
+
+/* The log has a message for each of the first; those that follow are counted by one a second. */
+static void test_log_of_a_flood(void)
+{
+    static client c[100];
+    serving s;
+    uint64_t began = now_ms();
+    begin_flood(&s, c);
+    CHECK(s.refusals >= 64 && s.refusals <= 64 + (now_ms() - began) / 1000);
+    SERVE_UNTIL(&s, s.refusals + s.left_out == 99);
+    CHECK(s.refusals > 64 && s.refusals <= 64 + (now_ms() - began) / 1000);
+    CHECK(s.left_out > 0 && s.refusal.reason != NULL && s.refusal.peer.family == TRI_FAMILY_IPV4);
+    unsigned told = s.refusals;
+    serve_for(&s, 1);
+    CHECK(s.refusals == told && !tri_server_last_refusal(s.server, &s.refusal));
+    end_flood(&s, c);
+}
+
+/* At the end none is left out, though its second is not over. */
+static void test_log_of_a_flood_at_the_end(void)
+{
+    static client c[100];
+    serving s;
+    begin_flood(&s, c);
+    tri_refusal last;
+    while (tri_server_last_refusal(s.server, &last)) {
+        s.refusals++;
+        s.left_out += last.more;
+    }
+    CHECK(s.refusals + s.left_out == 99);
+    end_flood(&s, c);
 }
 
 /* --- deadlines of the peer's --- */
@@ -216,9 +258,7 @@ static void test_head_deadlines(void)
     SERVE_UNTIL(&s, client_ended(&c));
     CHECK(client_has(&c, "HTTP/1.1 408 ") && s.refusals == 2 && s.exchanges == 1);
     CHECK(now_ms() - since >= 120 && now_ms() - since < 1000);
-    client_close(&c);
-    SERVE_UNTIL(&s, counters_of(&s).open == 0);
-    serving_fini(&s);
+    serving_part(&s, &c);
 }
 
 static void test_keep_alive(void)
@@ -227,8 +267,7 @@ static void test_keep_alive(void)
     client c;
     tri_limits limits = short_limits();
     limits.keep_alive_ms = 120;
-    serving_init(&s, &limits, app_hello);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hello);
     for (int i = 0; i < 3; i++) { /* each answer starts it anew */
         client_send(&c, GET("/"));
         SERVE_UNTIL(&s, client_has(&c, "hello"));
@@ -246,9 +285,7 @@ static void test_keep_alive(void)
     client_send(&c, GET("/"));
     usleep(150000);
     SERVE_UNTIL(&s, client_has(&c, "hello"));
-    client_close(&c);
-    SERVE_UNTIL(&s, counters_of(&s).open == 0);
-    serving_fini(&s);
+    serving_part(&s, &c);
 }
 
 /* A slow application does not use up its client's idle time. */
@@ -258,8 +295,7 @@ static void test_keep_alive_after_slow_application(void)
     client c;
     tri_limits limits = short_limits();
     limits.keep_alive_ms = 150;
-    serving_init(&s, &limits, app_hold);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hold);
     client_send(&c, GET("/"));
     SERVE_UNTIL(&s, s.n_held == 1);
     tri_server_sleep(s.server, true); /* as the leader does while other tasks run */
@@ -356,8 +392,7 @@ static void test_dropped_body_deadline(void)
     limits.body_rate = 0;
     limits.keep_alive_ms = 30;
     limits.linger_ms = 50;
-    serving_init(&s, &limits, app_hello);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hello);
     client_send(&c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n");
     SERVE_UNTIL(&s, client_has(&c, "hello"));
     trickle(&s, &c, 10, 200);
@@ -417,8 +452,7 @@ static void test_request_deadline_of_others(void)
     client c;
     tri_limits limits = short_limits();
     limits.request_ms = 80;
-    serving_init(&s, &limits, app_hold);
-    client_open(&c, &s);
+    serving_meet(&s, &c, &limits, app_hold);
     client_send(&c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     SERVE_UNTIL(&s, s.n_held == 1);
     tri_exchange_want(s.held[0], TRI_WANT_TIMEOUT);
@@ -444,6 +478,8 @@ int main(void)
     test_refused_after_answer_began();
     test_too_many();
     test_flood();
+    test_log_of_a_flood();
+    test_log_of_a_flood_at_the_end();
     test_head_deadlines();
     test_keep_alive();
     test_keep_alive_after_slow_application();

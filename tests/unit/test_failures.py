@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tricorn import _core
-from tricorn.server import _from_disconnect
+from tricorn.failures import comes_of_leaving
 
 LEFT = _core.ClientDisconnected("the client has disconnected")
 
@@ -29,4 +29,4 @@ def caused(error: BaseException, by: BaseException) -> BaseException:
     ],
 )
 def test_what_came_of_a_client_that_left(error: BaseException, answer: bool) -> None:
-    assert _from_disconnect(error) is answer
+    assert comes_of_leaving(error) is answer
