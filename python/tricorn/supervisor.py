@@ -121,6 +121,7 @@ def _preload(config: Config) -> Application | None:
     app = importer.load(
         config.app, factory=config.factory, app_dir=config.app_dir, interface=config.interface
     )
+    logs.enable()  # it may have set up logging for itself
     if threading.active_count() > 1:
         _logger.warning(
             "The application has started %d thread(s) while it was imported: the workers will not have them",

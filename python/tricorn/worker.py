@@ -57,7 +57,8 @@ def serve(task: Task, channel: socket.socket, app: Application | None = None) ->
     if not _core.die_with_parent(signal.SIGTERM, task.supervisor):
         return 0
     try:
-        task.config.configure_logging()
+        if app is None:  # else logging is as its import has left it
+            task.config.configure_logging()
         service = _service(task, channel, app)
         try:
             with service.signals((signal.SIGTERM,)), _quiet_end():

@@ -200,6 +200,15 @@ def test_words_by_uvicorns_loggers(own: Serve, library: str) -> None:
     assert any("does not support lifespan" in line for line in log), "said after its logging was set up"
 
 
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["one process", "preloaded"])
+def test_a_handler_in_the_place_of_ours(own: Serve, library: str, options: tuple[str, ...]) -> None:
+    """Nothing puts ours beside it, in a worker that was forked from where it was set up either."""
+    server = own("logged:configured_app", library, "--factory", *options)
+    server.ask(target="/plain")
+    assert server.stop() == 0
+    assert re.fullmatch(r'own: 127\.0\.0\.1:\d+ - "GET /plain HTTP/1\.1" 200', lines_of(server, 1)[0])
+
+
 def test_format_through_logging(own: Serve, library: str, tmp_path: Path) -> None:
     """With a configuration of the user's, a finished line is the record's message."""
     config = {

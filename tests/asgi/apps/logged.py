@@ -93,3 +93,17 @@ def talking_app() -> object:
         await app(scope, receive, send)
 
     return talking
+
+
+def configured_app() -> object:
+    """Return the application once it has put a handler of its own in the place of that of uvicorn's access log."""
+    config = {
+        "version": 1,
+        "formatters": {"own": {"format": "own: %(message)s"}},
+        "handlers": {
+            "out": {"class": "logging.StreamHandler", "formatter": "own", "stream": "ext://sys.stdout"}
+        },
+        "loggers": {"uvicorn.access": {"handlers": ["out"], "level": "INFO", "propagate": False}},
+    }
+    logging.config.dictConfig(config)
+    return app
