@@ -36,7 +36,8 @@ COVERAGE_SITE := build/coverage-site
 ASAN_TESTS ?= $(filter-out tests/leaks tests/proxies tests/frameworks,$(TESTS)) \
     $(patsubst %,--ignore=tests/asgi/test_%.py,workers workers_signals workers_under_load reload command_lines systemd_service) $(patsubst %,--ignore=tests/unit/test_%.py,curio_import embedding_examples \
     backend_suite backend_mutants uvicorn_api uvicorn_differences uvicorn_options plugin cli options config config_file importer \
-    watching log_files wsgi_threads spawning supervisor)
+    watching log_files wsgi_threads spawning supervisor) \
+    $(patsubst %,--ignore=%,$(wildcard tests/unit/test_bench_*.py tests/unit/test_proof_*.py))
 
 ASAN_ONLY ?= not uvloop and not curio and not trio
 

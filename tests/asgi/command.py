@@ -23,6 +23,8 @@ class Command(Server):
         inherited: Descriptors that the server inherits.
     """
 
+    is_warm = False
+
     def __init__(
         self,
         directory: Path,

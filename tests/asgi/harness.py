@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import answer_lint
+import warm
 
 HERE = Path(__file__).parent
 APPS = HERE / "apps"
@@ -40,6 +41,9 @@ ALARMS = re.compile(
     r"Task was destroyed|never awaited|never joined|never retrieved|Exception ignored|Fatal Python error"
     r"|AddressSanitizer|LeakSanitizer|runtime error:|Segmentation fault"
 )
+
+# Variables that an interpreter reads when it starts, and the loader.
+INTERPRETERS = ("PYTHON", "LD_")
 
 Field = tuple[str, str]
 
@@ -250,6 +254,9 @@ def _field(line: str) -> Field:
 class Server:
     """An application of ``tests/asgi/apps`` under a server on an inherited socket.
 
+    Without a sanitizer, and where nothing is said to the interpreter, it is a copy of a process that has imported
+    what the server needs.
+
     Args:
         app: ``module:attribute``.
         library: The async library.
@@ -257,6 +264,8 @@ class Server:
         options: More options of the command.
         environment: More environment variables.
     """
+
+    is_warm = not os.environ.get("TRICORN_TEST_SANITIZED")
 
     def __init__(
         self,
@@ -283,14 +292,20 @@ class Server:
     def _start(
         self, arguments: list[str], environment: dict[str, str], inherited: Sequence[int] = ()
     ) -> None:
+        whole = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
         with self._error.open("wb") as error, self._access.open("wb") as access:
+            self.process: subprocess.Popen[bytes] | warm.Forked
+            if self.is_warm and not any(name.startswith(INTERPRETERS) for name in environment):
+                (fd,) = inherited
+                self.process = warm.start(self.library, arguments, whole, access.fileno(), error.fileno(), fd)
+                return
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tricorn", *arguments],
                 pass_fds=inherited,
                 stdin=subprocess.DEVNULL,
                 stdout=access,
                 stderr=error,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+                env=whole,
             )
 
     def connect(self, room: int | None = None) -> Client:

@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from house import BUILD, ROOT, SRC, files, includes, name, run
 
+from tricorn import _core
+
 BIN = Path(sys.executable).parent
-CACHE = ROOT / "build" / "lint"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tricorn" / "lint"
+"""What clang-tidy found clean, by all that its findings depend on: every checkout of this machine knows it."""
 PYTHON_DIRS = [
     part for part in ("python", "tests", "tools", "bench", "proof", "examples") if (ROOT / part).exists()
 ]
@@ -74,8 +77,9 @@ def compilations() -> dict[Path, str]:
 
 @cache
 def surroundings() -> bytes:
-    """What every finding depends on: the settings and the tool."""
-    return (ROOT / ".clang-tidy").read_bytes() + run(BIN / "clang-tidy", "--version").encode()
+    """What every finding depends on: the settings, the tool, and the headers of others, by their versions."""
+    others = (sys.version, _core.versions(), os.confstr("CS_GNU_LIBC_VERSION"), run("gcc", "--version"))
+    return (ROOT / ".clang-tidy").read_bytes() + f"{run(BIN / 'clang-tidy', '--version')}{others}".encode()
 
 
 @cache
@@ -90,9 +94,9 @@ def included(path: Path) -> frozenset[Path]:
 
 def tidy(path: Path) -> str:
     """What clang-tidy says of a file; a file that was clean is not looked at again until something changes."""
-    digest = hashlib.sha256(surroundings() + compilations()[path].encode())
+    digest = hashlib.sha256(surroundings() + compilations()[path].replace(str(ROOT), "").encode())
     for part in sorted(included(path)):
-        digest.update(part.read_bytes())
+        digest.update(f"{name(part)}\0".encode() + part.read_bytes())
     stamp = CACHE / digest.hexdigest()
     if stamp.exists():
         return ""
