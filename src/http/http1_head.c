@@ -3,7 +3,10 @@
 #include "http/authority.h"
 #include "http/http1_internal.h"
 
-enum { FIRST_FIELDS = 16 };
+enum {
+    FIRST_FIELDS = 16,
+    TLS_HANDSHAKE = 0x16, /* the first byte of a ClientHello's record: RFC 8446 §5.1 */
+};
 
 /* clang-format off */
 const unsigned char tri_http1_head_token[256] = {
@@ -498,10 +501,21 @@ static ptrdiff_t recv_pieces(tri_http1 *self, const char *bytes, size_t n)
     return (ptrdiff_t)at;
 }
 
+/* Whether a request may begin with this byte. It is judged as soon as it comes: what is no HTTP may never send a LF. A
+   line that is empty is judged as one. */
+static bool check_first(tri_http1 *self, unsigned char first)
+{
+    if (tri_http1_head_token[first] != 0 || first == '\n')
+        return true;
+    return bad(self, first == TLS_HANDSHAKE ? "TLS is spoken at a port without it" : "the method is malformed");
+}
+
 /* The first bytes of a head; most heads are complete in them, and stay where they are. */
 static ptrdiff_t recv_first(tri_http1 *self, char *bytes, size_t n)
 {
     tri_head *head = &self->shared->scratch;
+    if (!check_first(self, (unsigned char)bytes[0]))
+        return 1;
     reset_head(head, bytes);
     self->line_at = 0;
     self->in_state = TRI_IN_HEAD;

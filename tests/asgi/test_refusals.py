@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 import time
 
 import pytest
@@ -177,6 +179,16 @@ def test_400_after_good_requests_comes_after_their_answers(shared: Serve, librar
         client.send(good * 2 + b"bad\r\n\r\n" + good)
         assert [client.answer().status for _ in range(3)] == [200, 200, 400]
         assert client.closed()
+
+
+def test_400_for_tls_at_a_plain_port(shared: Serve, library: str) -> None:
+    """At once: a ClientHello has no line's end, and its client sends nothing else before it is answered."""
+    server = shared(APP, library)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT) as plain:
+        context = ssl.create_default_context()
+        with pytest.raises(ssl.SSLError, match="wrong version number"):
+            context.wrap_socket(plain, server_hostname="localhost")
+    until(lambda: "TLS is spoken at a port without it" in server.log(), "the log says why")
 
 
 def test_bare_lf_ends_no_line(shared: Serve, library: str) -> None:
