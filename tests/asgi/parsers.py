@@ -19,7 +19,7 @@ DIFFERENCES: dict[str, dict[str, str]] = {
         r"bad_chunked_body\[.*-size-too-large\]": "takes sizes of chunks of up to 20 digits",
         r"what_surrounds_chunks\[.*-extensions\]": _EXTENSIONS,
         r"413_in_the_middle": _ANNOUNCED,
-        r"test_400_for_tls": "waits for the end of a line that it will refuse",
+        r"test_400_for_tls": "waits for the end of a line that begins as no request does",
     },
     "httptools": {
         r"bad_head\[.*-http-0.9\]": "takes a request line without a version for HTTP/0.9, and the answer is 505",
@@ -28,7 +28,7 @@ DIFFERENCES: dict[str, dict[str, str]] = {
         r"version_and_method\[.*-(get|pROPFIND) ": "knows a list of methods and no others",
         r"what_surrounds_chunks\[.*-extensions\]": _EXTENSIONS,
         r"413_in_the_middle": _ANNOUNCED,
-        r"test_400_for_tls": "says of everything that it is an invalid method",
+        r"test_400_for_tls": "calls TLS at a port without it an invalid method",
     },
 }
 """For each parser, which tests do not hold (searched for in their names) and what it does instead."""
