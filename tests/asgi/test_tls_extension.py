@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from authority import Authority, self_signed
 from harness import Client, Serve, Server
-from tls_client import dial, first_message
+from tls_client import dial, first_message, its_session
 
 NONE_TOO = True
 APP = "proxied:app"
@@ -178,7 +178,7 @@ def test_E8_session_that_goes_on(
     context.load_cert_chain(certified.own, certified.key)
     with Client(dial(context, server.port)) as client:
         first = told(client)
-        session = client.socket.session  # type: ignore[attr-defined]
+        session = its_session(client.socket)  # type: ignore[arg-type]
     with Client(dial(context, server.port, session=session)) as client:
         again = told(client)
     assert again == first and len(again["client_cert_chain"]) == 2

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from authority import Authority
 from harness import Serve, Server, until
-from tls_client import alert, client, dial, exchange
+from tls_client import alert, client, dial, exchange, its_session
 
 from tricorn import versions
 
@@ -39,8 +39,9 @@ def session_of(context: ssl.SSLContext, port: int) -> ssl.SSLSession:
     with dial(context, port) as connection:
         assert not connection.session_reused
         assert exchange(connection).startswith(b"HTTP/1.1 200 ")
-        assert connection.session is not None
-        return connection.session
+        session = its_session(connection)
+        assert session is not None
+        return session
 
 
 def resumes(context: ssl.SSLContext, port: int, session: ssl.SSLSession) -> bool:
@@ -69,7 +70,7 @@ def test_nothing_is_resumed_where_it_is_switched_off(
     context = client(ours.certificate, version)
     with dial(context, server.port) as connection:
         exchange(connection)
-        session = connection.session
+        session = its_session(connection)
     assert session is None or not session.has_ticket
     assert session is None or not resumes(context, server.port, session)
 
@@ -108,7 +109,7 @@ def test_workers_take_the_tickets_of_each_other(
     request = b"GET /pid HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with dial(context, server.port) as connection:
         exchange(connection, request)
-        session = connection.session
+        session = its_session(connection)
     assert session is not None
 
     def all_resume() -> set[int]:
@@ -148,7 +149,7 @@ def test_application_is_told_the_same_again(
     context = client(None, version, (certificate, key))
     with dial(context, server.port) as connection:
         first = facts(exchange(connection))
-        session = connection.session
+        session = its_session(connection)
     with dial(context, server.port, session=session) as connection:
         second = facts(exchange(connection))
         assert connection.session_reused == alone
@@ -217,7 +218,7 @@ def test_certificate_that_is_not_good_is_not_resumed(
     context = client(ours.certificate, version, ours.issue("late", begins=-7200, ends=-3600))
     with dial(context, server.port) as connection:
         told = facts(exchange(connection))
-        session = connection.session
+        session = its_session(connection)
     assert told["client_cert_error"] == "certificate has expired"
     with dial(context, server.port, session=session) as connection:
         assert facts(exchange(connection)) == told
