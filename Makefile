@@ -115,7 +115,7 @@ asan-c: $(SETUP_TEST) build/asan/build.ninja
 	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(BIN)/python tools/test-c build/asan
 
 asan-python: $(SETUP_TEST) $(INSTALLED) $(CORPORA) build/.asan-installed
-	@$(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) -k '$(ASAN_ONLY)' $(ARGS)
+	@tools/unreported env $(ASAN_ENV) $(PYTEST) $(ASAN_TESTS) $(PARALLEL) -k '$(ASAN_ONLY)' $(ARGS)
 
 # The binding's cases are the same on each library: one of them and the tests without a library take its branches.
 COVERAGE_TESTS ?= tests/asgi -k asyncio
