@@ -44,13 +44,11 @@ def noted(server: Server, token: str) -> Any:
 
 def test_many_at_once(client: Http2) -> None:
     """A slow one does not keep the others, and each gets its own answer."""
-    slow = client.request("GET", "/number?n=slow&ms=400")
+    slow = client.request("GET", "/number?n=slow&ms=2000")
     streams = [client.request("GET", f"/number?n={n}&ms={n % 7}") for n in range(MANY - 1)]
-    before = 0
     for n, stream in enumerate(streams):
         assert client.answer(stream).body == b"%d" % n
-        before += not slow.over
-    assert before > 0  # on a quiet machine all of them
+    assert not slow.over
     assert client.answer(slow).body == b"slow"
 
 

@@ -259,7 +259,7 @@ def test_a_message_waits_for_a_reader_that_is_slow(monkeypatch: pytest.MonkeyPat
         thread.start()
         handler.handle(record("late"))
         thread.join()
-        assert (read[0] + read_up(reader)).endswith("late\n")
+        assert (read[0] + read_up(reader)).replace(".", "") == "late\n"
         handler.close()
 
 
