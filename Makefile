@@ -55,7 +55,7 @@ $(shell rm -f .venv/.setup-*)
 endif
 endif
 
-.PHONY: help run build test test-c test-python test-parsers test-frames test-tls test-http2 lint format asan asan-c asan-python coverage autobahn h2spec testssl fuzz bench bench-quick instructions proof clean
+.PHONY: help run prepare build test test-c test-python test-parsers test-frames test-tls test-http2 lint format asan asan-c asan-python coverage autobahn h2spec testssl fuzz bench bench-quick instructions proof clean
 
 help: ## this list
 	@echo 'Tricorn. Commands:'
@@ -64,6 +64,8 @@ help: ## this list
 
 run: $(INSTALLED) ## serve APP (the example) under LIB on http://127.0.0.1:8000
 	@$(BIN)/tricorn $(APP) --async-library $(LIB) --app-dir $(APP_DIR) $(ARGS)
+
+prepare: $(SETUP_TEST) $(SETUP_FUZZ) $(INSTALLED) $(CORPORA) ## what all commands need, so that several may run side by side
 
 build: $(INSTALLED) ## build the extension and install the package into .venv
 
@@ -102,7 +104,7 @@ test-http2: $(SETUP_TEST) $(INSTALLED) ## tests of applications, asked over HTTP
 	@$(PYTEST) -q $(HTTP2_TESTS) --http2 -n 5 --dist loadfile -k '$(ONLY)' $(ARGS)
 
 lint: $(SETUP_TEST) $(INSTALLED) build/core/build.ninja ## the rules of the house, formatters, types
-	@$(PYTEST) -q tests/lint
+	@$(PYTEST) -q tests/lint $(ARGS)
 
 format: $(SETUP_TEST) ## lay out the sources
 	@$(BIN)/clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/core/*.[ch]' 'tests/asgi/*.c' 'bench/*.c' 'fuzz/*.[ch]')

@@ -16,6 +16,8 @@ from house import BUILD, ROOT, SRC, files, includes, name, run
 
 from tricorn import _core
 
+pytestmark = pytest.mark.timeout(1800)  # these only compute, and may run beside tests that come first
+
 BIN = Path(sys.executable).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tricorn" / "lint"
 """What clang-tidy found clean, by all that its findings depend on: every checkout of this machine knows it."""
@@ -108,7 +110,6 @@ def tidy(path: Path) -> str:
     return result.stdout + (result.stderr if result.returncode else "")
 
 
-@pytest.mark.timeout(600)
 def test_clang_tidy() -> None:
     """C passes clang-tidy and clang's own warnings."""
     CACHE.mkdir(parents=True, exist_ok=True)
