@@ -211,12 +211,17 @@ static void test_ipv6(void)
     tri_listener_address(fds[0], &addr);
     CHECK(n == 1 && addr.family == TRI_FAMILY_IPV6 && reaches("::1", addr.port));
     close_all(fds, n);
-    /* "::" is IPv6 alone: the same port of IPv4 stays free. */
-    n = tri_listener_tcp("::", 0, 5, fds);
-    CHECK(n == 1 && reaches("::1", port_of(fds[0])) && !reaches("127.0.0.1", port_of(fds[0])));
-    CHECK(tri_listener_tcp("127.0.0.1", port_of(fds[0]), 5, more) == 1);
-    close_all(more, 1);
-    close_all(fds, n);
+    /* "::" is IPv6 alone: the same port of IPv4 stays free, unless another process of this machine has it just now. */
+    int n_more = 0;
+    for (int attempt = 0; attempt < 10 && n_more != 1; attempt++) {
+        n = tri_listener_tcp("::", 0, 5, fds);
+        CHECK(n == 1 && reaches("::1", port_of(fds[0])));
+        uint16_t port = port_of(fds[0]);
+        n_more = reaches("127.0.0.1", port) ? TRI_ESYS : tri_listener_tcp("127.0.0.1", port, 5, more);
+        close_all(fds, n);
+    }
+    CHECK(n_more == 1);
+    close_all(more, n_more);
 }
 
 /* No host: both families, on the same port, also when it is chosen by the kernel. */
