@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
@@ -130,7 +130,8 @@ class _Command(_OneLine):
     """The command, with help in groups."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _without_words(args, ctx))
+        with _printing():
+            return super().parse_args(ctx, _without_words(args, ctx))
 
     def get_help(self, ctx: click.Context) -> str:
         return cli_help.text(ctx, short=False)
@@ -163,7 +164,8 @@ def _run(check_config: bool, print_config: bool, **options: Any) -> int:
     context = click.get_current_context()
     values, sources = _effective(context, options)
     if print_config:
-        click.echo(config_file.write(Config(values.pop("app") or "", **values), sources))
+        with _printing():
+            click.echo(config_file.write(Config(values.pop("app") or "", **values), sources))
         return 0
     app = values.pop("app")
     if app is None:
@@ -409,6 +411,17 @@ def _short_help(ctx: click.Context, param: click.Parameter, value: bool) -> None
     if value and not ctx.resilient_parsing:
         click.echo(cli_help.text(ctx, short=True), color=ctx.color)
         ctx.exit()
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    """Say in one line that what was asked for cannot be printed; a reader who has left is no error to tell of."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise click.ClickException(f"Cannot write to the standard output: {error.strerror}") from error
 
 
 def _usage_text(error: click.UsageError) -> str:

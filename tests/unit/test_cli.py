@@ -604,6 +604,14 @@ def test_exit_code_where_the_error_cannot_be_printed(
     assert subprocess.run(["sh", "-c", command], check=False, cwd=tmp_path).returncode == code
 
 
+@pytest.mark.parametrize("option", ["--help", "--version", "--print-config"])
+def test_what_cannot_be_printed_is_told_in_one_line(tmp_path: Path, option: str) -> None:
+    command = f"exec {sys.executable} -m tricorn {option} >/dev/full"
+    done = subprocess.run(["sh", "-c", command], check=False, cwd=tmp_path, capture_output=True, text=True)
+    told = "ERROR:    Cannot write to the standard output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 def test_module_does_not_need_the_core_for_help(tmp_path: Path) -> None:
     done = run_module("--help", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
