@@ -245,7 +245,13 @@ static int error_of(int status)
     return status == Z_MEM_ERROR ? TRI_ENOMEM : TRI_EPROTO;
 }
 
-/* Inflates all of `bytes`. */
+/* Whether a message may end here: between two blocks, and two bytes. */
+static bool at_block(const z_stream *z)
+{
+    return z->total_in == 0 || z->data_type == AT_BLOCK;
+}
+
+/* Inflates all of `bytes`. Where nothing is left to come out it is not tried: that would begin a block. */
 static int inflate_bytes(tri_ws_deflate *self, tri_span bytes, tri_ws_message **message, size_t most)
 {
     z_stream *z = &self->receiving->z;
@@ -265,7 +271,7 @@ static int inflate_bytes(tri_ws_deflate *self, tri_span bytes, tri_ws_message **
         }
         if (status == Z_STREAM_END)
             status = go_on_behind_last(self);
-        bool done = z->avail_in == 0 && z->avail_out > 0;
+        bool done = z->avail_in == 0 && (z->avail_out > 0 || at_block(z));
         if (status == Z_BUF_ERROR && done)
             status = Z_OK; /* there was nothing to do */
         if (status != Z_OK)
@@ -273,12 +279,6 @@ static int inflate_bytes(tri_ws_deflate *self, tri_span bytes, tri_ws_message **
         if (done)
             return TRI_OK;
     }
-}
-
-/* Whether a message may end here: between two blocks, and two bytes. */
-static bool at_block(const z_stream *z)
-{
-    return z->total_in == 0 || z->data_type == AT_BLOCK;
 }
 
 /* Inflates the tail that the peer has left out. Some do not: they leave nothing to add, as an empty message and a last

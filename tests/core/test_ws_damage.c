@@ -101,6 +101,33 @@ static void test_nothing_left_to_add(void)
     }
 }
 
+/* The same of messages that fill the room that was made for them to the byte: nothing is left to do, nor to be added. */
+static void test_nothing_left_to_add_nor_room(void)
+{
+    static char text[2001];
+    memset(text, 'a', sizeof text);
+    begin();
+    driver.log_n = 0;
+    ws_record_open(&driver);
+    CHECK(*ws_record_agree(&driver, "permessage-deflate"));
+    ws_peer peer;
+    peer_open(&peer, 15, 15);
+    peer.out_alone = true;
+    for (size_t n = 1; n < sizeof text; n++) {
+        size_t before = driver.log_n;
+        tri_span packed = peer_deflate(&peer, (tri_span){ text, n });
+        ws_put_frame(&in, FIN | RSV1 | TEXT, packed.p, packed.n + 4); /* the tail stands behind it */
+        ws_record_feed(&driver, in.p, in.n);
+        in.n = 0;
+        char wanted[20];
+        snprintf(wanted, sizeof wanted, "text %zu ", n);
+        CHECK(strncmp(driver.log + before, wanted, strlen(wanted)) == 0);
+        driver.log_n = n % 100 == 0 ? 0 : driver.log_n;
+    }
+    peer_close(&peer);
+    ws_record_close(&driver);
+}
+
 /* Blocks that say that they are the last, at the end and before it; what follows may refer to what came before. */
 static void test_last_blocks(void)
 {
@@ -353,6 +380,7 @@ int main(void)
     test_examples();
     test_flags();
     test_nothing_left_to_add();
+    test_nothing_left_to_add_nor_room();
     test_last_blocks();
     test_many_last_blocks();
     test_damaged();
