@@ -87,6 +87,8 @@ class Assault:
     opened: int = 0
     refused: int = 0
     """Connections that could not be opened."""
+    ended: int = 0
+    """Connections that the server has ended."""
     clients: dict[int, Client] = field(default_factory=dict)
     epoll: select.epoll = field(default_factory=select.epoll)
 
@@ -139,7 +141,7 @@ class Assault:
         if events & select.EPOLLIN and not self._read(number):
             return
         if events & (select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR):
-            self._end(number)
+            self._end(number, by_server=True)
         elif events & select.EPOLLOUT:
             self.epoll.modify(number, self._wanted(False))
             self._send(number, time.monotonic())
@@ -154,7 +156,7 @@ class Assault:
             data = b""
         if data and not self.plan.leaves:
             return True
-        self._end(number)
+        self._end(number, by_server=not data)
         return False
 
     def _send_due(self, now: float) -> None:
@@ -174,7 +176,7 @@ class Assault:
         except BLOCKED:
             client.unsent = unsent
         except OSError:
-            self._end(number)
+            self._end(number, by_server=True)
             return
         if client.unsent:
             client.due = math.inf
@@ -194,8 +196,9 @@ class Assault:
         client.pieces = None
         return b"".join(pieces)
 
-    def _end(self, number: int) -> None:
+    def _end(self, number: int, *, by_server: bool = False) -> None:
         """Close a connection, whatever the server makes of it."""
+        self.ended += by_server
         client = self.clients.pop(number)
         with contextlib.suppress(OSError):
             self.epoll.unregister(number)

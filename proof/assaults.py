@@ -33,10 +33,12 @@ class Program:
     Args:
         command: May name `{port}`, `{seconds}` and `{connections}`.
         connections: How many it has open at once.
+        says: A pattern of what it prints when it has attacked.
     """
 
     command: tuple[str, ...]
     connections: int
+    says: str
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Attack:
         memory: How many MiB the server may grow.
         kept: How many MiB it may keep afterwards: free memory for the next requests.
         deadlines: The options that end its connections, one after the other; none where none is due to end.
+        ends: Whether the server must end its connections, each soon after it began: the plan goes on without end.
         options: More options of the server's.
         speaks: What the attacked listener speaks.
     """
@@ -60,6 +63,7 @@ class Attack:
     memory: int = 16
     kept: int = 12
     deadlines: tuple[str, ...] = ()
+    ends: bool = False
     options: tuple[str, ...] = ()
     speaks: str = CLEAR
 
@@ -74,11 +78,15 @@ def forever(first: bytes, then: bytes) -> Callable[[], Iterator[bytes]]:
     return lambda: itertools.chain([first], itertools.repeat(then))
 
 
+ENDED = r"Exit status:.*(No open connections left|[Hh]it test time limit|[Cc]ancel)"
+"""What slowhttptest says in the end, if it had a server."""
+
+
 def slowhttptest(mode: str, connections: int, *more: str) -> Program:
     """Return an attack by slowhttptest, which opens 500 connections a second and writes to each every second."""
     usual = ("-c", "{connections}", "-r", "500", "-i", "1", "-p", "10", "-l", "{seconds}")
     usual += ("-u", "http://127.0.0.1:{port}/")
-    return Program(("slowhttptest", mode, *usual, *more), connections)
+    return Program(("slowhttptest", mode, *usual, *more), connections, ENDED)
 
 
 def names() -> Iterator[bytes]:
@@ -146,6 +154,7 @@ HTTP1 = (
                 *("-n", "1", "-z", "32", "-w", "512", "-y", "1024", "-u", "http://127.0.0.1:{port}/large"),
             ),
             500,
+            ENDED,
         ),
         192,
     ),
@@ -177,14 +186,22 @@ HTTP1 = (
         Plan(forever(b"", GET + b"\r\n"), 100, again=True, reads=False),
         64,
     ),
-    Attack("long-line", "request lines without end", Plan(forever(b"GET /", b"a" * 1000), 50, again=True)),
     Attack(
-        "long-head", "heads without end", Plan(forever(GET, b"A: " + b"b" * 1000 + b"\r\n"), 50, again=True)
+        "long-line",
+        "request lines without end",
+        Plan(forever(b"GET /", b"a" * 1000), 50, again=True),
+        ends=True,
     ),
-    Attack("fields", "fields without end", Plan(forever(GET, b"a:b\r\n" * 50), 50, again=True)),
+    Attack(
+        "long-head",
+        "heads without end",
+        Plan(forever(GET, b"A: " + b"b" * 1000 + b"\r\n"), 50, again=True),
+        ends=True,
+    ),
+    Attack("fields", "fields without end", Plan(forever(GET, b"a:b\r\n" * 50), 50, again=True), ends=True),
     Attack("names", "98 new names of fields in each request", Plan(names, 50, again=True)),
-    Attack("corpora", "the corpora of requests, bad and good", Plan(replayed, 200, again=True)),
-    Attack("garbage", "bytes without sense", Plan(garbage, 200, again=True)),
+    Attack("corpora", "the corpora of requests, bad and good", Plan(replayed, 200, again=True), ends=True),
+    Attack("garbage", "bytes without sense", Plan(garbage, 200, again=True), ends=True),
     Attack(
         "forwarded",
         "Forwarded of 60 KB by a peer that is not trusted",
@@ -232,6 +249,7 @@ HTTP2 = (
             f"h2-{name}",
             f"HTTP/2: {name.replace('-', ' ')}",
             Plan(partial(opening, flood), 20, again=True),
+            ends=True,
             speaks=H2,
         )
         for name, flood in FLOODS.items()
@@ -322,6 +340,7 @@ WEBSOCKET = (
         "ws-fragments",
         "WebSocket: fragments without a byte",
         Plan(fragments, 20, pause=ANSWERED, again=True),
+        ends=True,
     ),
     Attack(
         "ws-lengths",
@@ -334,6 +353,7 @@ WEBSOCKET = (
         "ws-pings",
         "WebSocket: pings, no pong of which is read",
         Plan(forever(UPGRADE + b"\r\n", piece(0x89)), 20, pause=ANSWERED, again=True, reads=False),
+        ends=True,
     ),
 )
 
@@ -364,7 +384,7 @@ def bytewise() -> Iterator[bytes]:
 
 RENEGOTIATE = (
     "for client in 1 2 3 4; do (while :; do (sleep 0.1; echo R; sleep 0.5) | "
-    'openssl s_client -tls1_2 -connect "127.0.0.1:{port}" >/dev/null 2>&1; done) & done; wait'
+    'openssl s_client -tls1_2 -connect "127.0.0.1:{port}" 2>&1 | grep ^RENEGOTIATING; done) & done; wait'
 )
 
 SECURE = (
@@ -386,7 +406,7 @@ SECURE = (
     Attack(
         "tls-renegotiation",
         "TLS 1.2: attempts to negotiate anew",
-        Program(("timeout", "{seconds}", "bash", "-c", RENEGOTIATE), 4),
+        Program(("timeout", "{seconds}", "bash", "-c", RENEGOTIATE), 4, "RENEGOTIATING"),
         speaks=TLS,
     ),
     Attack("tls-bytes", "TLS: records of a byte", Plan(bytewise, 50, again=True, tls=True), speaks=TLS),
@@ -394,6 +414,7 @@ SECURE = (
         "tls-plain",
         "plain HTTP at the port of TLS",
         Plan(once(GET + b"\r\n"), 100, again=True),
+        ends=True,
         speaks=TLS,
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 
 from bench.environments import raise_descriptors
@@ -12,14 +13,20 @@ from proof.assaults import ATTACKS
 
 
 def main(name: str, port: str, seconds: str) -> int:
-    """Attack, and print how many connections were opened, and how many could not be."""
+    """Attack, until told to end if that is sooner, and print how many connections were opened, could not be, and were
+    ended by the server.
+    """
     raise_descriptors()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     (force,) = (attack.force for attack in ATTACKS if attack.name == name)
     if not isinstance(force, Plan):
         raise SystemExit(f"{name} is made by a program of its own")
     assault = Assault(force, int(port))
-    assault.run(float(seconds))
-    print(json.dumps({"opened": assault.opened, "refused": assault.refused}))
+    try:
+        assault.run(float(seconds))
+    finally:
+        counts = {"opened": assault.opened, "refused": assault.refused, "ended": assault.ended}
+        print(json.dumps(counts))
     return 0
 
 

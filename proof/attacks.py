@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from bench.environments import ROOT, raise_descriptors, run_checked
 from bench.facts import cpu_model, now
@@ -83,14 +84,14 @@ LONG = 10.0
 """Minutes that a run must have for the default deadlines."""
 
 
-def start(attack: Attack, port: int, seconds: float) -> subprocess.Popen[bytes]:
-    """Start an attack, which ends by itself."""
+def start(attack: Attack, port: int, seconds: float, output: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start an attack, which ends by itself, and says to a file what it has done."""
     if isinstance(attack.force, Plan):
         command = [sys.executable, "-m", "proof.attacker", attack.name, str(port), str(seconds)]
     else:
         known = {"port": port, "seconds": max(1, round(seconds)), "connections": attack.force.connections}
         command = [part.format(**known) for part in attack.force.command]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
 
 
 def attacked(attack: Attack, command: Command, siege: Siege) -> Outcome:
@@ -110,7 +111,9 @@ def figure(found: Outcome) -> str:
     memory = f"{found.grown / MIB:.1f} MiB, {found.kept / MIB:.1f} kept"
     probe = f"probe {found.median * 1e3:.1f} ms, at worst {found.worst * 1e3:.0f} ms"
     cpu = f"{found.cpu:.2f} CPU s in {found.seconds:.0f} s"
-    parts = [f"{found.held:,} connections held", memory, cpu, probe]
+    parts = [f"{found.held:,} connections held"]
+    parts += [f"{found.ended:,} ended by the server"] if found.ended else []
+    parts += [memory, cpu, probe]
     parts += [f"{found.late} late"] if found.late else []
     parts += [f"{found.left} descriptors left"] if found.left else []
     return "; ".join([*parts, *found.failures])
@@ -119,6 +122,8 @@ def figure(found: Outcome) -> str:
 def bound(attack: Attack, pace: Pace) -> str:
     """Say what must hold; that the probe is answered and the descriptors come back goes without saying."""
     memory = f"at most {attack.memory} MiB, {attack.kept} kept"
+    if attack.ends:
+        return f"{memory}; the server ends the connections"
     if not attack.deadlines:
         return memory
     return f"{memory}; none left after {pace.siege(attack).due:.0f} s"

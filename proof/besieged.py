@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 import signal
 import socket
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import IO
 
 from bench import accounting
 from bench.environments import ROOT, credentials
 from bench.measure import clean_environment, free_port, wait_until_listening
 
 from proof.assault import secured
-from proof.assaults import H2, PROXY, TLS, Attack
+from proof.assaults import H2, PROXY, TLS, Attack, Program
 
 PATIENCE = 15.0
 """Seconds within which a probe is answered even on a busy machine, and a server stops."""
@@ -163,6 +166,8 @@ class Outcome:
         median: Seconds that half of the probe's questions took at most.
         worst: Seconds that none exceeded.
         failures: The probe's questions that were not answered, and what else went wrong.
+        opened: Connections that the attacker has made in all; none where a program of another attacks.
+        ended: Those of them that the server has ended.
     """
 
     attackers: int
@@ -176,6 +181,8 @@ class Outcome:
     median: float
     worst: float
     failures: tuple[str, ...]
+    opened: int | None = None
+    ended: int | None = None
 
 
 Command = Callable[[Attack, int, int], list[str]]
@@ -253,12 +260,12 @@ class Siege:
     """How an attack is made.
 
     Args:
-        start: Starts an attack on a port, for so many seconds.
+        start: Starts an attack on a port, for so many seconds, which writes what it says to a file.
         seconds: How long it goes on at most.
         due: Seconds after which all its connections should have ended; infinite where none is due to.
     """
 
-    start: Callable[[Attack, int, float], subprocess.Popen[bytes]]
+    start: Callable[[Attack, int, float, IO[bytes]], subprocess.Popen[bytes]]
     seconds: float
     due: float
 
@@ -309,21 +316,71 @@ def complaints(server: Besieged, probe: Probe) -> Iterator[str]:
         yield "a traceback in the log: " + text[text.index("Traceback") :].strip()[-200:]
 
 
+HOLDING = 4
+"""The part of a program's connections that must be seen at once, where they are held: it opens them by and by."""
+
+ENDING = 2
+"""The part of a flood's connections, as many as there are at once, that a server must have ended."""
+
+
+def shortcomings(attack: Attack, said: str, held: int, is_over: bool) -> Iterator[str]:
+    """Say what there was less of than the attack is to be, or than a server is to do about it.
+
+    Args:
+        attack: The attack.
+        said: What the attacker has printed.
+        held: Connections that were seen at once.
+        is_over: Whether it was seen what was left when all connections were due to have ended.
+    """
+    force = attack.force
+    if isinstance(force, Program):
+        if not re.search(force.says, said):
+            yield f"{force.command[0]} did not attack"
+        elif attack.deadlines and held < force.connections // HOLDING:
+            yield f"only {held:,} connections at once"
+        return
+    counts = counted(said)
+    if not counts:
+        yield "the attacker ended before its time"
+    elif (opened := counts["opened"] - counts["refused"]) < force.connections:
+        yield f"the attacker had only {opened:,} connections"
+    elif attack.ends and counts["ended"] < force.connections // ENDING:
+        yield f"the server ended only {counts['ended']:,} connections"
+    elif attack.deadlines and not is_over:
+        yield "the attack was over before its connections were due to end"
+
+
+def counted(said: str) -> Mapping[str, int]:
+    """Return the counts that our attacker has printed; none where it has not come to that, or is another's."""
+    last = said.strip().rpartition("\n")[2]
+    return json.loads(last) if last.startswith("{") else {}
+
+
 def outcome(attack: Attack, server: Besieged, siege: Siege) -> Outcome:
     """Attack a server, and return what came of it."""
+    with tempfile.TemporaryFile() as said:
+        return told(attack, server, siege, said)
+
+
+def told(attack: Attack, server: Besieged, siege: Siege, output: IO[bytes]) -> Outcome:
+    """As outcome, with a file for what the attacker says."""
     pid = server.process.pid
     with server.connect() as connection:
         asked(connection)  # what is made for the first request is no attacker's doing
     time.sleep(1)
     before, used = look(pid), accounting.read_usage(accounting.process_tree(pid))
     with probing(server) as probe:
-        looks = watched(siege.start(attack, server.target, siege.seconds), server, before, siege)
+        looks = watched(siege.start(attack, server.target, siege.seconds, output), server, before, siege)
     spent = accounting.spent(used, accounting.read_usage(accounting.process_tree(pid)))
     after = recovered(pid, before, attack.kept << 20)
+    output.seek(0)
+    said = output.read().decode(errors="replace")
+    held = max(0, max(each.descriptors for each in looks) - before.descriptors - PROBES)
+    missing = shortcomings(attack, said, held, bool(overdue(looks, siege)))
     return Outcome(
         attackers=attack.force.connections,
         seconds=looks[-1].at - looks[0].at,
-        held=max(0, max(each.descriptors for each in looks) - before.descriptors - PROBES),
+        held=held,
         late=late(looks, before, siege) if attack.deadlines else None,
         grown=max(0, max(each.memory for each in looks) - before.memory),
         kept=max(0, after.memory - before.memory),
@@ -331,5 +388,7 @@ def outcome(attack: Attack, server: Besieged, siege: Siege) -> Outcome:
         cpu=spent.total / 1e9,
         median=median(probe.latencies or [PATIENCE]),
         worst=max(probe.latencies or [PATIENCE]),
-        failures=tuple(complaints(server, probe)),
+        failures=(*missing, *complaints(server, probe)),
+        opened=counted(said).get("opened"),
+        ended=counted(said).get("ended"),
     )

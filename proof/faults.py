@@ -59,9 +59,8 @@ def program(name: str, what: str) -> Line:
         if (found := re.findall(rf"^(\d+) {kind}$", done.stdout, re.MULTILINE))
     ]
     figure = ", ".join([*tried, f"{passed:,} checks passed, {failed} failed"])
-    return Line(
-        what, "", figure, "lives, leaks nothing, serves the next", done.returncode == 0 and failed == 0
-    )
+    held = done.returncode == 0 and failed == 0 and passed > 0 and bool(tried)
+    return Line(what, "", figure, "lives, leaks nothing, serves the next", held)
 
 
 def programs() -> Iterator[Line]:
@@ -94,7 +93,8 @@ def binding() -> Line:
     figure = (
         f"{failed:,} allocations in {len(scenarios)} scenarios, {seen:,} seen, {len(told['wrong'])} wrong"
     )
-    return Line(what, "", figure, bound, told["wrong"] == [] and told["status"] == 200)
+    made = bool(scenarios) and all(one["last"] > 0 and one["seen"] > 0 for one in scenarios)
+    return Line(what, "", figure, bound, made and told["wrong"] == [] and told["status"] == 200)
 
 
 @dataclass

@@ -69,6 +69,9 @@ static struct {
     unsigned made[CALLS];
 } fault;
 
+/* Faults that were made, whatever was set: as many at least as a test says it has tried. */
+static unsigned faults_made;
+
 /* The test says which descriptors nothing happens to, and how a timer is set. */
 static bool is_client(int fd);
 static int set_timer(int fd, int flags, const struct itimerspec *when);
@@ -77,7 +80,9 @@ static int set_timer(int fd, int flags, const struct itimerspec *when);
 static inline bool is_hit(enum call call)
 {
     unsigned n = ++fault.made[call];
-    return fault.call == call && fault.at != 0 && n >= fault.at && n - fault.at <= fault.more;
+    bool hit = fault.call == call && fault.at != 0 && n >= fault.at && n - fault.at <= fault.more;
+    faults_made += hit;
+    return hit;
 }
 
 /* As is_hit, for one that fails altogether; errno is set then. */

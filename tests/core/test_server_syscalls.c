@@ -160,6 +160,7 @@ static void test_each_call(void)
     }
     for (size_t k = 0; k < sizeof plausible / sizeof *plausible; k++)
         CHECK(made[plausible[k].call] > 0); /* the scenarios make each of them */
+    CHECK(faults_made >= tried);
     printf("%u faults\n", tried);
 }
 

@@ -240,6 +240,7 @@ static void test_calls(void)
         }
     }
     CHECK(tried > 100);
+    CHECK(faults_made >= tried);
     printf("%u faults\n", tried);
 }
 

@@ -338,6 +338,7 @@ int main(void)
             fprintf(stderr, "call %d is not made\n", (int)plausible[k].call);
         }
     no_ends();
+    CHECK(faults_made >= tried);
     printf("%u faults\n", tried);
     return check_report();
 }

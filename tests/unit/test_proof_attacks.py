@@ -7,6 +7,8 @@ import json
 import math
 import socket
 import struct
+import subprocess
+import tempfile
 import threading
 import time
 import zlib
@@ -70,7 +72,7 @@ def test_clients_hold_their_connections_until_the_end() -> None:
             assert connection.recv(10) == b""
             connection.close()
         thread.join()
-    assert (assault.opened, assault.refused) == (5, 0)
+    assert (assault.opened, assault.refused, assault.ended) == (5, 0, 0)
 
 
 @pytest.mark.parametrize("again", [True, False])
@@ -82,6 +84,7 @@ def test_connection_that_was_ended_is_replaced(again: bool) -> None:
             listener.accept()[0].close()
         thread.join()
     assert assault.opened > 1 if again else assault.opened == 1
+    assert assault.ended == 1 + again
 
 
 def test_first_piece_goes_alone() -> None:
@@ -196,6 +199,60 @@ def test_what_does_not_hold(change: dict[str, object]) -> None:
 def test_what_went_wrong_is_told() -> None:
     told = attacks.figure(replace(GOOD, late=3, left=2, failures=("timed out",)))
     assert "3 late" in told and "2 descriptors left" in told and "timed out" in told
+
+
+COUNTS = {"opened": 500, "refused": 0, "ended": 0}
+PROGRAM = replace(WAITS, force=Program(("slowhttptest",), 500, assaults.ENDED))
+ENDS = replace(FLOODS, ends=True)
+
+
+@pytest.mark.parametrize(
+    ("attack", "said", "held", "is_over", "told"),
+    [
+        (WAITS, COUNTS, 500, True, ""),
+        (WAITS, COUNTS, 500, False, "the attack was over before its connections were due to end"),
+        (FLOODS, COUNTS, 0, False, ""),
+        (FLOODS, {**COUNTS, "refused": 1}, 500, False, "the attacker had only 499 connections"),
+        (FLOODS, "Traceback", 500, False, "the attacker ended before its time"),
+        (ENDS, {**COUNTS, "ended": 250}, 500, False, ""),
+        (ENDS, {**COUNTS, "ended": 249}, 500, False, "the server ended only 249 connections"),
+        (PROGRAM, "Exit status:\x1b[1;36m No open connections left", 125, False, ""),
+        (PROGRAM, "Exit status: Hit test time limit", 124, False, "only 124 connections at once"),
+        (PROGRAM, "Exit status: Connection refused", 500, False, "slowhttptest did not attack"),
+        (PROGRAM, "", 500, False, "slowhttptest did not attack"),
+    ],
+)
+def test_attack_that_was_none_has_not_held(
+    attack: Attack, said: object, held: int, is_over: bool, told: str
+) -> None:
+    """Nor has one whose connections a server must end, and did not."""
+    text = said if isinstance(said, str) else f"a warning\n{json.dumps(said)}\n"
+    assert "; ".join(besieged.shortcomings(attack, text, held, is_over)) == told
+
+
+def test_attacker_tells_its_counts_when_it_is_ended() -> None:
+    with listening() as (listener, port), tempfile.TemporaryFile() as output:
+        attack = next(attack for attack in ATTACKS if attack.name == "ws-pings")
+        attacker = attacks.start(attack, port, 60, output)
+        listener.accept()[0].close()
+        attacker.terminate()
+        assert attacker.wait(20) == 0
+        output.seek(0)
+        counts = besieged.counted(output.read().decode())
+    assert counts["opened"] >= 1 and set(counts) == set(COUNTS)
+
+
+def test_attack_of_nobody_has_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it, with a server that is left in peace."""
+    monkeypatch.setattr(besieged, "PROBED", 0.1)
+
+    def nobody(*_: object) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(["true"])
+
+    siege = Siege(nobody, 2.0, math.inf)
+    found = attacks.attacked(FLOODS, besieged.own_command("asyncio", ()), siege)
+    assert found.failures == ("the attacker ended before its time",)
+    assert not attacks.held(FLOODS, found)
 
 
 def test_pace() -> None:

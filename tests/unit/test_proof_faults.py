@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,8 @@ def test_runs_of_a_test_are_one_line(tmp_path: Path) -> None:
             "19 allocations, 3,000 faults, ",
             True,
         ),
-        ("10 passed, 2 failed\n", 1, "10 checks passed, 2 failed", False),
+        ("19 faults\n10 passed, 2 failed\n", 1, "10 checks passed, 2 failed", False),
+        ("10 passed, 0 failed\n", 0, "10 checks passed, 0 failed", False),
         ("", -11, "0 checks passed, 1 failed", False),
     ],
 )
@@ -53,6 +55,16 @@ def test_what_a_program_has_told(
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
     line = faults.program("server_faults", "what")
     assert figure in line.figure and line.held is held
+
+
+@pytest.mark.parametrize(("scenario", "held"), [({"last": 7, "seen": 5}, True), ({"last": 0, "seen": 0}, False)])
+def test_allocations_that_did_not_fail_have_not_held(
+    monkeypatch: pytest.MonkeyPatch, scenario: dict[str, int], held: bool
+) -> None:
+    told = {"serving": {"last": 3, "seen": 3}, "joining": scenario, "wrong": [], "status": 200}
+    done = subprocess.CompletedProcess[str]([], 0, json.dumps(told), "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    assert faults.binding().held is held
 
 
 def test_a_python_that_cannot_refuse_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
