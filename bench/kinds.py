@@ -128,7 +128,7 @@ STALL = Kind(
     columns=IDLE.columns,
 )
 
-GROWTH = Kind(main="growth", unit="cost at the largest ÷ at the smallest", columns=(), repeats=False)
+GROWTH = Kind(main="growth", unit="dearest size's cost ÷ the smallest's", columns=(), repeats=False)
 CROWD = Kind(main="growth", unit=GROWTH.unit, columns=())
 
 KINDS = {

@@ -87,6 +87,9 @@ def row_section(row: Row) -> list[str]:
         *(cell_line(cell, base, main, columns) for cell in row.cells),
         "",
     ]
+    there = {cell.server for cell in row.cells}
+    if missing := [server for server in row.workload.servers if server not in there]:
+        lines += [f"Not measured in this run: {', '.join(missing)}.", ""]
     if row.verdicts:
         lines += ["| target | measured | wanted | |", "| --- | ---: | ---: | --- |"]
         lines += [*(verdict_line(verdict) for verdict in row.verdicts), ""]

@@ -556,7 +556,10 @@ GROWTH = (
         servers=("limit", *OWN, "uvicorn", "peregrine"),
         kind="crowd",
         points=tuple(connections(n) for n in (64, 1000, 10_000)),
-        targets=at_most(1.2, "limit", *OWN, metric="growth"),
+        targets=(
+            *at_most(1.2, "", *OWN, metric="growth"),
+            *at_most(1.2, "limit", *OWN, metric="growth"),
+        ),
     ),
 )
 

@@ -98,6 +98,7 @@ def test_targets_of_servers_left_out_are_left_out() -> None:
 
 def test_markdown_shows_figures_ratios_and_verdicts() -> None:
     text = report.markdown(rows([sample(4, 1)], [sample(10, 5)]), {"9": MEASURED})
+    assert "Not measured" not in text
     assert "| tricorn-trio | 4.00 | 1.00 | 1.00 | 3.00 | 250 | 4 / 8 | tricorn 1 |" in text
     assert "| rival | 10.00 | 2.50 | 5.00 | 5.00 | 100 | 10 / 20 | rival 2 |" in text
     assert "| tricorn-trio ÷ rival, CPU | 0.4 | ≤ 0.5 | met |" in text
@@ -142,6 +143,7 @@ def test_markdown_shows_why_a_line_is_void_without_breaking_the_table() -> None:
 
 def test_markdown_without_tricorn_has_no_ratios() -> None:
     text = report.markdown([figures.row(WORKLOAD, [figures.cell("rival", "", [sample(10, 5)])])], {})
+    assert "Not measured in this run: tricorn-trio.\n" in text
     assert "| rival | 10.00 |  | 5.00 | 5.00 | 100 |" in text
 
 
