@@ -13,7 +13,7 @@ SIXTHS = 6
 MEMORY = 1 << 20
 """Bytes by which memory may differ amid traffic: what allocators and caches come to hold in any run, however long."""
 SLOPE = 4.0
-"""Bytes an answer by which memory may grow in a run long enough to tell. What stays of few answers shows at the rests."""
+"""Bytes an answer by which memory may grow, in a run long enough to tell. What few answers leave shows at the rests."""
 RESTING = 512 << 10
 HEAP = 160 << 10
 BLOCKS = 600

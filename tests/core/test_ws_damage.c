@@ -101,7 +101,8 @@ static void test_nothing_left_to_add(void)
     }
 }
 
-/* The same of messages that fill the room that was made for them to the byte: nothing is left to do, nor to be added. */
+/* The same of messages that fill the room that was made for them to the byte: nothing is left to do, nor to be added.
+ */
 static void test_nothing_left_to_add_nor_room(void)
 {
     static char text[2001];

@@ -57,7 +57,9 @@ def test_what_a_program_has_told(
     assert figure in line.figure and line.held is held
 
 
-@pytest.mark.parametrize(("scenario", "held"), [({"last": 7, "seen": 5}, True), ({"last": 0, "seen": 0}, False)])
+@pytest.mark.parametrize(
+    ("scenario", "held"), [({"last": 7, "seen": 5}, True), ({"last": 0, "seen": 0}, False)]
+)
 def test_allocations_that_did_not_fail_have_not_held(
     monkeypatch: pytest.MonkeyPatch, scenario: dict[str, int], held: bool
 ) -> None:

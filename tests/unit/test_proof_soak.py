@@ -101,7 +101,8 @@ def test_a_leak_with_one_answer_of_two_hundred_is_noticed(held: str, size: int, 
     """Of half a million answers, which one process gives in an hour."""
     run, each = record(), size * 500_000 // SIXTHS // 200
     run.rests = [
-        dataclasses.replace(rest, **{held: getattr(rest, held) + n * each}) for n, rest in enumerate(run.rests)
+        dataclasses.replace(rest, **{held: getattr(rest, held) + n * each})
+        for n, rest in enumerate(run.rests)
     ]
     assert failed(judge(run)) == [what]
 
