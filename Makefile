@@ -69,7 +69,7 @@ prepare: $(SETUP_TEST) $(SETUP_FUZZ) $(INSTALLED) $(CORPORA) ## what all command
 
 build: $(INSTALLED) ## build the extension and install the package into .venv
 
-test: $(SETUP_TEST) $(INSTALLED) ## everything: C tests, lint, Python tests on all libraries
+test: $(SETUP_TEST) $(INSTALLED) ## C tests, lint, Python tests on all libraries
 	@$(MAKE) --no-print-directory -k test-c lint test-python
 
 test-c: $(SETUP_TEST) build/core/build.ninja ## the C tests

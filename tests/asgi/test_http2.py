@@ -113,6 +113,30 @@ def test_http1_is_still_spoken(server: Server, request_line: str, cut: int) -> N
         assert answer.status == (400 if request_line.startswith("PRI") else 200)
 
 
+NEITHER = {
+    "no-version": b"GET /\r\n\r\n",
+    "version-in-lower-case": b"GET / http/1.1\r\n\r\n",
+    "no-request": b"hello\r\n",
+    "line-feed": b"hello\n",
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n",
+    "preface-that-ends": b"PRI *\r\n\r\n",
+    "preface-of-another": b"PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("case", NEITHER)
+def test_what_begins_as_neither_is_a_bad_request(server: Server, case: str) -> None:
+    """It is told so in HTTP/1.1, as where HTTP/2 is not spoken, whole and byte by byte."""
+    data = NEITHER[case]
+    for size in (len(data), 1):
+        with server.connect() as client:
+            for at in range(0, len(data), size):
+                client.send(data[at : at + size])
+            answer = client.answer()
+            assert (answer.status, answer.get("connection")) == (400, "close")
+            assert client.closed()
+
+
 def test_beginning_of_a_preface_is_refused_in_time(shared: Serve, library: str) -> None:
     """It is given no more time than a head is, and its end makes it a request that was cut off."""
     server = shared("wire:app", library, "--http2", "--timeout-request-head", "0.2")
