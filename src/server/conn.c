@@ -456,10 +456,7 @@ void tri_conn_resume(tri_conn *conn)
         feed_ahead(conn);
     if (!(conn->flags & TRI_CONN_CLOSED) && (conn->flags & TRI_CONN_EOF))
         on_eof(conn);
-    if (conn->tls != NULL && wants_read(conn) && tri_tls_has_pending(conn->tls))
-        tri_conn_readable(conn);
-    else
-        settle(conn);
+    settle(conn);
 }
 
 /* Sees to it that what was read ahead is parsed, unless that must wait for an exchange or for the peer. */

@@ -122,13 +122,14 @@ unsigned tri_conn_tls_interest(const tri_conn *conn, unsigned interest)
     return tri_tls_is_shaking(conn->tls) ? TRI_READ : interest;
 }
 
-/* Sees to it that decrypted bytes are read, of which the descriptor does not tell. */
+/* Sees to it that decrypted bytes are read, of which the descriptor does not tell: in the next turn, after what these
+   have been answered with is written and others have had theirs, as the peer may send faster than is read. */
 void tri_conn_tls_queue(tri_conn *conn)
 {
     if (!tri_tls_has_pending(conn->tls) || !tri_list_empty(&conn->resume))
         return;
-    tri_list_append(&conn->server->resume, &conn->resume);
-    tri_server_work(conn->server);
+    tri_list_append(&conn->server->later, &conn->resume);
+    tri_reactor_wake(conn->server->reactor);
 }
 
 /* Whether the peer is to be told that all was said: not of an answer that was cut, nor when some of it is left. */

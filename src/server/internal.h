@@ -184,7 +184,7 @@ struct tri_server {
     tri_list woken;
     tri_list flush;
     tri_list resume;
-    tri_list later;           /* connections that wait for a turn in which less is inflated, the first first */
+    tri_list later;           /* connections that wait for the next turn, or one in which less is inflated, in order */
     unsigned shakes;          /* steps of handshakes in this turn */
     uint32_t handshakes;      /* completed since memory last went back to the system */
     uint32_t handshakes_seen; /* of them before the last look */

@@ -298,14 +298,19 @@ static void arm(tri_server *server)
     tri_reactor_arm(server->reactor, earlier(next, earlier(server->retry_at, server->trim_at)));
 }
 
-/* What was put off comes first, in the order in which it was, as far as this turn's share goes. */
-static void go_on_inflating(tri_server *server)
+/* What was put off comes first, once, in the order in which it was, as far as this turn's share goes. */
+static void go_on_later(tri_server *server)
 {
+    tri_list due;
+    tri_list_init(&due);
+    tri_list_take(&due, &server->later);
     server->ws.inflated = 0;
-    while (server->ws.inflated < TRI_SERVER_INFLATED && !tri_list_empty(&server->later))
-        tri_conn_go_on(TRI_CONTAINER(tri_list_shift(&server->later), tri_conn, resume));
-    if (!tri_list_empty(&server->later))
+    while (server->ws.inflated < TRI_SERVER_INFLATED && !tri_list_empty(&due))
+        tri_conn_go_on(TRI_CONTAINER(tri_list_shift(&due), tri_conn, resume));
+    if (!tri_list_empty(&due))
         tri_reactor_wake(server->reactor);
+    tri_list_take(&due, &server->later); /* behind those that have waited longer */
+    tri_list_take(&server->later, &due);
 }
 
 int tri_server_turn(tri_server *server, int timeout_ms)
@@ -324,7 +329,7 @@ int tri_server_turn(tri_server *server, int timeout_ms)
     if (server->lag.on)
         beat(server, waited || timeout_ms != 0);
     server->corks++;
-    go_on_inflating(server);
+    go_on_later(server);
     for (int i = 0; i < n; i++)
         dispatch(server, &ready[i]);
     fire_timers(server);

@@ -99,6 +99,19 @@ def test_pipeline_behind_a_waiting_request_is_held_back(shared: Serve, library: 
     assert server.ask(target="/hello").status == 200
 
 
+def test_pipeline_that_the_core_answers_is_held_back(shared: Serve, library: str) -> None:
+    """No application slows it down: a client that asks without end and reads nothing costs no more than a bound."""
+    server = shared(APP, library, "--health-path", "/healthz")
+    server.ask(target="/healthz")
+    before = server.memory()
+    with server.connect(room=4096) as client:
+        flood = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
+        assert not taken(client, flood * 1000, 64 << 20), "64 MiB of requests were taken"
+        assert server.memory() - before < 8 << 20
+        assert server.ask(target="/hello").status == 200
+        assert all(client.answer().body == b"ok\n" for _ in range(1000))
+
+
 def taken(client: Client, data: bytes, total: int) -> bool:
     """Send over and over until ``total`` bytes are gone, or none go for a while."""
     client.socket.settimeout(0.3)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tls_client import IGNORE_UNEXPECTED_EOF, dial
 
 APP = "bare:app"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+MANY, ENOUGH = GET * 2500, 64 << 20
 
 
 @pytest.fixture(scope="session")
@@ -225,6 +228,32 @@ def test_connections_over_the_limit_are_told_so(own: Serve, library: str, option
         with Client(dial(context, server.port)) as second:
             assert second.answer().status == 503
         assert first.ask().status == 200
+
+
+def fill(peer: ssl.SSLSocket, sent: int = 0) -> int:
+    """Go on with requests, after so many bytes, until none is taken for a while or it is enough; returns the bytes."""
+    peer.settimeout(0.3)
+    with suppress(TimeoutError):
+        while sent < ENOUGH:
+            sent += peer.send(MANY[sent % len(GET) :])
+    return sent
+
+
+def test_pipeline_that_the_core_answers_is_held_back(
+    shared: Serve, library: str, options: list[str], context: ssl.SSLContext
+) -> None:
+    """Who sends as fast as it is decrypted and reads nothing costs a bound of memory, and others are served."""
+    server = shared(APP, library, *options, "--health-path", "/")
+    with Client(dial(context, server.port)) as other:
+        assert other.ask().body == b"ok\n"
+        before = server.memory()
+        with dial(context, server.port) as flooding:
+            server.send_signal(signal.SIGSTOP)  # so that it finds all that the kernel holds
+            sent = fill(flooding)
+            server.send_signal(signal.SIGCONT)
+            assert fill(flooding, sent) < ENOUGH
+            assert server.memory() - before < 8 << 20
+            assert other.ask().body == b"ok\n"
 
 
 def test_many_handshakes_at_once_are_all_served(server: Server, context: ssl.SSLContext) -> None:
