@@ -179,7 +179,7 @@ class Soaked(Command):
             return [self.process.pid]
         served = set()
         for pid in children(self.process.pid):
-            with suppress(FileNotFoundError):  # it has just ended
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
                 if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes():
                     served.add(pid)
         return sorted(served)
