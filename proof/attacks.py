@@ -76,7 +76,7 @@ class Pace:
 GRACE = 20.0
 """Seconds more that an attack goes on while connections are left, as a busy machine may not come to ending them."""
 
-SHORT, WHOLE = Pace(2, 2, 1, 4, 3), Pace(5, None, 2, 4, 1)
+SHORT, WHOLE = Pace(5, 2, 1, 4, 3), Pace(5, None, 2, 4, 1)
 
 BRIEF = ("uvloop", "trio")
 
