@@ -14,6 +14,10 @@ GET = b"\x82\x04\x06/hello\x86\x41\x01a"
 POST = b"\x83\x04\x07/upload\x86\x41\x01a"
 
 
+MANY = 64
+"""Frames in a piece of a flood of one frame."""
+
+
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """Return the bytes of a frame."""
     return len(payload).to_bytes(3, "big") + struct.pack(">BBI", kind, flags, stream) + payload
@@ -45,12 +49,12 @@ def malformed() -> Iterator[bytes]:
 def repeated(
     kind: int, flags: int, stream: int, payload: bytes, first: bytes = b""
 ) -> Callable[[], Iterator[bytes]]:
-    """Return a flood of one frame, behind others."""
+    """Return a flood of one frame, behind others: many at once, so that whoever sends them costs less than they do."""
 
     def flood() -> Iterator[bytes]:
         yield first
         while True:
-            yield frame(kind, flags, stream, payload)
+            yield MANY * frame(kind, flags, stream, payload)
 
     return flood
 

@@ -74,6 +74,15 @@ def test_a_python_that_cannot_refuse_memory_is_told(monkeypatch: pytest.MonkeyPa
     assert not faults.binding().held
 
 
+def test_tests_that_did_not_run_have_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why not is told."""
+    done = subprocess.CompletedProcess[str]([], 3, "some lines\nno report\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    found = list(faults.on_library("trio"))
+    assert [line.held for line in found] == [False] * len(faults.TESTS)
+    assert {line.figure for line in found} == {"no test has run: no report"}
+
+
 def test_what_it_runs_is_there() -> None:
     names = (faults.ROOT / "tests" / "core" / "meson.build").read_text()
     assert all(f"'{name}'" in names for name in faults.PROGRAMS)
