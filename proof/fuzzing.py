@@ -21,7 +21,7 @@ BUILD = ROOT / "build" / "fuzz"
 CORPUS = ROOT / "fuzz" / "corpus"
 REGRESSIONS = ROOT / "fuzz" / "regressions"
 LEDGER = ROOT / "fuzz" / "ledger.md"
-WORK = BUILD / "work"
+WORK = BUILD / "learned"
 """What the fuzzers have learned, a folder each, from run to run."""
 
 LONGER = {"http2": 4, "tls_records": 4, "stream": 4, "ws_frames": 4, "ws_deflate": 4}

@@ -15,14 +15,25 @@ void tri_conn_speak_http2(tri_conn *conn)
         tri_conn_streams_end(conn);
 }
 
+/* Whether a connection begins with a line that is of no version of HTTP. */
+static bool is_no_http(const char *bytes, size_t n)
+{
+    const char *end = memchr(bytes, '\n', n);
+    return end != NULL && bytes[0] != '\r' && memmem(bytes, (size_t)(end - bytes), "HTTP/", 5) == NULL;
+}
+
 bool tri_conn_choose(tri_conn *conn, const char *bytes, size_t n)
 {
     const tri_span preface = TRI_SPAN(TRI_HTTP2_PREFACE);
     size_t kept = tri_buf_len(&conn->in); /* which the preface began with */
     size_t most = preface.n - kept < n ? preface.n - kept : n;
-    if (memcmp(preface.p + kept, bytes, most) != 0) { /* HTTP/1.1, whose parser refuses what is no request either */
+    if (memcmp(preface.p + kept, bytes, most) != 0) {
         conn->flags &= (uint16_t)~TRI_CONN_CHOOSING;
-        return true;
+        if (kept > 0 || !is_no_http(bytes, n))
+            return true;
+        tri_refuse_record(conn, 0, "it begins as no version of HTTP does"); /* in which it could be told */
+        tri_conn_end(conn);
+        return false;
     }
     if (kept + most == preface.n) {
         tri_conn_speak_http2(conn);

@@ -63,25 +63,6 @@ static void test_refusals(void)
         check_refused(&all[i]);
 }
 
-/* Where clients may begin with HTTP/2, what begins as neither is told so in HTTP/1.1, whole or cut within the preface.
- */
-static void test_refusals_of_neither(void)
-{
-    static const char *const all[] = {
-        "hello\r\n",
-        "GET /\r\n\r\n",
-        "GET / http/1.1\r\n\r\n",
-        "PRI *\r\n\r\n",
-        "PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n",
-        "\x16\x03\x01\r\n",
-    };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        serving_http2 = true;
-        check_refused(&(refused){ all[i], 400 });
-    }
-    serving_http2 = false;
-}
-
 /* A body that turns out wrong or too large is refused while its exchange is at work, which is then lost. */
 static void test_refused_body(void)
 {
@@ -493,7 +474,6 @@ static void test_request_deadline_of_others(void)
 int main(void)
 {
     test_refusals();
-    test_refusals_of_neither();
     test_refused_body();
     test_refused_after_answer_began();
     test_too_many();
