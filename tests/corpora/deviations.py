@@ -119,7 +119,13 @@ RULES = (
         "RFC 9110 §2.5.",
     ),
     Rule("Another version is refused.", get(b"/", b"Host: a", version=b"2.0"), 505, "RFC 9110 §15.6.6."),
-    Rule("A request without version (HTTP/0.9) is refused.", b"GET /\r\n\r\n", 400, "Nobody speaks it any more."),
+    Rule(
+        "A request without version (HTTP/0.9) is refused.",
+        b"GET /\r\n\r\n",
+        400,
+        "Nobody speaks it any more. Where HTTP/2 is spoken without TLS, the first of a connection may be taken for"
+        " [an invalid preface](http2.md).",
+    ),
     Rule("HTTP/1.1 has a Host field, once, with a host and perhaps a port.", get(b"/"), 400, "RFC 9112 §3.2."),
     Rule(
         "Names of fields are tokens; `_` is a character like any other, and `A_B` is not `A-B`.",

@@ -16,18 +16,15 @@ from tricorn.errors import UsageError
 @pytest.fixture
 def passed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Pass two descriptors to this process: those that are 3 and 4 here, whatever they are."""
-    first = os.memfd_create("passed")
-    second = os.dup(first)
-    monkeypatch.setattr(systemd, "FIRST", min(first, second))
+    opened = [os.memfd_create("passed")]
+    while len(opened) < 2 or opened[-1] != opened[-2] + 1:  # numbers between may be this process's own
+        opened.append(os.dup(opened[0]))
+    monkeypatch.setattr(systemd, "FIRST", opened[-2])
     monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
     monkeypatch.setenv("LISTEN_FDS", "2")
-    if second != first + 1:
-        os.dup2(first, first + 1)
     yield
-    os.close(first)
-    os.close(first + 1)
-    if second != first + 1:
-        os.close(second)
+    for fd in opened:
+        os.close(fd)
 
 
 def listening() -> list[str]:
