@@ -80,17 +80,19 @@ static int poll_receive(tri_py_awaitable *self, PyObject **value)
     return 1;
 }
 
-/* Whether what waits to be sent never will be. */
-static bool is_gone(const tri_py_exchange *exchange)
+/* Whether a send() fails as its client has gone. A message of a WebSocket that was taken and goes out before the close
+   frame was sent, though nothing can follow it. */
+static bool is_gone(const tri_py_awaitable *self)
 {
-    if (exchange->websocket && tri_websocket_accepted(exchange->core))
-        return !tri_websocket_is_open(exchange->core);
-    return tri_exchange_lost(exchange->core);
+    const tri_exchange *core = self->exchange->core;
+    if (!self->exchange->websocket || !tri_websocket_accepted(core))
+        return tri_exchange_lost(core);
+    return self->message == NULL ? tri_websocket_broken(core) : !tri_websocket_is_open(core);
 }
 
 static int poll_send(tri_py_awaitable *self, PyObject **value)
 {
-    if (is_gone(self->exchange))
+    if (is_gone(self))
         return tri_server_type_raise(self->server->state, TRI_ECLOSED);
     if (!tri_exchange_writable(self->exchange->core))
         return 0;

@@ -548,6 +548,11 @@ bool tri_websocket_is_open(const tri_exchange *exchange)
     return exchange->ws->state == STATE_OPEN;
 }
 
+bool tri_websocket_broken(const tri_exchange *exchange)
+{
+    return tri_exchange_lost(exchange) || exchange->ws->code == TRI_WS_ABNORMAL;
+}
+
 bool tri_websocket_is_undecided(const tri_exchange *exchange)
 {
     return exchange->ws->state == STATE_HANDSHAKE;

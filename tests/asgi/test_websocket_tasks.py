@@ -6,8 +6,8 @@ import socket
 import time
 
 import pytest
-from harness import Serve, until
-from websocket_client import frame, reach
+from harness import Serve, Server, until
+from websocket_client import CLOSE, close_frame, frame, reach
 
 APP = "websocket_tasks:app"
 TEXT = 1
@@ -77,6 +77,14 @@ def test_F3_several_tasks_receive(shared: Serve, library: str) -> None:
     until(lambda: "readers ended [3005, 3005, 3005]" in server.access(), "all are told")
 
 
+def blocked_ended(server: Server, before: int) -> tuple[str, int]:
+    """Wait until one more has told its end; return its line, and how many of its sends did not fail."""
+    until(lambda: server.access().count("blocked ended") > before, "the end")
+    lines = [line for line in server.access().splitlines() if line.startswith("blocked ended")]
+    line, _, sent = lines[-1].rpartition(" ")
+    return line, int(sent)
+
+
 @pytest.mark.parametrize("how", ["close", "reset", "half"])
 def test_W8_disconnect_while_a_send_is_suspended(shared: Serve, library: str, how: str) -> None:
     """The suspended send() raises, and is not suspended for ever."""
@@ -90,10 +98,23 @@ def test_W8_disconnect_while_a_send_is_suspended(shared: Serve, library: str, ho
         peer.reset()
     else:
         peer.socket.shutdown(socket.SHUT_WR)
-    until(lambda: server.access().count("blocked ended") > before, "the end")
+    assert blocked_ended(server, before)[0] == "blocked ended 1006 ['ClientDisconnected']"
     peer.close()
-    line = [line for line in server.access().splitlines() if line.startswith("blocked ended")][-1]
-    assert line == "blocked ended 1006 ['ClientDisconnected']"
+
+
+def test_W9_message_that_goes_before_the_end_was_sent(shared: Serve, library: str) -> None:
+    """The client closes while a send() waits for room: it gets that message before our close frame, and so the send() is
+    none that failed; the next one is."""
+    server = shared(APP, library)
+    before = server.access().count("blocked ended")
+    with reach(server, "/blocked", room=4096) as peer:
+        time.sleep(0.3)
+        peer.send(close_frame(3005))
+        line, sent = blocked_ended(server, before)
+        assert line == "blocked ended 3005 ['ClientDisconnected']"
+        assert [peer.message() for _ in range(sent)] == [bytes(100_000)] * sent
+        last = peer.next()
+        assert (last.opcode, last.code) == (CLOSE, 3005)
 
 
 def test_cancelled_send_leaves_whole_messages(shared: Serve, library: str) -> None:

@@ -114,13 +114,16 @@ async def readers(receive: Any, send: Any, query: dict[str, str]) -> None:
 
 
 async def blocked(receive: Any, send: Any, query: dict[str, str]) -> None:
-    """A task is suspended in send(); the disconnect reaches another, and the send() fails."""
+    """A task is suspended in send(); the disconnect reaches another, and a send() fails: how many did not is told."""
     failed: list[str] = []
+    sent = 0
 
     async def write() -> None:
+        nonlocal sent
         try:
             while True:
                 await send({"type": "websocket.send", "bytes": bytes(100_000)})
+                sent += 1
         except OSError as error:
             failed.append(type(error).__name__)
 
@@ -129,7 +132,7 @@ async def blocked(receive: Any, send: Any, query: dict[str, str]) -> None:
         event = await receive()
         while event["type"] != "websocket.disconnect":
             event = await receive()
-    print("blocked ended", event["code"], failed, flush=True)
+    print("blocked ended", event["code"], failed, sent, flush=True)
 
 
 async def cancelled_send(receive: Any, send: Any, query: dict[str, str]) -> None:
