@@ -2,8 +2,6 @@
    reads and writes the frames is reached through ws/protocol.h, and what carries them through http/protocol.h. */
 #include "server/websocket.h"
 
-#include "ws/ws_handshake.h"
-
 enum {
     STATE_HANDSHAKE, /* the application has not answered yet */
     STATE_DENIED,    /* it is answered as any request is */
@@ -605,66 +603,6 @@ void tri_websocket_take(tri_exchange *exchange)
         feed_waiting(exchange);
 }
 
-/* What the answer to a handshake is made of. */
-typedef struct answer {
-    tri_field_out *fields;
-    size_t n;
-    char accept[TRI_WS_HANDSHAKE_ACCEPT];
-    char extensions[TRI_WS_ANSWER_MOST];
-} answer;
-
-/* Adds the fields that the handshake itself asks for. Those of the request are looked at once more. */
-static int add_own_fields(tri_exchange *exchange, answer *to)
-{
-    tri_websocket *ws = exchange->ws;
-    const tri_head *head = exchange->head;
-    ptrdiff_t agreed = 0;
-    for (uint32_t i = 0; i < head->n_fields; i++) {
-        tri_span name = tri_head_span(head, head->fields[i].name);
-        tri_span value = tri_head_span(head, head->fields[i].value);
-        if (tri_span_eq(name, TRI_SPAN("sec-websocket-key"))) {
-            tri_ws_handshake_accept(value, to->accept);
-            to->fields[to->n++] =
-                (tri_field_out){ TRI_SPAN("sec-websocket-accept"), { to->accept, sizeof to->accept } };
-        } else if (agreed == 0 && tri_span_eq(name, TRI_SPAN("sec-websocket-extensions"))) {
-            agreed = ws->protocol->ops->negotiate(ws->protocol, value, to->extensions);
-            if (agreed < 0)
-                return (int)agreed;
-            if (exchange->conn == NULL || ws->state != STATE_HANDSHAKE)
-                return TRI_ECLOSED; /* by its own code */
-        }
-    }
-    if (agreed > 0)
-        to->fields[to->n++] =
-            (tri_field_out){ TRI_SPAN("sec-websocket-extensions"), { to->extensions, (size_t)agreed } };
-    return 0;
-}
-
-enum { OWN_FIELDS = 3 };
-
-/* Puts the answer together and submits it. */
-static int submit_accept(tri_exchange *exchange, const tri_field_out *fields, size_t n, tri_span subprotocol)
-{
-    tri_conn *conn = exchange->conn;
-    answer to = { 0 };
-    size_t size = (n + OWN_FIELDS) * sizeof *to.fields;
-    to.fields = tri_mem_alloc(exchange->mem, size);
-    if (to.fields == NULL)
-        return TRI_ENOMEM;
-    int error = add_own_fields(exchange, &to);
-    if (subprotocol.n > 0)
-        to.fields[to.n++] = (tri_field_out){ TRI_SPAN("sec-websocket-protocol"), subprotocol };
-    for (size_t i = 0; i < n; i++)
-        if (!tri_websocket_is_own_field(fields[i].name))
-            to.fields[to.n++] = fields[i];
-    tri_response response = { .fields = to.fields, .n_fields = to.n };
-    tri_server_fill_response(exchange->server, &response);
-    if (error == 0)
-        error = conn->protocol->ops->submit_upgrade(conn->protocol, exchange->stream, &response, TRI_SPAN("websocket"));
-    tri_mem_free(exchange->mem, to.fields, size);
-    return error;
-}
-
 int tri_websocket_accept(tri_exchange *exchange, const tri_field_out *fields, size_t n, tri_span subprotocol)
 {
     tri_websocket *ws = exchange->ws;
@@ -672,7 +610,7 @@ int tri_websocket_accept(tri_exchange *exchange, const tri_field_out *fields, si
         return TRI_ECLOSED;
     if (ws->state != STATE_HANDSHAKE)
         return TRI_ESTATE;
-    int error = submit_accept(exchange, fields, n, subprotocol);
+    int error = tri_websocket_submit(exchange, ws->protocol, fields, n, subprotocol);
     if (error == TRI_ENOMEM)
         tri_conn_lose(exchange->conn, "out of memory");
     if (error == TRI_EPROTO && exchange->conn != NULL) {

@@ -7,8 +7,10 @@
 /* Looks whether a request asks for a WebSocket: 0 when it does not or when it may have one (then `*asks` is set), else
    the status to refuse it with and why. */
 int tri_websocket_check(const tri_head *head, bool *asks, const char **reason);
-/* Whether a field is the handshake's own, so that an application's is not sent. */
-bool tri_websocket_is_own_field(tri_span name);
+/* Puts the answer that accepts a handshake together, with the application's own fields and subprotocol, and submits it.
+   TRI_ENOMEM, TRI_EPROTO, TRI_ECLOSED when making it has ended the exchange, or an error of submit_upgrade. */
+TRI_NODISCARD int tri_websocket_submit(tri_exchange *exchange, tri_ws_protocol *protocol, const tri_field_out *fields,
+                                       size_t n, tri_span subprotocol);
 /* Makes the exchange one; its clock for the handshake starts. TRI_ENOMEM. */
 TRI_NODISCARD int tri_websocket_open(tri_exchange *exchange);
 void tri_websocket_free(tri_exchange *exchange);

@@ -103,8 +103,7 @@ def test_W8_disconnect_while_a_send_is_suspended(shared: Serve, library: str, ho
 
 
 def test_W9_message_that_goes_before_the_end_was_sent(shared: Serve, library: str) -> None:
-    """The client closes while a send() waits for room: it gets that message before our close frame, and so the send() is
-    none that failed; the next one is."""
+    """A client that closes while a send() waits for room gets that message before our close frame: the next fails."""
     server = shared(APP, library)
     before = server.access().count("blocked ended")
     with reach(server, "/blocked", room=4096) as peer:
