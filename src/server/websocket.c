@@ -232,6 +232,12 @@ static void on_unsent(tri_exchange *exchange, int error)
 
 /* --- what arrives --- */
 
+/* The bytes that a message takes while it waits: small ones are many, and have a cost of their own. */
+static size_t weight_of(const tri_ws_message *message)
+{
+    return sizeof *message + message->room;
+}
+
 static bool is_full(const tri_exchange *exchange)
 {
     const tri_websocket *ws = exchange->ws;
@@ -248,7 +254,7 @@ static void on_message(tri_exchange *exchange, tri_ws_message *message)
     }
     tri_list_append(&ws->messages, &message->link);
     ws->n_messages++;
-    ws->bytes += message->room;
+    ws->bytes += weight_of(message);
     tri_exchange_notify(exchange, TRI_WANT_READ);
 }
 
@@ -597,7 +603,7 @@ void tri_websocket_take(tri_exchange *exchange)
     bool was_full = is_full(exchange);
     tri_ws_message *message = TRI_CONTAINER(node, tri_ws_message, link);
     ws->n_messages--;
-    ws->bytes -= message->room;
+    ws->bytes -= weight_of(message);
     tri_ws_message_free(message, exchange->mem);
     if (was_full || (ws->flags & FLAG_EOF))
         feed_waiting(exchange);

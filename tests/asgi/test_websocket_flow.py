@@ -143,9 +143,9 @@ def push(peer: Peer, data: bytes, most: int) -> int:
 
 @pytest.mark.parametrize("size", [1, 100, 100_000], ids=["tiny", "small", "large"])
 def test_slow_application_stops_the_reading(shared: Serve, library: str, size: int) -> None:
-    """What it has not received yet stays with the client, and is there when it goes on."""
-    count_is_no_bound = ["--ws-max-queue", "1000000"] if size > 1000 else []
-    server = shared(APP, library, "--ws-max-queue-bytes", "200000", *count_is_no_bound)
+    """What it has not received yet stays with the client, and is there when it goes on: their count is no bound here,
+    and small messages take memory of their own."""
+    server = shared(APP, library, "--ws-max-queue-bytes", "200000", "--ws-max-queue", "1000000")
     script = Script(CONNECT, ACCEPT, ["wait"], ["echo"])
     memory = server.memory()
     message = frame(BINARY, b"m" * size)

@@ -42,10 +42,10 @@ ROWS: Final[tuple[Option, ...]] = (
     limit(
         "ws-max-queue-bytes",
         GROUP,
-        "The same in bytes; the message that exceeds them is still taken.",
+        "The same in bytes of memory; the message that exceeds them is still taken.",
         1024 * 1024,
         field="ws_queue_bytes",
-        attack="large messages that fill memory",
+        attack="messages that fill memory",
         answer="reading pauses",
     ),
     limit(
