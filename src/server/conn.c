@@ -102,7 +102,8 @@ static void on_body(tri_conn *conn, const tri_event *event)
         tri_conn_streams_consumed(conn, event->stream, event->body.n);
         return;
     }
-    conn->body_bytes += event->body.n;
+    if (!(conn->flags & TRI_CONN_STREAMS))
+        conn->body_bytes += event->body.n;
     if (exchange == NULL) {
         bool beyond = event->body.n > server->limits.drain - conn->dropped;
         conn->dropped = beyond ? conn->dropped : conn->dropped + (uint32_t)event->body.n;

@@ -96,13 +96,15 @@ typedef struct tri_conn {
     uint64_t deadline;      /* ms: of the head, the idle time or the lingering, whichever it is in */
     uint64_t body_since;    /* ms: the window of body_ms began, 0 for none; time in which nobody waits is added to it */
     uint64_t write_since;   /* ms: blocked without progress since */
-    uint64_t body_bytes;    /* came since body_since */
-    uint64_t last_at;       /* ms: of streams, when requests that are under way are no longer waited for; 0 for never */
-    uint32_t unsent;        /* bytes in the kernel's hands at write_since */
-    uint32_t dropped;       /* bytes of an unread body that were read for nothing; first, of a PROXY header to come */
-    uint32_t ahead;         /* bytes of `in` that had arrived at a stop; UINT32_MAX before one */
-    uint16_t flags;         /* enum tri_conn_flag */
-    tri_addr peer;          /* who sends the requests: the other end of the socket, or whom its PROXY header names */
+    union {                 /* an idle connection counts in bytes */
+        uint64_t body_bytes; /* came since body_since; streams count their own */
+        uint64_t last_at; /* ms: of streams, when requests that are under way are no longer waited for; 0 for never */
+    };
+    uint32_t unsent;  /* bytes in the kernel's hands at write_since */
+    uint32_t dropped; /* bytes of an unread body that were read for nothing; first, of a PROXY header to come */
+    uint32_t ahead;   /* bytes of `in` that had arrived at a stop; UINT32_MAX before one */
+    uint16_t flags;   /* enum tri_conn_flag */
+    tri_addr peer;    /* who sends the requests: the other end of the socket, or whom its PROXY header names */
     tri_addr local;
     _Alignas(8) char memory[]; /* of the protocol: as many bytes as its kind says */
 } tri_conn;

@@ -155,7 +155,7 @@ static void run_apart(int (*test)(void))
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-enum { IDLE = 1000, IDLE_MOST = 400 };
+enum { IDLE = 1000, IDLE_MOST = 376 /* of 400 that it may cost a process, whose allocator takes its own */ };
 
 /* An idle connection holds no buffer: with everything, it costs at most IDLE_MOST bytes. */
 static void test_idle_memory(void)
