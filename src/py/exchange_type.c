@@ -59,6 +59,13 @@ static bool must_yield(tri_py_exchange *self)
     return true;
 }
 
+/* Whether room for a next message is to be waited for: none follows what closes a WebSocket. */
+static bool awaits_room(const tri_py_exchange *self)
+{
+    bool closed = self->websocket && tri_websocket_accepted(self->core) && !tri_websocket_is_open(self->core);
+    return !closed && !tri_exchange_writable(self->core);
+}
+
 /* send(): the message is taken at once; what is awaited is only room for the next. A WebSocket's message waits for room
    itself when the last send() was given up: however often that is, no more is kept. */
 static PyObject *exchange_send(PyObject *op, PyObject *message)
@@ -69,7 +76,7 @@ static PyObject *exchange_send(PyObject *op, PyObject *message)
         return tri_awaitable_new_send(self, message);
     if (tri_message_send(self, message, &end) != 0)
         return NULL;
-    if (!tri_exchange_writable(self->core)) {
+    if (awaits_room(self)) {
         self->immediate = 0;
         return tri_awaitable_new(TRI_AWAITABLE_SEND, self->server, op);
     }

@@ -20,6 +20,7 @@ enum flag {
     FLAG_EOF = 64,          /* the peer has ended its side */
     FLAG_FEEDING = 128,     /* bytes are being parsed */
     FLAG_OVER = 256,        /* the peer has sent its last: `code` and `reason` are to be answered */
+    FLAG_LATE = 512,        /* the peer did not finish the closing handshake in time */
 };
 
 enum {
@@ -518,6 +519,7 @@ void tri_websocket_expire(tri_exchange *exchange)
     } else if (ws->state == STATE_OPEN) {
         keep_alive(exchange);
     } else if (ws->state == STATE_CLOSING) {
+        ws->flags |= FLAG_LATE;
         tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
         finish(exchange);
     } else if (ws->state == STATE_HANDSHAKE) {
@@ -554,7 +556,8 @@ bool tri_websocket_is_open(const tri_exchange *exchange)
 
 bool tri_websocket_broken(const tri_exchange *exchange)
 {
-    return tri_exchange_lost(exchange) || exchange->ws->code == TRI_WS_ABNORMAL;
+    const tri_websocket *ws = exchange->ws;
+    return tri_exchange_lost(exchange) || ws->code == TRI_WS_ABNORMAL || (ws->flags & FLAG_LATE) != 0;
 }
 
 bool tri_websocket_is_undecided(const tri_exchange *exchange)

@@ -116,6 +116,14 @@ def test_W9_message_that_goes_before_the_end_was_sent(shared: Serve, library: st
         assert (last.opcode, last.code) == (CLOSE, 3005)
 
 
+def test_W9_message_that_never_went_was_not_sent(shared: Serve, library: str) -> None:
+    """The application closes while a send() waits, and the client takes nothing of it in the time that it has."""
+    server = shared(APP, library, "--ws-close-timeout", "0.5")
+    with reach(server, "/closing", room=4096):
+        until(lambda: "closing ended" in server.access(), "the end")
+        assert "closing ended ['ClientDisconnected']" in server.access()
+
+
 def test_cancelled_send_leaves_whole_messages(shared: Serve, library: str) -> None:
     """Whether the cancelled message itself was sent is open; half of it never is."""
     with reach(shared(APP, library), "/cancelled_send", room=4096) as peer:

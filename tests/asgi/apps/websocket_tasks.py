@@ -135,6 +135,26 @@ async def blocked(receive: Any, send: Any, query: dict[str, str]) -> None:
     print("blocked ended", event["code"], failed, sent, flush=True)
 
 
+async def closing(receive: Any, send: Any, query: dict[str, str]) -> None:
+    """Close while another task is suspended in send(), and tell what its sends came to after that."""
+    came_to: list[str] = []
+
+    async def write() -> None:
+        try:
+            while True:
+                await send({"type": "websocket.send", "bytes": bytes(100_000)})
+                came_to.append("sent")
+        except OSError as error:
+            came_to.append(type(error).__name__)
+
+    async with aio.group() as group:
+        await group.start(write)
+        await aio.sleep(0.5)
+        came_to.clear()
+        await send({"type": "websocket.close", "code": 4000})
+    print("closing ended", came_to, flush=True)
+
+
 async def cancelled_send(receive: Any, send: Any, query: dict[str, str]) -> None:
     """A send() that waits for a slow client is cancelled; what was sent stays whole, and more can be sent."""
     sent = 0
@@ -163,7 +183,18 @@ async def impatient_send(receive: Any, send: Any, query: dict[str, str]) -> None
 
 HANDLERS: dict[str, Handler] = {
     f"/{handler.__name__}": handler
-    for handler in (kind, crowd, impatient, expired, duplex, readers, blocked, cancelled_send, impatient_send)
+    for handler in (
+        kind,
+        crowd,
+        impatient,
+        expired,
+        duplex,
+        readers,
+        blocked,
+        closing,
+        cancelled_send,
+        impatient_send,
+    )
 }
 
 
