@@ -38,7 +38,9 @@ def test_names_that_collide_displace_one_another(bench: Callable[..., Bench]) ->
         at.client.sendall(
             b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % b"".join(b"%b: 1\r\n" % name for name in names)
         )
-        assert leader.send(None) == "wait"
+        while (trap := leader.send(None)) == "checkpoint":
+            pass  # a slow machine lets others run in between
+        assert trap == "wait"
         assert at.status() == 200 and seen[-1] == names
     assert all(first is second for first, second in zip(*seen[:2], strict=True))
     assert not any(first is second for first, second in zip(*seen[2:], strict=True))
