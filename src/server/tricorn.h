@@ -255,7 +255,7 @@ bool tri_exchange_is_websocket(const tri_exchange *exchange);
 /* Whether it was accepted, and whether messages can be sent now. */
 bool tri_websocket_accepted(const tri_exchange *exchange);
 bool tri_websocket_is_open(const tri_exchange *exchange);
-/* Whether it ended without the peer's close frame: what was sent and had not been written yet never will be. */
+/* Whether it ended without the peer's close frame: nobody confirms that what waited is written. */
 bool tri_websocket_broken(const tri_exchange *exchange);
 /* Whether the handshake has not been answered, and still can be. */
 bool tri_websocket_is_undecided(const tri_exchange *exchange);

@@ -20,7 +20,7 @@ enum flag {
     FLAG_EOF = 64,          /* the peer has ended its side */
     FLAG_FEEDING = 128,     /* bytes are being parsed */
     FLAG_OVER = 256,        /* the peer has sent its last: `code` and `reason` are to be answered */
-    FLAG_LATE = 512,        /* the peer did not finish the closing handshake in time */
+    FLAG_LATE = 512,        /* the peer did not finish the closing handshake, or not in time */
 };
 
 enum {
@@ -167,7 +167,7 @@ static void begin_close(tri_exchange *exchange, int code, tri_span reason)
     ws->flags &= (uint16_t)~FLAG_PINGED;
     if (!write_close(exchange, code, reason))
         return;
-    if (ws->flags & (FLAG_EOF | FLAG_OVER))
+    if (ws->flags & FLAG_OVER)
         finish(exchange);
     else
         set_due(exchange, exchange->server->limits.ws_close_ms);
@@ -381,6 +381,7 @@ static void on_end_of_input(tri_exchange *exchange)
 {
     if (exchange->ws->flags & FLAG_OVER)
         return; /* it is about to be answered */
+    exchange->ws->flags |= FLAG_LATE;
     tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
     if (!is_over(exchange->ws))
         finish(exchange);

@@ -49,10 +49,11 @@ static int add_own_fields(tri_exchange *exchange, tri_ws_protocol *protocol, ans
 {
     const tri_head *head = exchange->head;
     ptrdiff_t agreed = 0;
+    bool stream = (head->flags & TRI_HEAD_CONNECT) != 0; /* keys mean nothing there, and were not checked (RFC 8441) */
     for (uint32_t i = 0; i < head->n_fields; i++) {
         tri_span name = tri_head_span(head, head->fields[i].name);
         tri_span value = tri_head_span(head, head->fields[i].value);
-        if (tri_span_eq(name, TRI_SPAN("sec-websocket-key"))) {
+        if (!stream && tri_span_eq(name, TRI_SPAN("sec-websocket-key"))) {
             tri_ws_handshake_accept(value, to->accept);
             to->fields[to->n++] =
                 (tri_field_out){ TRI_SPAN("sec-websocket-accept"), { to->accept, sizeof to->accept } };

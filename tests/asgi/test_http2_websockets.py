@@ -131,6 +131,16 @@ def test_compression_is_agreed(client: Http2) -> None:
     assert (peer.stream.get("sec-websocket-extensions") or "").startswith(DEFLATE)
 
 
+@pytest.mark.parametrize("keys", [["x"], ["A" * 24] * 60], ids=["short", "many"])
+def test_keys_are_not_looked_at(client: Http2, keys: list[str]) -> None:
+    """A stream has no key (RFC 8441 section 5): any number, of any length, is answered with none."""
+    stream = ask(
+        client, Script(CONNECT, ACCEPT).target, [VERSION, *(("sec-websocket-key", key) for key in keys)]
+    )
+    client.until(lambda: stream.status != 0)
+    assert stream.status == 200 and stream.get("sec-websocket-accept") is None
+
+
 def test_bytes_before_the_answer_are_kept(client: Http2) -> None:
     stream = ask(client, "/echo")
     client.send(stream, frame(TEXT, b"early"))
