@@ -20,7 +20,7 @@ enum flag {
     FLAG_EOF = 64,          /* the peer has ended its side */
     FLAG_FEEDING = 128,     /* bytes are being parsed */
     FLAG_OVER = 256,        /* the peer has sent its last: `code` and `reason` are to be answered */
-    FLAG_LATE = 512,        /* the peer did not finish the closing handshake, or not in time */
+    FLAG_UNANSWERED = 512,  /* it ended without the peer's close frame, which never came or not in time */
 };
 
 enum {
@@ -381,10 +381,11 @@ static void on_end_of_input(tri_exchange *exchange)
 {
     if (exchange->ws->flags & FLAG_OVER)
         return; /* it is about to be answered */
-    exchange->ws->flags |= FLAG_LATE;
     tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
-    if (!is_over(exchange->ws))
-        finish(exchange);
+    if (is_over(exchange->ws))
+        return;
+    exchange->ws->flags |= FLAG_UNANSWERED;
+    finish(exchange);
 }
 
 /* Takes bytes of the tunnel. */
@@ -520,7 +521,7 @@ void tri_websocket_expire(tri_exchange *exchange)
     } else if (ws->state == STATE_OPEN) {
         keep_alive(exchange);
     } else if (ws->state == STATE_CLOSING) {
-        ws->flags |= FLAG_LATE;
+        ws->flags |= FLAG_UNANSWERED;
         tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
         finish(exchange);
     } else if (ws->state == STATE_HANDSHAKE) {
@@ -558,7 +559,7 @@ bool tri_websocket_is_open(const tri_exchange *exchange)
 bool tri_websocket_broken(const tri_exchange *exchange)
 {
     const tri_websocket *ws = exchange->ws;
-    return tri_exchange_lost(exchange) || ws->code == TRI_WS_ABNORMAL || (ws->flags & FLAG_LATE) != 0;
+    return tri_exchange_lost(exchange) || ws->code == TRI_WS_ABNORMAL || (ws->flags & FLAG_UNANSWERED) != 0;
 }
 
 bool tri_websocket_is_undecided(const tri_exchange *exchange)
@@ -585,9 +586,8 @@ int tri_websocket_receive(tri_exchange *exchange, tri_ws_received *out)
     }
     if (ws->flags & FLAG_OVER)
         answer_end(exchange);
-    bool answered = ws->state == STATE_DENIED && exchange->conn == NULL;
-    if (!(ws->flags & FLAG_ENDED) && !answered)
-        return TRI_EAGAIN;
+    if (!(ws->flags & FLAG_ENDED) && exchange->conn != NULL)
+        return TRI_EAGAIN; /* without a connection nothing can come any more */
     out->type = TRI_WS_RECEIVED_DISCONNECT;
     out->code = ws->code != 0 ? ws->code : TRI_WS_ABNORMAL;
     out->reason = (tri_span){ ws->reason, ws->reason_n };

@@ -7,7 +7,7 @@ from typing import Any
 
 import h2.settings
 import pytest
-from harness import Closed, Field, Serve, Server
+from harness import Closed, Field, Serve, Server, until
 from http2_client import CANCEL, NO_ERROR, Http2, Stream, connect
 from websocket_client import (
     ACCEPT,
@@ -279,6 +279,22 @@ def test_stop_closes_with_1012(own: Serve, library: str) -> None:
         client.rest()
         assert peer.stream.complete
     assert server.wait() == 0
+
+
+def test_stop_when_the_client_has_ended_its_side(own: Serve, library: str) -> None:
+    """What it had sent is given, also what was not yet parsed as the queue was full; then the application is told."""
+    server = own("websocket_stops:app", library, "--http2", "--ws-max-queue", "4")
+    with connect(server) as client:
+        peer = reach(client, "/slow")
+        for number in range(10):
+            peer.text(str(number))
+        peer.end()
+        until(lambda: "held" in server.access(), "the application is at work")
+        client.poll(0.2)
+        server.send_signal()
+        assert server.wait() == 0
+    lines = [line.split()[-1] for line in server.access().splitlines() if line.startswith(("got ", "end "))]
+    assert lines == [*map(str, range(10)), "1012"]
 
 
 def test_handshake_that_is_not_answered_in_time(shared: Serve, library: str) -> None:

@@ -116,12 +116,19 @@ def test_W9_message_that_goes_before_the_end_was_sent(shared: Serve, library: st
         assert (last.opcode, last.code) == (CLOSE, 3005)
 
 
-def test_W9_message_that_never_went_was_not_sent(shared: Serve, library: str) -> None:
-    """The application closes while a send() waits, and the client takes nothing of it in the time that it has."""
-    server = shared(APP, library, "--ws-close-timeout", "0.5")
-    with reach(server, "/closing", room=4096):
-        until(lambda: "closing ended" in server.access(), "the end")
-        assert "closing ended ['ClientDisconnected']" in server.access()
+@pytest.mark.parametrize(("how", "seconds"), [("silent", "0.5"), ("half", "30")])
+def test_W9_message_that_never_went_was_not_sent(shared: Serve, library: str, how: str, seconds: str) -> None:
+    """The application closes while a send() waits; the client takes nothing of it in the time that it has, or ends its
+    side without a close frame."""
+    server = shared(APP, library, "--ws-close-timeout", seconds)
+    before = server.access().count("closing ended")
+    with reach(server, "/closing", room=4096) as peer:
+        if how == "half":
+            time.sleep(1)
+            peer.socket.shutdown(socket.SHUT_WR)
+        until(lambda: server.access().count("closing ended") > before, "the end")
+    line = [line for line in server.access().splitlines() if line.startswith("closing ended")][-1]
+    assert line == "closing ended ['ClientDisconnected']"
 
 
 def test_cancelled_send_leaves_whole_messages(shared: Serve, library: str) -> None:
