@@ -211,7 +211,7 @@ class Http2:
             del self._held[:n]
             for event in self.h2.receive_data(frame):
                 self._take(event)
-        self.flush()
+            self.flush()  # at a GOAWAY h2 drops what it has to send, such as that the settings before it are known
 
     def poll(self, seconds: float = 0.1) -> None:
         """Take in what comes within a while."""
