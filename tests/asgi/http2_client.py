@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -211,7 +212,10 @@ class Http2:
             del self._held[:n]
             for event in self.h2.receive_data(frame):
                 self._take(event)
-            self.flush()  # at a GOAWAY h2 drops what it has to send, such as that the settings before it are known
+            # At a GOAWAY h2 drops what it has to send, such as that the settings before it are known; who has said
+            # goodbye may have ended already, which the next read tells.
+            with contextlib.suppress(BrokenPipeError):
+                self.flush()
 
     def poll(self, seconds: float = 0.1) -> None:
         """Take in what comes within a while."""
