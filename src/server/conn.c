@@ -192,14 +192,20 @@ static void on_event(tri_conn *conn, const tri_event *event)
     }
 }
 
+/* Whether nothing more is parsed, and what was read ahead has been given back. */
+static bool is_deaf(const tri_conn *conn)
+{
+    return (conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING | TRI_CONN_LINGERING)) != 0;
+}
+
 /* Handles every event that the protocol has; returns whether there was one. */
 static bool pull_events(tri_conn *conn)
 {
     bool any = false;
-    while (!(conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING))) {
+    while (!is_deaf(conn)) {
         tri_event event;
         conn->protocol->ops->next_event(conn->protocol, &event);
-        if (event.type == TRI_EVENT_NONE || (conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING)))
+        if (event.type == TRI_EVENT_NONE || is_deaf(conn))
             break; /* a parser in Python may have run code that ended the connection */
         any = true;
         on_event(conn, &event);
@@ -219,7 +225,7 @@ static size_t feed(tri_conn *conn, char *bytes, size_t n)
 {
     size_t done = 0;
     while (done < n) {
-        if (conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING))
+        if (is_deaf(conn))
             return n;
         ptrdiff_t took = conn->protocol->ops->recv(conn->protocol, bytes + done, n - done);
         if (took < 0) {
@@ -238,9 +244,10 @@ static void feed_ahead(tri_conn *conn)
 {
     pull_events(conn);
     size_t took = feed(conn, tri_buf_data(&conn->in), tri_buf_len(&conn->in));
-    if (conn->flags & (TRI_CONN_CLOSED | TRI_CONN_ENDING))
-        return; /* the buffer was released */
-    tri_buf_consume(&conn->in, took);
+    if (is_deaf(conn))
+        return;                           /* the buffer was released */
+    size_t left = tri_buf_len(&conn->in); /* less only if the last answer was completed: then none is wanted */
+    tri_buf_consume(&conn->in, took < left ? took : left);
     if (conn->ahead != UINT32_MAX)
         conn->ahead -= took < conn->ahead ? (uint32_t)took : conn->ahead;
     if (tri_buf_len(&conn->in) == 0)
@@ -466,8 +473,7 @@ void tri_conn_queue_resume(tri_conn *conn)
     tri_server *server = conn->server;
     if (!tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume) || !tri_conn_is_ahead(conn))
         return;
-    const unsigned never = TRI_CONN_CLOSED | TRI_CONN_ENDING | TRI_CONN_LINGERING | TRI_CONN_PROXY;
-    if ((conn->flags & never) || is_backlogged(conn))
+    if (is_deaf(conn) || (conn->flags & TRI_CONN_PROXY) || is_backlogged(conn))
         return;
     tri_list_append(&server->resume, &conn->resume);
     tri_server_work(server);
@@ -482,7 +488,7 @@ void tri_conn_continue(tri_conn *conn)
     conn->flags &= (uint16_t)~TRI_CONN_IN_HEAD;
     unsigned state = conn->protocol->ops->state(conn->protocol);
     if (state & TRI_PROTOCOL_CLOSE) {
-        tri_buf_release(&conn->in, server->mem);
+        tri_buf_consume(&conn->in, tri_buf_len(&conn->in)); /* its memory stays: it may be what is being parsed */
         tri_conn_queue_flush(conn);
     } else if (state & TRI_PROTOCOL_IN_BODY) {
         conn->body_since = tri_server_now(server);

@@ -51,20 +51,27 @@ void tri_server_show_flags(tri_server *server)
         tri_board_set_flags(&server->board, flags);
 }
 
+/* The board is told that this server lives, and what of it. */
+static void show(tri_server *server, uint64_t now)
+{
+    if (server->board.own == NULL)
+        return;
+    tri_board_values values = { .now = now,
+                                .exchanges = server->counters.exchanges,
+                                .lag_ms = tri_lag_ms(&server->lag, now),
+                                .open = server->counters.open,
+                                .active = server->counters.active };
+    tri_board_beat(&server->board, &values);
+    tri_server_show_flags(server);
+}
+
 /* A turn begins: the board is told, at most once in a millisecond, and how late it is. */
 static void beat(tri_server *server, bool waited)
 {
     bool is_new = server->now != server->lag.turn;
     (void)tri_lag_turn(&server->lag, server->now, waited, server->counters.active > 0);
-    if (server->board.own == NULL || !is_new)
-        return;
-    tri_board_values values = { .now = server->now,
-                                .exchanges = server->counters.exchanges,
-                                .lag_ms = tri_lag_ms(&server->lag, server->now),
-                                .open = server->counters.open,
-                                .active = server->counters.active };
-    tri_board_beat(&server->board, &values);
-    tri_server_show_flags(server);
+    if (is_new)
+        show(server, server->now);
 }
 
 void tri_server_count_open(tri_server *server, int change)
@@ -418,7 +425,7 @@ void tri_server_sleep(tri_server *server, bool asleep)
 void tri_server_set_ready(tri_server *server, bool ready)
 {
     server->open_to_new = ready;
-    tri_server_show_flags(server);
+    show(server, tri_reactor_now()); /* the first turn may come later than the first connection, to another worker */
 }
 
 void tri_server_measure(tri_server *server)

@@ -511,6 +511,19 @@ static void keep_alive(tri_exchange *exchange)
     set_due(exchange, limits->ws_pong_ms != 0 ? limits->ws_pong_ms : limits->ws_ping_ms);
 }
 
+/* The peer's close frame is overdue. */
+static void end_unanswered(tri_exchange *exchange)
+{
+    tri_websocket *ws = exchange->ws;
+    if (exchange->conn->source.interest & TRI_READ)
+        tri_conn_read_now(exchange->conn); /* as in keep_alive */
+    if (ws->state != STATE_CLOSING || exchange->conn == NULL)
+        return;
+    ws->flags |= FLAG_UNANSWERED;
+    tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
+    finish(exchange);
+}
+
 void tri_websocket_expire(tri_exchange *exchange)
 {
     tri_websocket *ws = exchange->ws;
@@ -521,9 +534,7 @@ void tri_websocket_expire(tri_exchange *exchange)
     } else if (ws->state == STATE_OPEN) {
         keep_alive(exchange);
     } else if (ws->state == STATE_CLOSING) {
-        ws->flags |= FLAG_UNANSWERED;
-        tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
-        finish(exchange);
+        end_unanswered(exchange);
     } else if (ws->state == STATE_HANDSHAKE) {
         tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
         tri_refuse_exchange(exchange, 504, "the application did not accept the WebSocket in time");
@@ -626,10 +637,9 @@ int tri_websocket_accept(tri_exchange *exchange, const tri_field_out *fields, si
     if (error == TRI_EPROTO && exchange->conn != NULL) {
         tell_end(exchange, TRI_WS_ABNORMAL, (tri_span){ NULL, 0 });
         tri_refuse_exchange(exchange, 500, "the WebSocket's code failed");
-        return TRI_ECLOSED;
     }
     if (error != 0)
-        return error;
+        return error == TRI_EPROTO ? TRI_ECLOSED : error;
     ws->state = STATE_OPEN;
     exchange->flags |= TRI_EXCHANGE_STARTED | TRI_EXCHANGE_WROTE;
     tri_conn_queue_flush(exchange->conn);

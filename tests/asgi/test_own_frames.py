@@ -85,6 +85,17 @@ def test_class_that_fails_in_the_handshake(own: Serve, library: str, name: str) 
 
 
 @pytest.mark.in_turn
+def test_headers_are_sent_as_they_were_given(own: Serve, library: str) -> None:
+    """Though the class changes the application's list of them meanwhile."""
+    server = own("odd_frames:keep_headers", library, "--ws", "odd_frames:ChangesHeaders", "--lifespan", "off")
+    with reach(server, offer="permessage-deflate") as peer:
+        assert peer.answered
+        given = {name: value for name, value in peer.answered.fields if name.startswith("x-")}
+        assert given == {f"x-{number}": f"{number:050}" for number in range(1, 9)}
+    assert server.stop() == 0 and ALARM not in server.log()
+
+
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", ["FailsToSend", "SendsText"])
 def test_class_that_fails_to_send(own: Serve, library: str, name: str) -> None:
     server = own(APP, library, "--ws", f"odd_frames:{name}")

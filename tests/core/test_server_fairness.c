@@ -141,9 +141,37 @@ static void test_bomb_beside_a_pong(void)
     serving_http2 = false;
 }
 
+/* The same of a close frame that has come in time: what was sent before it is known to be read. */
+static void test_bomb_beside_a_close(void)
+{
+    serving s;
+    tri_limits limits = short_limits();
+    limits.ws_close_ms = 200;
+    serving_http2 = true;
+    serving_init(&s, &limits, sockets_or_hello);
+    open_peers(&s);
+    unsigned bomber = whose(s.held[0]);
+    for (unsigned i = 1; i < s.n_held; i++)
+        CHECK(tri_websocket_close(s.held[i], TRI_WS_NORMAL, (tri_span){ NULL, 0 }) == 0);
+    serving_turn(&s, 0);
+    send_bomb(&peers[bomber]);
+    for (unsigned i = 0; i < PEERS; i++)
+        CHECK(i == bomber || send(peers[i].fd, "\x88\x82\0\0\0\0\x03\xe8", 8, MSG_NOSIGNAL) == 8);
+    poll(NULL, 0, 260); /* beyond the deadline */
+    serving_turn(&s, 0);
+    serving_turn(&s, 0);
+    for (unsigned i = 1; i < s.n_held; i++)
+        CHECK(!tri_websocket_is_open(s.held[i]) && !tri_websocket_broken(s.held[i]));
+    for (int i = 0; i < PEERS; i++)
+        client_close(&peers[i]);
+    serving_fini(&s);
+    serving_http2 = false;
+}
+
 int main(void)
 {
     test_bombs_of_many();
     test_bomb_beside_a_pong();
+    test_bomb_beside_a_close();
     return check_report();
 }

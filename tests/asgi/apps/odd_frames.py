@@ -171,6 +171,28 @@ class IsInterrupted(Fair):
         raise KeyboardInterrupt
 
 
+HEADERS: list[list[bytes]] = []
+
+
+class ChangesHeaders(Fair):
+    """Has the headers of an application go that is about to send them, and their memory used for something else."""
+
+    def negotiate(self, offers: str) -> Any:
+        for pair in HEADERS:
+            pair.clear()
+        HEADERS.clear()
+        self._kept = [b"%050d" % 0 for _ in range(1000)]
+        return super().negotiate(offers)
+
+
+async def keep_headers(scope: Any, receive: Any, send: Any) -> None:
+    """Accept with headers that nobody else keeps."""
+    HEADERS[:] = [[b"x-%d" % number, b"%050d" % number] for number in range(1, 9)]
+    await receive()
+    await send({"type": "websocket.accept", "headers": HEADERS})
+    await receive()
+
+
 class LacksAMethod:
     """Has none of them."""
 
