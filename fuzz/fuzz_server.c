@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/un.h>
 
+#include "server/access_log.h"
 #include "server/forwarded.h"
 
 enum {
@@ -24,7 +25,11 @@ typedef struct world {
     struct sockaddr_un at;
     socklen_t at_size;
     int clients[CLIENTS];
+    bool logs;
 } world;
+
+/* What an exchange is marked with once its head is needed no more. */
+static char headless;
 
 /* Names and values of fields, each of which means something to some part of the server. */
 static const char *const names[] = {
@@ -122,8 +127,8 @@ static void put_request(world *self, unsigned which)
 {
     static char head[16384];
     tri_span method = CHOOSE(self, methods), path = CHOOSE(self, paths);
-    size_t n = (size_t)snprintf(head, sizeof head, "%.*s %.*s HTTP/1.%u\r\n", (int)method.n, method.p, (int)path.n, path.p,
-                                fuzz_byte(&self->in) % 8 != 7);
+    size_t n = (size_t)snprintf(head, sizeof head, "%.*s %.*s HTTP/1.%u\r\n", (int)method.n, method.p, (int)path.n,
+                                path.p, fuzz_byte(&self->in) % 8 != 7);
     for (unsigned fields = fuzz_byte(&self->in) % 32; fields > 0; fields--) {
         tri_span name = CHOOSE(self, names);
         put_line(head, &n, name, CHOOSE(self, values));
@@ -317,8 +322,10 @@ static void act_websocket(world *self, tri_exchange *exchange, unsigned what)
     } else if (what < 3) {
         unsigned n = make_fields(self, fields);
         tri_span subprotocol = how & 1 ? TRI_SPAN("chat") : (tri_span){ NULL, 0 };
-        if (told(tri_websocket_accept(exchange, fields, n, subprotocol)) == 0 && (how & 2))
+        if (told(tri_websocket_accept(exchange, fields, n, subprotocol)) == 0 && (how & 2)) {
+            tri_exchange_set_user(exchange, &headless);
             tri_websocket_drop_head(exchange);
+        }
     } else if (what == 3) {
         tri_loan loan = make_loan(how >> 1);
         scenario_lent += told(tri_websocket_send(exchange, &loan, how & 1 ? TRI_WS_TEXT : TRI_WS_BINARY)) == 0;
@@ -330,6 +337,18 @@ static void act_websocket(world *self, tri_exchange *exchange, unsigned what)
         act_http(self, exchange, 1);
         act_http(self, exchange, 2);
     }
+}
+
+/* An application returns; what was asked of it is logged in one line. */
+static void end_exchange(world *self, unsigned which)
+{
+    serving *s = &self->serving;
+    tri_exchange *exchange = s->held[which];
+    tri_span line;
+    memmove(s->held + which, s->held + which + 1, (--s->n_held - which) * sizeof *s->held);
+    if (self->logs && tri_exchange_user(exchange) == NULL && tri_exchange_log_line(exchange, 200, &line))
+        HOLDS(line.n > 1 && memchr(line.p, '\n', line.n) == line.p + line.n - 1);
+    let_go(exchange);
 }
 
 static bool is_denied(const tri_exchange *exchange)
@@ -346,16 +365,15 @@ static void act(world *self)
         return;
     tri_exchange *exchange = s->held[which % s->n_held];
     if (what == 9) {
-        memmove(s->held + which % s->n_held, s->held + which % s->n_held + 1,
-                (s->n_held - which % s->n_held - 1) * sizeof *s->held);
-        s->n_held--;
-        let_go(exchange);
+        end_exchange(self, which % s->n_held);
     } else if (what == 8) {
         tri_exchange_want(exchange, 1U << fuzz_byte(&self->in) % 4);
     } else if (what == 7) {
         tri_exchange_unwant(exchange, 1U << fuzz_byte(&self->in) % 4);
         (void)tri_exchange_writable(exchange);
         HOLDS(!tri_exchange_lost(exchange) || tri_exchange_left(exchange));
+        if (tri_exchange_is_websocket(exchange))
+            HOLDS(!tri_websocket_is_open(exchange) || !tri_exchange_lost(exchange));
     } else if (tri_exchange_is_websocket(exchange) && !is_denied(exchange)) {
         act_websocket(self, exchange, what);
     } else {
@@ -467,6 +485,19 @@ static void choose_limits(tri_limits *limits, unsigned choice)
     limits->ws_handshake_ms = choice & 128 ? 3000 : 0;
 }
 
+/* Has lines made for the access log, in some format, unless memory is refused. */
+static int open_log(world *self, unsigned choice)
+{
+    static const char *const formats[] = { "uvicorn", "json", "combined", "%(h)s %({cookie}i)s %({x}o)s %(U)s?%(q)s" };
+    tri_access_fault fault;
+    const tri_access_config config = { .format = { formats[choice % 4], strlen(formats[choice % 4]) },
+                                       .library = TRI_SPAN("c") };
+    int error = tri_server_log_open(self->serving.server, &config, -1, 0, &fault);
+    HOLDS(error == 0 || error == TRI_ENOMEM);
+    self->logs = error == 0;
+    return error;
+}
+
 /* Opens the server, unless memory is refused. */
 static int open_server(world *self)
 {
@@ -489,6 +520,8 @@ static int open_server(world *self)
     int fd = listen_somewhere(self), error = tri_server_new(&s->server, &settings);
     if (error == 0)
         error = tri_server_set_proxies(s->server, &proxies);
+    if (error == 0 && (how & 64))
+        error = open_log(self, refused);
     if (error == 0)
         return how & 32 ? tri_server_listen_proxied(s->server, fd, 1) : tri_server_listen(s->server, fd, 1);
     (void)close(fd);
@@ -505,7 +538,7 @@ static void end_server(world *self)
         (void)close(self->clients[i]);
     for (; !tri_server_drained(s->server) && turns < LAST_TURNS; turns++) {
         while (s->n_held > 0)
-            serving_release(s);
+            end_exchange(self, 0);
         scenario_skip(60);
         serving_turn(s, 0);
     }

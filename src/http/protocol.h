@@ -60,6 +60,7 @@ enum tri_protocol_state {
     TRI_PROTOCOL_LINGER = 64, /* with CLOSE: the peer may still be sending; read on for a while before closing */
     TRI_PROTOCOL_AHEAD = 128, /* bytes of a further request were taken: ask for events once the answer is complete */
     TRI_PROTOCOL_READY = 256, /* with AHEAD: there is an event of it */
+    TRI_PROTOCOL_FAILED = 512, /* of streams: memory ran out, and what is at work cannot be answered any more */
 };
 
 /* Why a stream is ended. */

@@ -67,7 +67,7 @@ static bool awaits_room(const tri_py_exchange *self)
 }
 
 /* send(): the message is taken at once; what is awaited is only room for the next. A WebSocket's message waits for room
-   itself when the last send() was given up: however often that is, no more is kept. */
+   itself when another task's send() waits, or the last was given up: however often that is, no more is kept. */
 static PyObject *exchange_send(PyObject *op, PyObject *message)
 {
     tri_py_exchange *self = (tri_py_exchange *)op;

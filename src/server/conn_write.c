@@ -217,6 +217,12 @@ static void go_on_ending(tri_conn *conn)
         tri_conn_watch(conn);
 }
 
+/* Whether its streams can no longer be answered: nothing that comes would tell of it. */
+static bool has_failed(const tri_conn *conn)
+{
+    return (conn->flags & TRI_CONN_STREAMS) && (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_FAILED);
+}
+
 /* Writes what waits, then closes the connection if that was its last. */
 void tri_conn_flush(tri_conn *conn)
 {
@@ -230,8 +236,9 @@ void tri_conn_flush(tri_conn *conn)
     release_heads(conn);
     bool progress = false;
     int error = write_out(conn, &progress);
-    if (error != 0 && error != TRI_EAGAIN) {
-        tri_conn_lose(conn, NULL);
+    bool failed = has_failed(conn);
+    if (failed || (error != 0 && error != TRI_EAGAIN)) {
+        tri_conn_lose(conn, failed ? "out of memory" : NULL);
         return;
     }
     if (error == TRI_EAGAIN || (conn->flags & TRI_CONN_BLOCKED))

@@ -102,15 +102,17 @@ def test_W8_disconnect_while_a_send_is_suspended(shared: Serve, library: str, ho
     peer.close()
 
 
-def test_W9_message_that_goes_before_the_end_was_sent(shared: Serve, library: str) -> None:
-    """A client that closes while a send() waits for room gets that message before our close frame: the next fails."""
+@pytest.mark.parametrize("writers", [1, 2, 3])
+def test_W9_message_that_goes_before_the_end_was_sent(shared: Serve, library: str, writers: int) -> None:
+    """A client that closes while a send() waits for room gets that message before our close frame: the next fails, and
+    so do those of other tasks that waited behind it."""
     server = shared(APP, library)
     before = server.access().count("blocked ended")
-    with reach(server, "/blocked", room=4096) as peer:
+    with reach(server, f"/blocked?writers={writers}", room=4096) as peer:
         time.sleep(0.3)
         peer.send(close_frame(3005))
         line, sent = blocked_ended(server, before)
-        assert line == "blocked ended 3005 ['ClientDisconnected']"
+        assert line == f"blocked ended 3005 {['ClientDisconnected'] * writers}"
         assert [peer.message() for _ in range(sent)] == [bytes(100_000)] * sent
         last = peer.next()
         assert (last.opcode, last.code) == (CLOSE, 3005)

@@ -114,7 +114,7 @@ async def readers(receive: Any, send: Any, query: dict[str, str]) -> None:
 
 
 async def blocked(receive: Any, send: Any, query: dict[str, str]) -> None:
-    """A task is suspended in send(); the disconnect reaches another, and a send() fails: how many did not is told."""
+    """Tasks are suspended in send(); the disconnect reaches another, and sends fail: how many did not is told."""
     failed: list[str] = []
     sent = 0
 
@@ -128,7 +128,8 @@ async def blocked(receive: Any, send: Any, query: dict[str, str]) -> None:
             failed.append(type(error).__name__)
 
     async with aio.group() as group:
-        await group.start(write)
+        for _ in range(int(query.get("writers", "1"))):
+            await group.start(write)
         event = await receive()
         while event["type"] != "websocket.disconnect":
             event = await receive()
