@@ -11,7 +11,7 @@
 #include "server/forwarded.h"
 
 enum {
-    CLIENTS = 2,
+    CLIENTS = 2,      /* a power of two */
     STEPS = 150,      /* of an input */
     STREAMS_MOST = 8, /* by which frames are numbered: 1, 3, ... */
     LARGE = 20000,    /* bytes of a body that is lent */
@@ -25,6 +25,7 @@ typedef struct world {
     struct sockaddr_un at;
     socklen_t at_size;
     int clients[CLIENTS];
+    unsigned corks;
     bool logs;
 } world;
 
@@ -86,6 +87,17 @@ static tri_span choose(world *self, const char *const *texts, size_t n)
 
 #define CHOOSE(self, texts) choose((self), (texts), sizeof(texts) / sizeof *(texts))
 
+/* So many of the next bytes as the first of them says. */
+static tri_span take_some(world *self)
+{
+    size_t n = fuzz_byte(&self->in);
+    n = n < self->in.n ? n : self->in.n;
+    tri_span some = { (const char *)self->in.p, n };
+    self->in.p += n;
+    self->in.n -= n;
+    return some;
+}
+
 /* --- clients --- */
 
 static void connect_client(world *self, unsigned which)
@@ -94,6 +106,7 @@ static void connect_client(world *self, unsigned which)
         (void)close(self->clients[which]);
     self->clients[which] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     (void)connect(self->clients[which], (struct sockaddr *)&self->at, self->at_size);
+    serving_turn(&self->serving, 0); /* it is accepted; read from it is in the next */
 }
 
 static void put_bytes(const world *self, unsigned which, const void *bytes, size_t n)
@@ -222,7 +235,7 @@ static void put_data(world *self, unsigned which)
 {
     char frame[131];
     unsigned stream = choose_stream(self), how = fuzz_byte(&self->in);
-    tri_span payload = how & 2 ? fuzz_text(&self->in) : (tri_span){ frame, make_ws_frame(self, frame) };
+    tri_span payload = how & 2 ? take_some(self) : (tri_span){ frame, make_ws_frame(self, frame) };
     put_frame(self, which, STREAMS_DATA, how & STREAMS_END, stream, payload);
 }
 
@@ -230,7 +243,7 @@ static void put_any_frame(world *self, unsigned which)
 {
     unsigned type = fuzz_byte(&self->in), flags = fuzz_byte(&self->in);
     unsigned stream = type & 128 ? 0 : choose_stream(self);
-    put_frame(self, which, type % 17, flags, stream, fuzz_text(&self->in));
+    put_frame(self, which, (type & 127) % 17, flags, stream, take_some(self));
 }
 
 static void put_preface(const world *self, unsigned which)
@@ -412,6 +425,15 @@ static void manage(world *self)
     case 4:
         tri_server_set_ready(server, true);
         break;
+    case 5:
+        tri_server_cork(server);
+        self->corks++;
+        break;
+    case 6:
+        if (self->corks > 0 && self->corks-- > 0)
+            tri_server_uncork(server);
+        tri_server_flush(server);
+        break;
     default:
         scenario_skip(1U << fuzz_byte(&self->in) % 8);
     }
@@ -420,12 +442,12 @@ static void manage(world *self)
 /* One step. */
 static void step(world *self)
 {
-    unsigned what = fuzz_byte(&self->in), which = what / 16 % CLIENTS;
+    unsigned what = fuzz_byte(&self->in), which = what >> 4 & (CLIENTS - 1);
     static void (*const puts[])(world *, unsigned) = { put_request, put_handshake, put_stream,
                                                        put_data,    put_ws_frame,  put_any_frame };
     switch (what % 16) {
     case 6: {
-        tri_span raw = fuzz_text(&self->in);
+        tri_span raw = take_some(self);
         put_bytes(self, which, raw.p, raw.n);
         break;
     }
@@ -455,7 +477,8 @@ static void step(world *self)
     default:
         puts[what % 16](self, which);
     }
-    serving_turn(&self->serving, 0);
+    if (!(what & 128)) /* else the next bytes come in one piece with these */
+        serving_turn(&self->serving, 0);
 }
 
 /* A listener at a name that the kernel chooses. */
@@ -533,6 +556,8 @@ static void end_server(world *self)
 {
     serving *s = &self->serving;
     unsigned turns = 0;
+    for (; self->corks > 0; self->corks--)
+        tri_server_uncork(s->server);
     tri_server_stop(s->server);
     for (unsigned i = 0; i < CLIENTS; i++)
         (void)close(self->clients[i]);
