@@ -198,11 +198,12 @@ static unsigned state(const tri_protocol *protocol)
     const tri_http2 *self = (const tri_http2 *)protocol;
     bool idle = self->core == NULL || (tri_list_empty(&self->core->streams) && tri_list_empty(&self->core->closed));
     bool last = (self->flags & (TRI_HTTP2_LAST | TRI_HTTP2_EOF)) != 0;
-    if ((self->flags & (TRI_HTTP2_FAILED | TRI_HTTP2_OVER)) || (idle && last))
-        return TRI_PROTOCOL_CLOSE | (self->flags & TRI_HTTP2_OVER ? (unsigned)TRI_PROTOCOL_LINGER : 0U)
-               | (self->flags & TRI_HTTP2_FAILED ? (unsigned)TRI_PROTOCOL_FAILED : 0U);
     bool due = self->core != NULL && !tri_list_empty(&self->core->due);
-    return (idle ? (unsigned)TRI_PROTOCOL_IDLE : 0U) | (due ? (unsigned)(TRI_PROTOCOL_AHEAD | TRI_PROTOCOL_READY) : 0U);
+    unsigned ahead = due ? (unsigned)(TRI_PROTOCOL_AHEAD | TRI_PROTOCOL_READY) : 0U;
+    if ((self->flags & (TRI_HTTP2_FAILED | TRI_HTTP2_OVER)) || (idle && last))
+        return ahead | TRI_PROTOCOL_CLOSE | (self->flags & TRI_HTTP2_OVER ? (unsigned)TRI_PROTOCOL_LINGER : 0U)
+               | (self->flags & TRI_HTTP2_FAILED ? (unsigned)TRI_PROTOCOL_FAILED : 0U);
+    return ahead | (idle ? (unsigned)TRI_PROTOCOL_IDLE : 0U);
 }
 
 /* The first time, the peer is told that no further request is wanted, and asked for a sign that it has heard; what it

@@ -14,7 +14,7 @@ struct tri_reactor {
     uint64_t armed; /* ms at which the timer goes off; 0 when it is not set */
 };
 
-static const unsigned askable = TRI_READ | TRI_WRITE | TRI_HANGUP;
+static const unsigned askable = TRI_READ | TRI_WRITE | TRI_HANGUP | TRI_FAIL;
 
 /* What a failed call means here. */
 static int sys_error(void)

@@ -12,7 +12,7 @@ enum tri_interest {
     TRI_READ = 1,
     TRI_WRITE = 2,
     TRI_HANGUP = 4, /* the peer ended its side (wait for it without reading) */
-    TRI_FAIL = 8,   /* reset or both sides closed; reported always, never asked for */
+    TRI_FAIL = 8,   /* reset or both sides closed; reported with any other, or asked for alone */
 };
 
 /* A descriptor of somebody's, embedded in it; the reactor only points to it. */

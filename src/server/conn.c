@@ -43,12 +43,24 @@ static bool wants_read(const tri_conn *conn)
     return true;
 }
 
+/* What is to be heard of a peer that is not read from while its request is at work: that it leaves. */
+static unsigned awaited_end(const tri_conn *conn)
+{
+    if ((conn->flags & (TRI_CONN_STREAMS | TRI_CONN_EOF | TRI_CONN_LINGERING)) || tri_list_empty(&conn->exchanges))
+        return 0;
+    const tri_exchange *exchange = TRI_CONTAINER(conn->exchanges.next, tri_exchange, link);
+    if (exchange->ws != NULL || !(exchange->flags & TRI_EXCHANGE_BODY_END))
+        return 0; /* what comes before its end is the application's to read first */
+    return exchange->flags & TRI_EXCHANGE_PEER_ENDED ? TRI_FAIL : TRI_HANGUP;
+}
+
 /* Tells the reactor what this connection waits for; a connection that cannot be watched is given up. */
 void tri_conn_watch(tri_conn *conn)
 {
     if (conn->flags & TRI_CONN_CLOSED)
         return;
-    unsigned interest = (wants_read(conn) ? TRI_READ : 0U) | ((conn->flags & TRI_CONN_BLOCKED) ? TRI_WRITE : 0U);
+    unsigned interest = wants_read(conn) ? TRI_READ : awaited_end(conn);
+    interest |= (conn->flags & TRI_CONN_BLOCKED) ? TRI_WRITE : 0U;
     if (conn->tls != NULL)
         interest = tri_conn_tls_interest(conn, interest);
     if (interest != conn->source.interest && tri_reactor_watch(conn->server->reactor, &conn->source, interest) != 0)
@@ -446,6 +458,17 @@ void tri_conn_readable(tri_conn *conn)
         tri_conn_read_now(conn);
 }
 
+/* The peer has ended its side behind bytes that wait to be read: whose request is at work is told. */
+void tri_conn_hung_up(tri_conn *conn)
+{
+    if (awaited_end(conn) != TRI_HANGUP)
+        return;
+    tri_exchange *exchange = TRI_CONTAINER(conn->exchanges.next, tri_exchange, link);
+    exchange->flags |= TRI_EXCHANGE_PEER_ENDED;
+    tri_exchange_notify(exchange, TRI_WANT_READ | TRI_WANT_LEFT);
+    tri_conn_watch(conn);
+}
+
 /* Its turn has come, after it was put off. */
 void tri_conn_go_on(tri_conn *conn)
 {
@@ -471,7 +494,8 @@ void tri_conn_resume(tri_conn *conn)
 void tri_conn_queue_resume(tri_conn *conn)
 {
     tri_server *server = conn->server;
-    if (!tri_list_empty(&conn->exchanges) || !tri_list_empty(&conn->resume) || !tri_conn_is_ahead(conn))
+    bool waits = !(conn->flags & TRI_CONN_STREAMS) && !tri_list_empty(&conn->exchanges);
+    if (waits || !tri_list_empty(&conn->resume) || !tri_conn_is_ahead(conn))
         return;
     if (is_deaf(conn) || (conn->flags & TRI_CONN_PROXY) || is_backlogged(conn))
         return;

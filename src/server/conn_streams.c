@@ -32,7 +32,8 @@ bool tri_conn_streams_want_read(const tri_conn *conn)
 
 void tri_conn_streams_settle(tri_conn *conn)
 {
-    if (conn->protocol->ops->sendable(conn->protocol) > 0)
+    bool failed = (conn->protocol->ops->state(conn->protocol) & TRI_PROTOCOL_FAILED) != 0; /* the flush sees to it */
+    if (failed || conn->protocol->ops->sendable(conn->protocol) > 0)
         tri_conn_queue_flush(conn);
 }
 

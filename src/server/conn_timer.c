@@ -64,21 +64,27 @@ static uint64_t request_deadline(const tri_conn *conn)
     return earliest;
 }
 
-/* Tells those who are late. */
+/* The first whose time is over, NULL if there is none. */
+static tri_exchange *find_late(const tri_conn *conn)
+{
+    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
+        tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
+        if (exchange->deadline != 0 && conn->server->now >= exchange->deadline)
+            return exchange;
+    }
+    return NULL;
+}
+
+/* Tells those who are late, each of which has no deadline or a later one then. What has come may be read for one of
+   them, and end any other. */
 static void expire_requests(tri_conn *conn)
 {
-    tri_list *next;
-    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = next) {
-        tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
-        next = node->next;
-        if (exchange->deadline == 0 || conn->server->now < exchange->deadline)
-            continue;
+    tri_exchange *exchange;
+    while (!(conn->flags & TRI_CONN_CLOSED) && (exchange = find_late(conn)) != NULL) {
         if (exchange->ws != NULL)
             tri_websocket_expire(exchange);
         else
             tri_exchange_expire(exchange);
-        if (conn->flags & TRI_CONN_CLOSED)
-            return;
     }
 }
 

@@ -137,14 +137,12 @@ static void wake_writers(tri_conn *conn)
         tri_conn_streams_wake(conn);
         return;
     }
-    for (tri_list *node = conn->exchanges.next; node != &conn->exchanges; node = node->next) {
-        tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
-        tri_exchange_notify(exchange, TRI_WANT_WRITE);
-        if (exchange->ws != NULL)
-            tri_websocket_drained(exchange);
-        if (conn->flags & TRI_CONN_CLOSED)
-            return;
-    }
+    if (tri_list_empty(&conn->exchanges))
+        return;
+    tri_exchange *exchange = TRI_CONTAINER(conn->exchanges.next, tri_exchange, link); /* there is one at a time */
+    tri_exchange_notify(exchange, TRI_WANT_WRITE);
+    if (exchange->ws != NULL)
+        tri_websocket_drained(exchange);
 }
 
 /* Notes whether the socket takes more; the deadline of a stalled reader starts when it first takes nothing. */
@@ -203,8 +201,13 @@ static void release_heads(tri_conn *conn)
         tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
         if ((exchange->flags & (TRI_EXCHANGE_STARTED | TRI_EXCHANGE_WROTE)) != TRI_EXCHANGE_STARTED)
             continue;
-        if (conn->protocol->ops->submit_body(conn->protocol, exchange->stream, &nothing, false) == 0)
+        int error = conn->protocol->ops->submit_body(conn->protocol, exchange->stream, &nothing, false);
+        if (error == 0)
             exchange->flags |= TRI_EXCHANGE_WROTE;
+        if (error == TRI_ENOMEM) {
+            tri_conn_lose(conn, "out of memory");
+            return;
+        }
     }
 }
 
@@ -234,6 +237,8 @@ void tri_conn_flush(tri_conn *conn)
         return;
     }
     release_heads(conn);
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
     bool progress = false;
     int error = write_out(conn, &progress);
     bool failed = has_failed(conn);

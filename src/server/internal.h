@@ -240,6 +240,7 @@ void tri_accept_close(tri_server *server, tri_listener *listener);
 void tri_conn_open(tri_server *server, int fd, const tri_addr *peer, const tri_listener *listener);
 void tri_conn_readable(tri_conn *conn);
 void tri_conn_read_now(tri_conn *conn);
+void tri_conn_hung_up(tri_conn *conn);
 void tri_conn_go_on(tri_conn *conn);
 void tri_conn_resume(tri_conn *conn);
 void tri_conn_watch(tri_conn *conn);

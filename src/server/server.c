@@ -272,6 +272,8 @@ static void dispatch(tri_server *server, const tri_ready *ready)
         tri_conn_readable(conn);
     else if (!(conn->flags & TRI_CONN_CLOSED) && (ready->events & TRI_FAIL))
         tri_conn_lose(conn, NULL);
+    else if (!(conn->flags & TRI_CONN_CLOSED) && (ready->events & TRI_HANGUP))
+        tri_conn_hung_up(conn);
 }
 
 /* Fires the timers that are due. */

@@ -292,6 +292,7 @@ void tri_websocket_drained(tri_exchange *exchange)
     tri_chain *out = tri_exchange_tunnel(exchange);
     if (out == NULL)
         return;
+    tri_exchange_ref(exchange);
     ws->flags &= (uint16_t)~FLAG_PONG_DUE;
     tri_span payload = { tri_buf_data(&ws->pong), tri_buf_len(&ws->pong) };
     int error = ws->protocol->ops->submit_pong(ws->protocol, out, payload);
@@ -300,6 +301,7 @@ void tri_websocket_drained(tri_exchange *exchange)
         on_unsent(exchange, error);
     else
         tri_conn_queue_flush(conn);
+    tri_exchange_unref(exchange);
 }
 
 /* Counts a control frame; whether there were too many of them in a second. */

@@ -399,8 +399,43 @@ static void test_left(void)
     serving_fini(&s);
 }
 
+/* A peer has sent more than is read ahead, and leaves: the application that waits for that is told, as it is where
+   everything was read. */
+static void test_leaving_behind_what_is_not_read(bool resets)
+{
+    static client c;
+    static char more[40000];
+    serving s;
+    tri_received got;
+    tri_limits limits = short_limits();
+    serving_meet(&s, &c, &limits, app_hold);
+    client_send(&c, GET("/"));
+    SERVE_UNTIL(&s, s.n_held == 1);
+    while (tri_exchange_receive(s.held[0], &got) == 0)
+        tri_exchange_take(s.held[0]);
+    tri_exchange_want(s.held[0], TRI_WANT_READ | TRI_WANT_LEFT);
+    memset(more, 'x', sizeof more - 1);
+    client_send(&c, more);
+    serve_for(&s, 20);
+    CHECK(s.woken == 0 && !tri_exchange_left(s.held[0]));
+    if (resets)
+        client_reset(&c);
+    else
+        client_close(&c);
+    SERVE_UNTIL(&s, s.woken == 1);
+    CHECK(tri_exchange_left(s.held[0]) && tri_exchange_lost(s.held[0]) == resets);
+    CHECK(tri_exchange_receive(s.held[0], &got) == 0 && got.disconnect);
+    unsigned turns = s.turns;
+    serve_for(&s, 20);
+    CHECK(s.turns - turns < 5); /* it is told once */
+    serving_release(&s);
+    serving_part(&s, &c);
+}
+
 int main(void)
 {
+    test_leaving_behind_what_is_not_read(true);
+    test_leaving_behind_what_is_not_read(false);
     test_one_get();
     test_pieces();
     test_pipelined();
