@@ -72,6 +72,47 @@ int tri_message_fields_from(tri_message_fields *self, PyObject *headers)
     return failed;
 }
 
+/* A pair that cannot change: it is the same, or a copy. NULL with an exception. */
+static PyObject *freeze_pair(PyObject *pair)
+{
+    if (!PyList_Check(pair))
+        return Py_NewRef(pair);
+    PyObject *frozen = PyTuple_New(2); /* which may run finalizers, before the list is looked at */
+    if (frozen != NULL && PyList_GET_SIZE(pair) != 2) {
+        Py_CLEAR(frozen);
+        PyErr_SetString(PyExc_ValueError, "each header must have a name and a value");
+    }
+    for (Py_ssize_t i = 0; frozen != NULL && i < 2; i++)
+        PyTuple_SET_ITEM(frozen, i, Py_NewRef(PyList_GET_ITEM(pair, i)));
+    return frozen;
+}
+
+/* The pairs of `headers` as they are now, in a list of ours; NULL with an exception. Every allocation may run
+   finalizers, so each pair is ours before it is looked into, and how many there are is asked anew. */
+static PyObject *freeze(PyObject *headers)
+{
+    PyObject *fast = PySequence_Fast(headers, "headers must be an iterable of pairs");
+    PyObject *frozen = fast == NULL ? NULL : PyList_New(0);
+    for (Py_ssize_t i = 0; frozen != NULL && i < PySequence_Fast_GET_SIZE(fast); i++) {
+        PyObject *pair = Py_NewRef(PySequence_Fast_GET_ITEM(fast, i));
+        PyObject *kept = freeze_pair(pair);
+        if (kept == NULL || PyList_Append(frozen, kept) != 0)
+            Py_CLEAR(frozen);
+        Py_XDECREF(kept);
+        Py_DECREF(pair);
+    }
+    Py_XDECREF(fast);
+    return frozen;
+}
+
+int tri_message_fields_keep(tri_message_fields *self, PyObject *headers)
+{
+    PyObject *frozen = headers == NULL ? NULL : freeze(headers);
+    int error = headers != NULL && frozen == NULL ? -1 : tri_message_fields_from(self, frozen);
+    Py_XDECREF(frozen);
+    return error;
+}
+
 void tri_message_fields_drop(tri_message_fields *self)
 {
     if (self->fields != self->small)
@@ -83,7 +124,8 @@ void tri_message_fields_drop(tri_message_fields *self)
 static int respond(tri_py_exchange *exchange, int status, PyObject *headers)
 {
     tri_message_fields fields;
-    if (tri_message_fields_from(&fields, headers) != 0)
+    bool in_python = exchange->server->parser.answer != NULL; /* the head is made there */
+    if ((in_python ? tri_message_fields_keep : tri_message_fields_from)(&fields, headers) != 0)
         return -1;
     tri_response response = {
         .status = status, .fields = fields.fields, .n_fields = fields.n, .close = exchange->websocket

@@ -17,6 +17,8 @@ typedef struct tri_message_fields {
 
 /* Reads `headers`, NULL for none; 0, or -1 with an exception. Ends with tri_message_fields_drop when it was 0. */
 int tri_message_fields_from(tri_message_fields *self, PyObject *headers);
+/* The same, and whatever code runs until the drop may change `headers` and what is in it: what is borrowed is kept. */
+int tri_message_fields_keep(tri_message_fields *self, PyObject *headers);
 void tri_message_fields_drop(tri_message_fields *self);
 
 /* Bytes of an immutable object, lent from its own memory. */

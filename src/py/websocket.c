@@ -146,37 +146,11 @@ static PyObject *read_subprotocol(const tri_state *state, PyObject *message)
     return NULL;
 }
 
-/* The pairs of `headers` as they are now, NULL with an exception: frames that are made in Python run code before they
-   are sent, which may change an application's list. */
-static PyObject *freeze(PyObject *headers)
-{
-    PyObject *fast = PySequence_Fast(headers, "headers must be an iterable of pairs");
-    PyObject *frozen = fast == NULL ? NULL : PyTuple_New(PySequence_Fast_GET_SIZE(fast));
-    for (Py_ssize_t i = 0; frozen != NULL && i < PyTuple_GET_SIZE(frozen); i++) {
-        PyObject *pair = PySequence_Fast_GET_ITEM(fast, i);
-        PyObject *kept = PyList_Check(pair) ? PyList_AsTuple(pair) : Py_NewRef(pair);
-        PyTuple_SET_ITEM(frozen, i, kept);
-        if (kept == NULL)
-            Py_CLEAR(frozen);
-    }
-    Py_XDECREF(fast);
-    return frozen;
-}
-
-/* The fields of an answer to a handshake, NULL for none; what they borrow they keep. */
-static int read_fields(tri_message_fields *fields, PyObject *headers)
-{
-    PyObject *frozen = headers == NULL ? NULL : freeze(headers);
-    int error = headers != NULL && frozen == NULL ? -1 : tri_message_fields_from(fields, frozen);
-    Py_XDECREF(frozen);
-    return error;
-}
-
 /* Completes the handshake. */
 static int accept_with(tri_py_exchange *exchange, PyObject *subprotocol, PyObject *headers)
 {
     tri_message_fields fields;
-    if (read_fields(&fields, headers) != 0)
+    if (tri_message_fields_keep(&fields, headers) != 0)
         return -1;
     tri_span name = { PyBytes_AS_STRING(subprotocol), (size_t)PyBytes_GET_SIZE(subprotocol) };
     int error = 0;

@@ -10,6 +10,7 @@ from websocket_client import (
     CONNECT,
     FIELDS,
     PING,
+    Peer,
     Script,
     ended,
     frame,
@@ -93,6 +94,27 @@ def test_headers_are_sent_as_they_were_given(own: Serve, library: str) -> None:
         given = {name: value for name, value in peer.answered.fields if name.startswith("x-")}
         assert given == {f"x-{number}": f"{number:050}" for number in range(1, 9)}
     assert server.stop() == 0 and ALARM not in server.log()
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("options", [(), ("--http", "odd_parsers:WritesHeads")], ids=["", "written"])
+def test_headers_go_as_garbage_is_collected(own: Serve, library: str, options: tuple[str, ...]) -> None:
+    """They are sent, or fewer, or that is refused: the server lives, and nothing else is sent for them."""
+    server = own("odd_frames:collect_headers", library, "--lifespan", "off", *options)
+    whole = 0
+    for count in (1, 30, 100):
+        for moment in range(12):
+            with server.connect() as client:
+                answer = client.ask(target=f"/{moment}?{count}")
+            with Peer(server.dial()) as peer:
+                peer.ask_upgrade(f"/{moment}?{count}")
+                upgrade = peer.answer()
+            for given in (answer.fields, upgrade.fields):
+                found = [(name, value) for name, value in given if name.startswith("x-")]
+                assert found == [(f"x-{number}", f"{number:050}") for number in range(len(found))]
+                whole += len(found) == count
+    assert whole > 20
+    assert server.stop() == 0
 
 
 @pytest.mark.in_turn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from tricorn.protocols.websocket import Close, Fail, Message, Ping, Settings
@@ -172,16 +173,22 @@ class IsInterrupted(Fair):
 
 
 HEADERS: list[list[bytes]] = []
+INSTEAD: list[bytes] = []
+
+
+def clear_headers() -> list[bytes]:
+    """Have the headers go, and their memory used for what is returned."""
+    for pair in HEADERS:
+        pair.clear()
+    HEADERS.clear()
+    return [b"%050d" % 0 for _ in range(1000)]
 
 
 class ChangesHeaders(Fair):
     """Has the headers of an application go that is about to send them, and their memory used for something else."""
 
     def negotiate(self, offers: str) -> Any:
-        for pair in HEADERS:
-            pair.clear()
-        HEADERS.clear()
-        self._kept = [b"%050d" % 0 for _ in range(1000)]
+        self._instead = clear_headers()
         return super().negotiate(offers)
 
 
@@ -191,6 +198,42 @@ async def keep_headers(scope: Any, receive: Any, send: Any) -> None:
     await receive()
     await send({"type": "websocket.accept", "headers": HEADERS})
     await receive()
+
+
+class ClearsHeaders:
+    """Garbage that has the headers go when it is collected."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        INSTEAD[:] = clear_headers()
+
+
+async def collect_headers(scope: Any, receive: Any, send: Any) -> None:
+    """Have garbage collected while headers are read, at one of many moments; raising is as good as sending them."""
+    if scope["type"] == "websocket":
+        await receive()
+    begin = "websocket.accept" if scope["type"] == "websocket" else "http.response.start"
+    HEADERS[:] = [[b"x-%d" % number, b"%050d" % number] for number in range(int(scope["query_string"]))]
+    message = {"type": begin, "status": 200, "headers": HEADERS}
+    gc.disable()
+    kept = [
+        (number, [number]) for number in range(3000)
+    ]  # so that none is made of what is kept of those before
+    ClearsHeaders()
+    usual = gc.get_threshold()
+    gc.set_threshold(gc.get_count()[0] + 1 + int(scope["path"][1:]))
+    gc.enable()
+    try:
+        await send(message)
+    finally:
+        gc.set_threshold(*usual)
+        kept.clear()
+    if scope["type"] == "http":
+        await send({"type": "http.response.body"})
+    else:
+        await receive()
 
 
 class LacksAMethod:

@@ -8,6 +8,7 @@ from typing import Any
 from kit import Exchange, application
 
 from tricorn.protocols import Answer, Body, End, Event, Head, Limits, Reject
+from tricorn.protocols.h11 import Parser as Reader
 
 HEAD = Head(b"GET", b"/", [(b"host", b"a")])
 POST = Head(b"POST", b"/", [(b"host", b"a"), (b"content-length", b"2")])
@@ -144,6 +145,26 @@ class Writes(Fair):
 
     def send(self) -> Any:
         return b""
+
+
+class WritesHeads(Reader):
+    """Writes heads as they should be, of answers without a body."""
+
+    def submit_continue(self) -> None: ...
+
+    def submit_body(self, data: bytes, end: bool) -> None: ...
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._out = b""
+
+    def submit_head(self, head: Answer) -> None:
+        lines = [b"%s: %s" % field for field in head.fields if field[0] != b"content-length"]
+        self._out += b"\r\n".join([b"HTTP/1.1 %d Fine" % head.status, b"content-length: 0", *lines, b"", b""])
+
+    def send(self) -> bytes:
+        out, self._out = self._out, b""
+        return out
 
 
 class WritesText(Writes):
