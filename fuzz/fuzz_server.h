@@ -9,6 +9,7 @@
 #include "scenario.h"
 
 #include <stddef.h>
+#include <sys/epoll.h>
 #include <sys/un.h>
 
 #include "server/access_log.h"
@@ -30,6 +31,7 @@ typedef struct world {
     socklen_t at_size;
     int clients[CLIENTS];
     unsigned corks;
+    unsigned last_stream;
     bool logs;
 } world;
 
@@ -45,8 +47,13 @@ static void line_put(const world *self, unsigned which, const void *bytes, size_
 static void line_take(const world *self, unsigned which);
 static void line_end(const world *self, unsigned which);
 
-/* What an exchange is marked with once its head is needed no more. */
-static char headless;
+/* What an exchange is marked with once its head is needed no more, and once a handshake was denied. */
+static char headless, denied;
+
+/* In how many polls to come the kernel tells nothing: time passes, and what has come is not read. */
+static unsigned deaf_polls;
+/* How small the buffers of accepted connections are, 0 for as they are. */
+static int small_buffer;
 
 /* Names and values of fields, each of which means something to some part of the server. */
 static const char *const names[] = {
@@ -184,9 +191,14 @@ static void put_frame(world *self, unsigned which, unsigned type, unsigned flags
     line_put(self, which, frame, sizeof head + payload.n);
 }
 
+/* One of the first streams, or the next that is new. */
 static unsigned choose_stream(world *self)
 {
-    return 1 + 2 * (fuzz_byte(&self->in) % STREAMS_MOST);
+    unsigned which = fuzz_byte(&self->in);
+    if (which < 128)
+        return 1 + 2 * (which % STREAMS_MOST);
+    self->last_stream = self->last_stream < 120 ? self->last_stream + 2 : 1;
+    return self->last_stream;
 }
 
 /* A field in HPACK, as it is, which the table does not keep. */
@@ -360,6 +372,7 @@ static void act_websocket(world *self, tri_exchange *exchange, unsigned what)
     } else if (what == 5) {
         send_shared(self, exchange);
     } else if (told(tri_websocket_deny(exchange)) == 0) {
+        tri_exchange_set_user(exchange, &denied);
         act_http(self, exchange, 1);
         act_http(self, exchange, 2);
     }
@@ -372,14 +385,9 @@ static void end_exchange(world *self, unsigned which)
     tri_exchange *exchange = s->held[which];
     tri_span line;
     memmove(s->held + which, s->held + which + 1, (--s->n_held - which) * sizeof *s->held);
-    if (self->logs && tri_exchange_user(exchange) == NULL && tri_exchange_log_line(exchange, 200, &line))
+    if (self->logs && tri_exchange_user(exchange) != &headless && tri_exchange_log_line(exchange, 200, &line))
         HOLDS(line.n > 1 && memchr(line.p, '\n', line.n) == line.p + line.n - 1);
     let_go(exchange);
-}
-
-static bool is_denied(const tri_exchange *exchange)
-{
-    return !tri_websocket_accepted(exchange) && !tri_websocket_is_undecided(exchange);
 }
 
 /* What the input says is done with an exchange that it names. */
@@ -400,7 +408,7 @@ static void act(world *self)
         HOLDS(!tri_exchange_lost(exchange) || tri_exchange_left(exchange));
         if (tri_exchange_is_websocket(exchange))
             HOLDS(!tri_websocket_is_open(exchange) || !tri_exchange_lost(exchange));
-    } else if (tri_exchange_is_websocket(exchange) && !is_denied(exchange)) {
+    } else if (tri_exchange_is_websocket(exchange) && tri_exchange_user(exchange) != &denied) {
         act_websocket(self, exchange, what);
     } else {
         act_http(self, exchange, what);
@@ -422,32 +430,34 @@ static void app(serving *self, tri_exchange *exchange)
 static void manage(world *self)
 {
     tri_server *server = self->serving.server;
-    switch (fuzz_byte(&self->in) % 8) {
-    case 0:
+    check_mem *mem = &self->serving.mem;
+    unsigned what = fuzz_byte(&self->in) % 16;
+    if (what == 0) {
         tri_server_stop(server);
-        break;
-    case 1:
+    } else if (what == 1) {
         tri_server_dismiss(server);
-        break;
-    case 2:
+    } else if (what == 2) {
         tri_server_leave(server);
-        break;
-    case 3:
+    } else if (what == 3) {
         tri_server_limit(server, 2);
-        break;
-    case 4:
-        tri_server_set_ready(server, true);
-        break;
-    case 5:
+    } else if (what == 4) {
+        tri_server_set_ready(server, fuzz_byte(&self->in) & 1);
+    } else if (what == 5) {
         tri_server_cork(server);
         self->corks++;
-        break;
-    case 6:
+    } else if (what == 6) {
         if (self->corks > 0 && self->corks-- > 0)
             tri_server_uncork(server);
         tri_server_flush(server);
-        break;
-    default:
+    } else if (what == 7) {
+        deaf_polls = 1 + fuzz_byte(&self->in) % 2;
+    } else if (what == 8) {
+        tri_server_sleep(server, true);
+    } else if (what == 9) {
+        unsigned how = fuzz_byte(&self->in);
+        mem->fail_at = mem->requests + 1 + how % 16;
+        mem->fail_more = how & 16 ? 3 : 0;
+    } else {
         scenario_skip(1U << fuzz_byte(&self->in) % 8);
     }
 }
@@ -494,6 +504,38 @@ static void step(world *self)
         serving_turn(&self->serving, 0);
 }
 
+/* What its applications read of an exchange is taken, and they wait for its end. */
+static void await_end(tri_exchange *exchange)
+{
+    tri_received got = { .disconnect = false };
+    tri_ws_received came = { .type = TRI_WS_RECEIVED_MESSAGE };
+    bool socket = tri_exchange_is_websocket(exchange) && tri_exchange_user(exchange) != &denied;
+    while (socket && tri_websocket_receive(exchange, &came) == 0 && came.type != TRI_WS_RECEIVED_DISCONNECT)
+        tri_websocket_take(exchange);
+    while (!socket && tri_exchange_receive(exchange, &got) == 0 && !got.disconnect)
+        tri_exchange_take(exchange);
+    tri_exchange_want(exchange, TRI_WANT_READ | TRI_WANT_LEFT);
+}
+
+/* The peers go: whoever is at work is told. */
+static void leave_server(world *self)
+{
+    serving *s = &self->serving;
+    for (; self->corks > 0; self->corks--)
+        tri_server_uncork(s->server);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        leave_client(self, i);
+    s->mem.fail_at = 0;
+    for (unsigned turns = 0; turns < LAST_TURNS / 4; turns++) {
+        for (unsigned i = 0; i < s->n_held; i++)
+            await_end(s->held[i]);
+        scenario_skip(60);
+        serving_turn(s, 0);
+    }
+    for (unsigned i = 0; i < s->n_held; i++)
+        HOLDS(tri_exchange_left(s->held[i]) || tri_exchange_complete(s->held[i]));
+}
+
 /* A listener at a name that the kernel chooses. */
 static int listen_somewhere(world *self)
 {
@@ -519,6 +561,18 @@ static void choose_limits(tri_limits *limits, unsigned choice)
     limits->request_ms = choice & 32 ? 5000 : 0;
     limits->connections = choice & 64 ? 1 : 0;
     limits->ws_handshake_ms = choice & 128 ? 3000 : 0;
+}
+
+/* More of them. */
+static void choose_h2_limits(tri_limits *limits, unsigned choice)
+{
+    limits->h2_streams = choice & 2 ? 2 : 100;
+    limits->h2_window = choice & 4 ? 100 : 65535;
+    limits->h2_resets = choice & 8 ? 2 : 100;
+    limits->h2_pings = limits->h2_settings = choice & 16 ? 2 : 100;
+    limits->h2_queue = choice & 32 ? 3 : 1000;
+    limits->body_buffer = choice & 64 ? 50 : 65536;
+    small_buffer = choice & 1 ? 1 : 0; /* the least that there is */
 }
 
 /* Has lines made for the access log, in some format, unless memory is refused. */
@@ -551,6 +605,7 @@ static int open_server(world *self)
                                         .health_path = TRI_SPAN("/healthy"),
                                         .ready_path = TRI_SPAN("/ready") };
     choose_limits(&settings.limits, fuzz_byte(&self->in));
+    choose_h2_limits(&settings.limits, fuzz_byte(&self->in));
     s->app = app;
     s->mem.fail_at = how & 128 ? 1 + refused : 0;
     int fd = listen_somewhere(self), error = tri_server_new(&s->server, &settings);
@@ -566,16 +621,12 @@ static int open_server(world *self)
     return error;
 }
 
-/* The peers go, the applications return, and time passes: the server has ended then. */
+/* The applications return, and time passes: the server has ended then. */
 static void end_server(world *self)
 {
     serving *s = &self->serving;
     unsigned turns = 0;
-    for (; self->corks > 0; self->corks--)
-        tri_server_uncork(s->server);
     tri_server_stop(s->server);
-    for (unsigned i = 0; i < CLIENTS; i++)
-        leave_client(self, i);
     for (; !tri_server_drained(s->server) && turns < LAST_TURNS; turns++) {
         while (s->n_held > 0)
             end_exchange(self, 0);
@@ -591,16 +642,33 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *when, struct iti
     return scenario_timer_set(fd, flags, when);
 }
 
+int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout)
+{
+    if (deaf_polls > 0 && deaf_polls-- > 0)
+        return 0;
+    return (int)syscall(SYS_epoll_wait, epoll, events, max, timeout);
+}
+
+int accept4(int fd, struct sockaddr *peer, socklen_t *size, int flags)
+{
+    int made = (int)syscall(SYS_accept4, fd, peer, size, flags);
+    if (made >= 0 && small_buffer > 0)
+        (void)setsockopt(made, SOL_SOCKET, SO_SNDBUF, &small_buffer, sizeof small_buffer);
+    return made;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    world self = { .in = { data, size } };
+    world self = { .in = { data, size }, .last_stream = UINT32_MAX };
     check_mem_init(&self.serving.mem);
     scenario_lent = scenario_released = 0;
+    deaf_polls = 0;
     if (open_server(&self) == 0) {
         for (unsigned i = 0; i < CLIENTS; i++)
             self.clients[i] = -1, connect_client(&self, i);
         for (unsigned steps = 0; steps < STEPS && self.in.n > 0; steps++)
             step(&self);
+        leave_server(&self);
         end_server(&self);
     }
     if (self.serving.server != NULL)

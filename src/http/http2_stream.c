@@ -125,6 +125,12 @@ void tri_http2_stream_lose_all(tri_http2 *self)
         if (known)
             tri_http2_stream_tell(self, stream, TRI_HTTP2_RESET);
     }
+    tri_list *closed = &self->core->closed;
+    for (tri_list *node = closed->next; node != closed; node = node->next) { /* whose applications go on for nobody */
+        tri_http2_stream *stream = TRI_CONTAINER(node, tri_http2_stream, link);
+        if (is_at_work(stream))
+            tri_http2_stream_tell(self, stream, TRI_HTTP2_RESET);
+    }
     self->core->body_of = NULL;
 }
 

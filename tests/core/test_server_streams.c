@@ -188,8 +188,39 @@ static void test_session_that_ends_while_it_is_written(int send_buffer)
     serving_http2 = false;
 }
 
+/* An application goes on after the head of its answer to a HEAD, which is all that its peer gets: it is told when that
+   has said goodbye and left, and nothing of the connection stays. */
+static void test_goodbye_while_a_head_is_worked_on(void)
+{
+    serving s;
+    tri_limits limits = short_limits();
+    tri_response response = { .status = 200 };
+    tri_loan part = { .bytes = TRI_SPAN("part") };
+    serving_http2 = true;
+    serving_meet(&s, &peer, &limits, app_hold);
+    streams_hello(65535);
+    streams_frame(STREAMS_HEADERS, STREAMS_LAST, 1,
+                  TRI_SPAN("\x02\x04HEAD\x86\x84\x41\x01"
+                           "a"));
+    send_put(&peer);
+    SERVE_UNTIL(&s, s.n_held == 1);
+    CHECK(tri_exchange_respond(s.held[0], &response) == 0 && tri_exchange_write(s.held[0], &part, false) == 0);
+    read_on(s.held[0]);
+    serve_for(&s, 20);
+    CHECK(!tri_exchange_left(s.held[0]) && s.woken == 0);
+    streams_frame(7, 0, 0, TRI_SPAN("\0\0\0\0\0\0\0\0"));
+    send_put(&peer);
+    client_close(&peer);
+    SERVE_UNTIL(&s, s.woken == 1);
+    CHECK(tri_exchange_left(s.held[0]) && tri_exchange_write(s.held[0], &part, false) == TRI_ECLOSED);
+    SERVE_UNTIL(&s, counters_of(&s).open == 0);
+    serving_fini(&s);
+    serving_http2 = false;
+}
+
 int main(void)
 {
+    test_goodbye_while_a_head_is_worked_on();
     test_close_frames_of_several_in_time();
     test_signs_of_life_of_several_in_time();
     test_session_that_ends_while_it_is_written(0);
