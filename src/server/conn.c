@@ -49,7 +49,8 @@ static unsigned awaited_end(const tri_conn *conn)
     if ((conn->flags & (TRI_CONN_STREAMS | TRI_CONN_EOF | TRI_CONN_LINGERING)) || tri_list_empty(&conn->exchanges))
         return 0;
     const tri_exchange *exchange = TRI_CONTAINER(conn->exchanges.next, tri_exchange, link);
-    if (exchange->ws != NULL || !(exchange->flags & TRI_EXCHANGE_BODY_END))
+    bool open = exchange->ws != NULL && tri_websocket_accepted(exchange);
+    if (open || !(exchange->flags & TRI_EXCHANGE_BODY_END))
         return 0; /* what comes before its end is the application's to read first */
     return exchange->flags & TRI_EXCHANGE_PEER_ENDED ? TRI_FAIL : TRI_HANGUP;
 }
@@ -466,6 +467,8 @@ void tri_conn_hung_up(tri_conn *conn)
     tri_exchange *exchange = TRI_CONTAINER(conn->exchanges.next, tri_exchange, link);
     exchange->flags |= TRI_EXCHANGE_PEER_ENDED;
     tri_exchange_notify(exchange, TRI_WANT_READ | TRI_WANT_LEFT);
+    if (exchange->ws != NULL)
+        tri_websocket_eof(exchange);
     tri_conn_watch(conn);
 }
 
