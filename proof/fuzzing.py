@@ -24,10 +24,11 @@ LEDGER = ROOT / "fuzz" / "ledger.md"
 WORK = BUILD / "learned"
 """What the fuzzers have learned, a folder each, from run to run."""
 
-LONGER = {"server": 4, "http2": 4, "tls_records": 4, "stream": 4, "ws_frames": 4, "ws_deflate": 4}
+LONGER = {"server": 4, "server_tls": 4, "http2": 4, "tls_records": 4, "stream": 4, "ws_frames": 4, "ws_deflate": 4}
 """How many times the others' share these have, whose inputs can do most."""
 
-SCHEDULES = {"server": ("-entropic=0", "-len_control=20")}
+_OWN = ("-entropic=0", "-len_control=20")
+SCHEDULES = {"server": _OWN, "server_tls": _OWN}
 """How libFuzzer chooses what to change, where its usual way takes four times as long as the inputs themselves."""
 
 WORDS = {"forwarded": "proxy.dict", "proxy_protocol": "proxy.dict"}
