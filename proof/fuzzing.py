@@ -24,7 +24,15 @@ LEDGER = ROOT / "fuzz" / "ledger.md"
 WORK = BUILD / "learned"
 """What the fuzzers have learned, a folder each, from run to run."""
 
-LONGER = {"server": 4, "server_tls": 4, "http2": 4, "tls_records": 4, "stream": 4, "ws_frames": 4, "ws_deflate": 4}
+LONGER = {
+    "server": 4,
+    "server_tls": 4,
+    "http2": 4,
+    "tls_records": 4,
+    "stream": 4,
+    "ws_frames": 4,
+    "ws_deflate": 4,
+}
 """How many times the others' share these have, whose inputs can do most."""
 
 _OWN = ("-entropic=0", "-len_control=20")

@@ -73,7 +73,7 @@ static int recv_eof(tri_protocol *protocol)
     for (tri_list *node = streams->next; node != streams; node = node->next) {
         const tri_http2_stream *stream = TRI_CONTAINER(node, tri_http2_stream, link);
         bool cut = stream->room != NULL || (stream->marks & TRI_HTTP2_BODY);
-        if (!cut || (stream->marks & (TRI_HTTP2_DEAF | TRI_HTTP2_COMPLETE | TRI_HTTP2_HEAD)) == TRI_HTTP2_HEAD)
+        if (!cut || (stream->marks & TRI_HTTP2_COMPLETE))
             continue;
         if (nghttp2_submit_rst_stream(self->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id, NGHTTP2_CANCEL) != 0)
             return fail(self);

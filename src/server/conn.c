@@ -46,8 +46,10 @@ static bool wants_read(const tri_conn *conn)
 /* What is to be heard of a peer that is not read from while its request is at work: that it leaves. */
 static unsigned awaited_end(const tri_conn *conn)
 {
-    if ((conn->flags & (TRI_CONN_STREAMS | TRI_CONN_EOF | TRI_CONN_LINGERING)) || tri_list_empty(&conn->exchanges))
+    if (conn->flags & (TRI_CONN_STREAMS | TRI_CONN_EOF | TRI_CONN_LINGERING))
         return 0;
+    if (tri_list_empty(&conn->exchanges)) /* the next of a pipeline is about to be */
+        return tri_list_empty(&conn->resume) ? 0 : conn->source.interest & (unsigned)(TRI_HANGUP | TRI_FAIL);
     const tri_exchange *exchange = TRI_CONTAINER(conn->exchanges.next, tri_exchange, link);
     bool open = exchange->ws != NULL && tri_websocket_accepted(exchange);
     if (open || !(exchange->flags & TRI_EXCHANGE_BODY_END))
@@ -166,8 +168,11 @@ static void on_end(tri_conn *conn, const tri_event *event)
 static void on_reset(tri_conn *conn, const tri_event *event)
 {
     tri_exchange *exchange = find_exchange(conn, event);
-    if (exchange != NULL)
-        tri_exchange_lose(exchange);
+    if (exchange == NULL)
+        return;
+    tri_exchange_lose(exchange);
+    if (tri_list_empty(&conn->exchanges))
+        tri_conn_continue(conn);
 }
 
 /* The peer broke a rule or a limit: its request is refused, or on streams the connection given up. */
@@ -433,8 +438,7 @@ static void put_off(tri_conn *conn)
 {
     if (tri_list_empty(&conn->resume))
         tri_list_append(&conn->server->later, &conn->resume);
-    if (conn->tls != NULL && tri_tls_has_pending(conn->tls))
-        tri_reactor_wake(conn->server->reactor); /* the descriptor does not tell of it */
+    tri_reactor_wake(conn->server->reactor); /* the descriptor may not tell of it, or not be watched by then */
 }
 
 /* Reads and parses what has come, whatever was inflated in this turn. */
@@ -462,8 +466,10 @@ void tri_conn_readable(tri_conn *conn)
 /* The peer has ended its side behind bytes that wait to be read: whose request is at work is told. */
 void tri_conn_hung_up(tri_conn *conn)
 {
-    if (awaited_end(conn) != TRI_HANGUP)
+    if (tri_list_empty(&conn->exchanges) || awaited_end(conn) != TRI_HANGUP) {
+        tri_conn_watch(conn);
         return;
+    }
     tri_exchange *exchange = TRI_CONTAINER(conn->exchanges.next, tri_exchange, link);
     exchange->flags |= TRI_EXCHANGE_PEER_ENDED;
     tri_exchange_notify(exchange, TRI_WANT_READ | TRI_WANT_LEFT);

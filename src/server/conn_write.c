@@ -34,6 +34,8 @@ void tri_conn_close(tri_conn *conn)
     if (conn->flags & TRI_CONN_CLOSED)
         return;
     conn->flags |= TRI_CONN_CLOSED;
+    tri_list_remove(&conn->link); /* at once: what is given back below may run code that closes all there are */
+    tri_list_append(&server->graves, &conn->link);
     lose_exchanges(conn);
     tri_wheel_unset(&server->wheel, &conn->timer);
     tri_list_remove(&conn->flush);
@@ -44,8 +46,6 @@ void tri_conn_close(tri_conn *conn)
     tri_socket_close(conn->source.fd);
     conn->protocol->ops->fini(conn->protocol);
     tri_buf_release(&conn->in, server->mem);
-    tri_list_remove(&conn->link);
-    tri_list_append(&server->graves, &conn->link);
     tri_server_count_open(server, -1);
     if (server->retry_at != 0)
         server->retry_at = server->now; /* a descriptor is free again */
@@ -202,6 +202,8 @@ static void release_heads(tri_conn *conn)
         if ((exchange->flags & (TRI_EXCHANGE_STARTED | TRI_EXCHANGE_WROTE)) != TRI_EXCHANGE_STARTED)
             continue;
         int error = conn->protocol->ops->submit_body(conn->protocol, exchange->stream, &nothing, false);
+        if (conn->flags & TRI_CONN_CLOSED)
+            return;
         if (error == 0)
             exchange->flags |= TRI_EXCHANGE_WROTE;
         if (error == TRI_ENOMEM) {
@@ -251,6 +253,8 @@ void tri_conn_flush(tri_conn *conn)
     if (conn->flags & TRI_CONN_CLOSED)
         return;
     wake_writers(conn);
+    if (conn->flags & TRI_CONN_CLOSED)
+        return;
     if (error == 0 && conn->protocol->ops->sendable(conn->protocol) == 0)
         finish(conn);
     tri_conn_queue_resume(conn);

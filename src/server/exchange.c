@@ -136,9 +136,12 @@ void tri_exchange_lose(tri_exchange *exchange)
 {
     exchange->flags |= TRI_EXCHANGE_LOST;
     tri_exchange_notify(exchange, TRI_WANT_LEFT);
+    tri_exchange_ref(exchange);
     if (exchange->ws != NULL)
         tri_websocket_lose(exchange);
-    detach(exchange);
+    if (exchange->conn != NULL) /* else code that runs as frames are given up has lost it already */
+        detach(exchange);
+    tri_exchange_unref(exchange);
 }
 
 /* Queues the exchange for whoever waits for `what`. */

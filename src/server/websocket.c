@@ -126,14 +126,13 @@ static void tell_end(tri_exchange *exchange, int code, tri_span reason)
 static void finish(tri_exchange *exchange)
 {
     tri_websocket *ws = exchange->ws;
-    tri_conn *conn = exchange->conn;
     ws->state = STATE_CLOSED;
     exchange->deadline = 0;
     tri_buf_release(&exchange->body, exchange->mem);
     tri_buf_release(&ws->pong, exchange->mem);
     ws->flags &= (uint16_t)~FLAG_PONG_DUE;
-    ws->protocol->ops->fini(ws->protocol);
-    if (conn != NULL)
+    ws->protocol->ops->fini(ws->protocol); /* which may run code that ends the connection */
+    if (exchange->conn != NULL)
         tri_exchange_end(exchange);
 }
 

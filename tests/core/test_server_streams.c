@@ -218,8 +218,80 @@ static void test_goodbye_while_a_head_is_worked_on(void)
     serving_http2 = false;
 }
 
+/* A client that gives its only stream up after a long time keeps its connection, as if it had been answered. */
+static void test_reset_of_the_only_stream(void)
+{
+    serving s;
+    tri_limits limits = short_limits();
+    serving_http2 = true;
+    serving_meet(&s, &peer, &limits, app_hold);
+    streams_hello(65535);
+    streams_get(1);
+    send_put(&peer);
+    SERVE_UNTIL(&s, s.n_held == 1);
+    read_on(s.held[0]);
+    serve_for(&s, 20);
+    for (int i = 0; i < 5; i++) {
+        scenario_skip(60);
+        serving_turn(&s, 0);
+    }
+    drain(&peer);
+    streams_frame(STREAMS_RESET, 0, 1, TRI_SPAN("\0\0\0\x08"));
+    send_put(&peer);
+    SERVE_UNTIL(&s, tri_exchange_lost(s.held[0]));
+    for (int i = 0; i < 5; i++) {
+        poll(NULL, 0, 5);
+        serving_turn(&s, 0);
+    }
+    streams_get(3);
+    send_put(&peer);
+    SERVE_UNTIL(&s, s.n_held == 2);
+    CHECK(!client_ended(&peer));
+    serving_release(&s);
+    serving_release(&s);
+    serving_part(&s, &peer);
+    serving_http2 = false;
+}
+
+/* An answer is complete before its request is, and waits for room as the client ends its side: all of it is written. */
+static void test_complete_answer_to_a_request_that_is_cut(void)
+{
+    serving s;
+    size_t n = 0;
+    tri_limits limits = short_limits();
+    tri_response response = { .status = 200 };
+    tri_loan loan = { { scenario_large, sizeof scenario_large }, scenario_release, NULL };
+    serving_http2 = true;
+    serving_send_buffer = 8192;
+    serving_init(&s, &limits, app_hold);
+    serving_send_buffer = 0;
+    client_open_small(&peer, &s, 4096);
+    streams_hello(65535);
+    streams_frame(STREAMS_WINDOW, 0, 0, TRI_SPAN("\0\x0f\0\0"));
+    streams_post(1);
+    streams_frame(STREAMS_WINDOW, 0, 1, TRI_SPAN("\0\x0f\0\0"));
+    send_put(&peer);
+    SERVE_UNTIL(&s, s.n_held == 1);
+    CHECK(tri_exchange_respond(s.held[0], &response) == 0 && tri_exchange_write(s.held[0], &loan, true) == 0);
+    serving_turn(&s, 0);
+    shutdown(peer.fd, SHUT_WR);
+    for (int i = 0; i < 1000 && !peer.eof; i++) {
+        serving_turn(&s, 1);
+        while (client_read(&peer)) {
+            n += peer.n;
+            client_forget(&peer);
+        }
+    }
+    CHECK(n > sizeof scenario_large);
+    serving_release(&s);
+    serving_part(&s, &peer);
+    serving_http2 = false;
+}
+
 int main(void)
 {
+    test_reset_of_the_only_stream();
+    test_complete_answer_to_a_request_that_is_cut();
     test_goodbye_while_a_head_is_worked_on();
     test_close_frames_of_several_in_time();
     test_signs_of_life_of_several_in_time();

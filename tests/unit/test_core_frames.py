@@ -229,6 +229,21 @@ def test_a_handshake_that_is_answered_while_it_is_answered(deed: dict[str, str])
     at.close()
 
 
+def test_a_connection_that_its_frames_end_as_they_go_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[bool] = []
+
+    def close(_: Frames) -> None:
+        if not ended:
+            ended.append(True)
+            at.at.server.close()
+
+    monkeypatch.setattr(Frames, "__del__", close, raising=False)
+    at = Socket(lambda at, method: None)
+    at.serve()
+    assert ended
+    at.close()
+
+
 def test_an_error_of_the_log_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     """As nobody else is left to tell."""
 

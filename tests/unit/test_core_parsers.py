@@ -122,6 +122,7 @@ class Connection:
         class Mine(Protocol):
             within = staticmethod(called)
 
+        self.protocol = Mine
         Mine.events = events or [SlowHead(), SlowBody(), End()]
         head, body = (Head, Body) if events else (SlowHead, SlowBody)
         binding = Binding(Mine, self.faults.append, head, body, answer=Answer)
@@ -192,6 +193,50 @@ def test_a_connection_that_its_protocol_ends(method: str, raises: bool) -> None:
     at.serve()
     assert method in at.calls
     assert [str(fault) for fault in at.faults if isinstance(fault, ValueError)] == ["odd"] * raises
+    at.close()
+
+
+@pytest.mark.parametrize("method", ["submit_head", "submit_body", "send"])
+def test_a_connection_that_its_protocol_ends_as_a_head_is_let_go(method: str) -> None:
+    """The application has suspended between its answer's head and the body."""
+
+    class Suspends(Connection):
+        async def app(self, scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send({"type": "http.response.start", "status": 200})
+            ends.append(method)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+    def within(at: Connection, called: str) -> None:
+        if called in ends:
+            at.at.server.close()
+
+    ends: list[str] = []
+    at = Suspends(within)
+    at.serve()
+    assert method in at.calls
+    at.close()
+
+
+def test_a_connection_that_its_protocol_ends_as_it_goes_away() -> None:
+    ended: list[bool] = []
+
+    def close(_: Any) -> None:
+        if not ended:
+            ended.append(True)
+            at.at.server.close()
+
+    at = Connection()
+    at.protocol.__del__ = close  # type: ignore[attr-defined]
+    at.serve()
+    at.at.client.close()
+    runners: list[Any] = [at.at.server.runner()]
+    for _ in range(3):
+        at.step(runners)
+    for runner in runners:
+        runner.close()
+    assert ended
     at.close()
 
 
