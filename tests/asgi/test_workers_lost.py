@@ -91,15 +91,15 @@ class Crowd(Clients):
             except (OSError, ssl.SSLError) as error:
                 self.strangers.append(f"{kind}: {error!r}")
             else:
-                with speak(connection) as client:
-                    self._ask(kind, client)
+                self._ask(kind, partial(speak, connection))
 
-    def _ask(self, kind: str, client: Client | Http2) -> None:
+    def _ask(self, kind: str, begin: Callable[[], Client | Http2]) -> None:
         pid: int | None = None
         try:
-            for _ in range(TURN):
-                pid = int(client.ask().json()["pid"])
-                self.answers[kind] += 1
+            with begin() as client:
+                for _ in range(TURN):
+                    pid = int(client.ask().json()["pid"])
+                    self.answers[kind] += 1
         except (Closed, OSError) as error:
             if pid is None:
                 self.strangers.append(f"{kind}: {error!r}")
