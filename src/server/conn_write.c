@@ -201,15 +201,16 @@ static void release_heads(tri_conn *conn)
         tri_exchange *exchange = TRI_CONTAINER(node, tri_exchange, link);
         if ((exchange->flags & (TRI_EXCHANGE_STARTED | TRI_EXCHANGE_WROTE)) != TRI_EXCHANGE_STARTED)
             continue;
+        tri_exchange_ref(exchange);
         int error = conn->protocol->ops->submit_body(conn->protocol, exchange->stream, &nothing, false);
-        if (conn->flags & TRI_CONN_CLOSED)
-            return;
-        if (error == 0)
+        bool gone = exchange->conn == NULL; /* by code of a protocol in Python, whose connections have no others */
+        if (error == 0 && !gone)
             exchange->flags |= TRI_EXCHANGE_WROTE;
-        if (error == TRI_ENOMEM) {
+        tri_exchange_unref(exchange);
+        if (error == TRI_ENOMEM)
             tri_conn_lose(conn, "out of memory");
+        if (gone || error == TRI_ENOMEM)
             return;
-        }
     }
 }
 

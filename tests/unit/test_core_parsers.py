@@ -219,6 +219,32 @@ def test_a_connection_that_its_protocol_ends_as_a_head_is_let_go(method: str) ->
     at.close()
 
 
+@pytest.mark.parametrize("method", ["submit_head", "submit_body", "send"])
+def test_an_answer_that_its_protocol_completes_as_a_head_is_let_go(method: str) -> None:
+    """By a message of the application's, which has suspended before the body."""
+
+    class Suspends(Connection):
+        async def app(self, scope: Any, receive: Any, send: Any) -> None:
+            self.send = send
+            await receive()
+            await send({"type": "http.response.start", "status": 200})
+            ends.append(method)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+    def within(at: Connection, called: str) -> None:
+        if called in ends:
+            ends.clear()
+            with contextlib.suppress(StopIteration, RuntimeError):
+                at.send({"type": "http.response.body"}).__await__().send(None)  # type: ignore[attr-defined]
+
+    ends: list[str] = []
+    at = Suspends(within)
+    at.serve()
+    assert method in at.calls and not ends
+    at.close()
+
+
 def test_a_connection_that_its_protocol_ends_as_it_goes_away() -> None:
     ended: list[bool] = []
 
