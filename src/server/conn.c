@@ -172,7 +172,7 @@ static void on_reset(tri_conn *conn, const tri_event *event)
         return;
     tri_exchange_lose(exchange);
     if (tri_list_empty(&conn->exchanges))
-        tri_conn_continue(conn);
+        tri_conn_continue(conn); /* its idle time begins, as behind an answer */
 }
 
 /* The peer broke a rule or a limit: its request is refused, or on streams the connection given up. */
@@ -503,7 +503,7 @@ void tri_conn_resume(tri_conn *conn)
 void tri_conn_queue_resume(tri_conn *conn)
 {
     tri_server *server = conn->server;
-    bool waits = !(conn->flags & TRI_CONN_STREAMS) && !tri_list_empty(&conn->exchanges);
+    bool waits = !(conn->flags & TRI_CONN_STREAMS) && !tri_list_empty(&conn->exchanges); /* streams do for no other */
     if (waits || !tri_list_empty(&conn->resume) || !tri_conn_is_ahead(conn))
         return;
     if (is_deaf(conn) || (conn->flags & TRI_CONN_PROXY) || is_backlogged(conn))

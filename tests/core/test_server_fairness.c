@@ -3,7 +3,7 @@
 #include "scenario.h"
 #include "ws_peer.h"
 
-enum { PEERS = 6, MESSAGE = 2 << 20 };
+enum { PEERS = 6 };
 
 static client peers[PEERS];
 static client other;
@@ -15,22 +15,6 @@ static void sockets_or_hello(serving *self, tri_exchange *exchange)
         app_hold(self, exchange);
     else
         app_hello(self, exchange);
-}
-
-/* A frame with a message of zeros, compressed by itself. */
-static tri_span bomb(void)
-{
-    static char zeros[MESSAGE];
-    static char frame[PEER_MAX];
-    ws_peer peer;
-    peer_open(&peer, 12, 12);
-    tri_span packed = peer_deflate(&peer, (tri_span){ zeros, sizeof zeros });
-    CHECK(packed.n > 125 && packed.n < 65536);
-    const char head[8] = { '\xc2', '\xfe', (char)(packed.n >> 8), (char)packed.n };
-    memcpy(frame, head, sizeof head); /* with a mask of 0 */
-    memcpy(frame + sizeof head, packed.p, packed.n);
-    peer_close(&peer);
-    return (tri_span){ frame, sizeof head + packed.n };
 }
 
 /* Which client's WebSocket this is, by the path it asked for. */
@@ -47,7 +31,7 @@ static unsigned take_all(const serving *s)
     for (unsigned i = 0; i < s->n_held; i++) {
         while (tri_websocket_receive(s->held[i], &got) == 0 && got.type != TRI_WS_RECEIVED_DISCONNECT) {
             bool message = got.type == TRI_WS_RECEIVED_MESSAGE;
-            CHECK(!message || got.message->n == MESSAGE);
+            CHECK(!message || got.message->n == PEER_BOMB);
             tri_websocket_take(s->held[i]);
             if (!message)
                 CHECK(tri_websocket_accept(s->held[i], NULL, 0, (tri_span){ NULL, 0 }) == 0);
@@ -79,7 +63,7 @@ static void open_peers(serving *s)
 
 static void send_bomb(client *to)
 {
-    tri_span frame = bomb();
+    tri_span frame = peer_bomb();
     CHECK(send(to->fd, frame.p, frame.n, MSG_NOSIGNAL) == (ssize_t)frame.n);
 }
 

@@ -8,7 +8,7 @@
 #include "check.h"
 #include "random.h"
 
-enum { PEER_MAX = 1 << 20 };
+enum { PEER_MAX = 1 << 20, PEER_BOMB = 2 << 20 };
 
 typedef struct ws_peer {
     z_stream out;
@@ -50,6 +50,22 @@ static inline tri_span peer_deflate(ws_peer *self, tri_span message)
     if (self->out_alone)
         deflateReset(z);
     return (tri_span){ (const char *)packed, n - 4 };
+}
+
+/* A frame with a message of PEER_BOMB zeros, compressed by itself. Static storage. */
+static inline tri_span peer_bomb(void)
+{
+    static char zeros[PEER_BOMB];
+    static char frame[PEER_MAX];
+    ws_peer peer;
+    peer_open(&peer, 12, 12);
+    tri_span packed = peer_deflate(&peer, (tri_span){ zeros, sizeof zeros });
+    CHECK(packed.n > 125 && packed.n < 65536);
+    const char head[8] = { '\xc2', '\xfe', (char)(packed.n >> 8), (char)packed.n };
+    memcpy(frame, head, sizeof head); /* with a mask of 0 */
+    memcpy(frame + sizeof head, packed.p, packed.n);
+    peer_close(&peer);
+    return (tri_span){ frame, sizeof head + packed.n };
 }
 
 /* The message of a payload, with p NULL when it is damaged. Static storage. */
